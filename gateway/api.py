@@ -1,0 +1,59 @@
+"""What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
+
+from gateway.destinations.destination import (
+    API_VERSION,
+    Context,
+    Delivery,
+    Destination,
+    Finding,
+    Logger,
+    Traits,
+    Use,
+)
+from gateway.destinations.hook import hookimpl
+from gateway.destinations.options import (
+    Expression,
+    HtmlTemplate,
+    Options,
+    PerRow,
+    Secret,
+    Settings,
+    Template,
+    is_template,
+    peek,
+)
+from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
+from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
+
+__all__ = [
+    "API_VERSION",
+    "Attachment",
+    "Context",
+    "Delivery",
+    "DeliveryError",
+    "Destination",
+    "Event",
+    "Expression",
+    "Finding",
+    "HtmlTemplate",
+    "Logger",
+    "Misconfigured",
+    "Notification",
+    "Options",
+    "PerRow",
+    "Receipt",
+    "Record",
+    "RecordKind",
+    "Rejected",
+    "Repeatable",
+    "Secret",
+    "Settings",
+    "Template",
+    "Traits",
+    "Unavailable",
+    "Uncertain",
+    "Use",
+    "hookimpl",
+    "is_template",
+    "peek",
+]

@@ -1,0 +1,1 @@
+"""Delivery: from a kept notification to receipts, an outcome and a report."""

@@ -1,0 +1,171 @@
+"""The contract of a destination plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
+
+import httpx
+
+from gateway.destinations.options import Options, Settings
+from gateway.errors import DeliveryError
+from gateway.models import Attachment, Event, Notification, Receipt, Record, Repeatable
+
+API_VERSION = 1
+"""The version of this contract; a plugin built for another one is refused at start."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound=Settings)
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the core must know of a kind of delivery before there is a record."""
+
+    expected_latency: float = 0.5
+    """Seconds that a delivery usually takes; decides between immediate and delayed mode."""
+    repeatable: Repeatable = Repeatable.NO
+    """Whether an attempt of unknown end may be repeated."""
+    needs: frozenset[str] = frozenset()
+    """What to fetch though no template mentions it: any of ``record``, ``submission``, ``dispatch``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Generic[O]):
+    """One attempt of one delivery, as `Destination.deliver` gets it."""
+
+    options: O
+    """Rendered and validated."""
+    key: str
+    """The delivery key: the same in every attempt. Use it as idempotency key where the other side can tell."""
+    number: int
+    """Its number in its lane; rises with every later notification of the same record."""
+    attempt: int
+    """1 for the first attempt."""
+    deadline: datetime
+    """When the core takes the attempt for lost (aware, UTC)."""
+    event: Event
+    notification: Notification
+    record: Record | None = None
+    """The record this notification speaks of, if a template or `Traits.needs` asked for it; for a delete the last known."""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something `Destination.review` or `Destination.check` found wrong."""
+
+    where: str
+    """The option or setting, e.g. ``columns.inspector``; empty for the destination as a whole."""
+    found: str
+    remedy: str
+    error: bool = True
+    """False for a mere warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use(Generic[O]):
+    """One loaded delivery that uses a destination, for `Destination.check`."""
+
+    route: str
+    delivery: str
+    options: O
+    """Unrendered: look at template fields with `gateway.api.peek`."""
+
+
+class Logger(Protocol):
+    """A structured logger: ``log.info("row written", table="inspections")``."""
+
+    def debug(self, event: str, **values: Any) -> Any: ...
+    def info(self, event: str, **values: Any) -> Any: ...
+    def warning(self, event: str, **values: Any) -> Any: ...
+    def error(self, event: str, **values: Any) -> Any: ...
+
+
+class Context(Protocol):
+    """What the core gives a destination."""
+
+    name: str
+    """The destination's name in the routes file."""
+    log: Logger
+
+    def clock(self) -> datetime:
+        """Return the time, aware and UTC."""
+        ...
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """Build an HTTP client that never repeats a request, follows no redirect and keeps no cookies.
+
+        ``options`` are those of `httpx.AsyncClient`, plus ``ca`` (path of a certificate authority's file). The plugin
+        closes it in `Destination.close`.
+        """
+        ...
+
+    async def in_thread(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking function in a thread. The core keeps the lease until it returns."""
+        ...
+
+
+class Destination(Generic[S, O]):
+    """A kind of place that deliveries go to. Subclass it, and return the subclass from the hook.
+
+    One instance is made for each ``[destinations.NAME]`` and process; `deliver` runs concurrently.
+
+    >>> class Lamp(Destination["Lamp.Settings", "Lamp.Options"]):
+    ...     name = "lamp"
+    """
+
+    name: ClassVar[str]
+    """What ``plugin = "..."`` says in the routes file."""
+    api_version: ClassVar[int] = API_VERSION
+    Settings: ClassVar[type[Settings]] = Settings
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, settings: S, context: Context) -> None:
+        """Keep what is needed; no I/O here."""
+        self.settings = settings
+        self.context = context
+
+    def traits(self, options: O) -> Traits:
+        """Tell what the core must know of deliveries with these (unrendered) options."""
+        return Traits()
+
+    def review(self, options: O) -> Sequence[Finding]:
+        """Find what is wrong with these (unrendered) options at this destination, without I/O; run when loading."""
+        return ()
+
+    async def open(self) -> None:
+        """Connect, if there is something to keep open. May raise `Unavailable`: it is tried again later."""
+
+    async def close(self) -> None:
+        """Let go of what `open` took."""
+
+    async def deliver(self, delivery: Delivery[O]) -> Receipt:
+        """Send once; never retry, never sleep.
+
+        Raises:
+            Rejected: this delivery can never work.
+            Unavailable: nothing was sent; later.
+            Misconfigured: nothing was sent; a person must mend the destination.
+            Uncertain: it may have happened. Anything else raised counts as this too, and is logged as a bug.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no deliver()")
+
+    async def deliver_many(self, deliveries: Sequence[Delivery[O]]) -> Sequence[Receipt | DeliveryError]:
+        """Send several, at most one of each lane; one result for each, in order. Optional: the core looks for an override.
+
+        Raising makes each of them `Uncertain`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no deliver_many()")
+
+    def preview(self, delivery: Delivery[O]) -> str:
+        """Show in text what would be sent, for ``gateway explain`` and ``dry_run``; no I/O, no secrets."""
+        return delivery.options.model_dump_json(indent=2)
+
+    async def check(self, uses: Sequence[Use[O]]) -> Sequence[Finding]:
+        """Look whether the destination is there and fits these uses (``gateway check --connect``); change nothing."""
+        return ()

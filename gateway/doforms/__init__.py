@@ -1,0 +1,1 @@
+"""The doForms side: reading notifications and records, the API client, and a simulator of doForms."""

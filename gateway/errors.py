@@ -1,0 +1,118 @@
+"""Everything the gateway raises on purpose.
+
+    GatewayError
+    |-- RoutesFileError        the routes file has problems; carries all of them
+    |-- PluginError            a plugin cannot be used; the gateway refuses to start
+    |-- SettingsError          the process settings do not fit together
+    |-- NotANotification       an authenticated body that is no notification
+    |-- TemplateError          a template or expression could not be compiled or evaluated
+    |-- StoreError
+    |   |-- CannotKeep         the store did not commit; nothing was kept
+    |   |-- StoreTooNew        the store was written by a newer gateway
+    |   `-- StoreInUse         another `gateway serve` holds the store
+    |-- DoformsError           a call to the doForms API failed; see gateway.doforms.client
+    `-- DeliveryError          what a destination raises
+        |-- Rejected           this delivery, never
+        |-- Unavailable        later; nothing was sent
+        |-- Misconfigured      the destination needs a person; nothing was sent
+        `-- Uncertain          it may have happened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """The root of everything the gateway raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the routes file, told so that an ops person can mend it without asking."""
+
+    file: str
+    """The file it stands in, as the user named it."""
+    where: str
+    """Table and key in TOML words, e.g. ``destinations.office.host`` or ``routes[inspections].deliver[0].to``."""
+    found: str
+    """What is wrong, naming what was found."""
+    remedy: str
+    """What to do: what is allowed, the nearest name for a misspelling, the place to move it to."""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.where}: {self.found}. {self.remedy}"
+
+
+class RoutesFileError(GatewayError):
+    """The routes file cannot be used. ``problems`` holds every mistake found, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PluginError(GatewayError):
+    """A destination plugin cannot be used; the text names the packages concerned and the way out."""
+
+
+class SettingsError(GatewayError):
+    """The process settings (``GATEWAY_*`` or options) do not fit together."""
+
+
+class NotANotification(GatewayError):
+    """An authenticated body that is not a doForms notification; the text says what is wrong with it."""
+
+
+class TemplateError(GatewayError):
+    """A template or expression could not be compiled or evaluated; the text quotes it."""
+
+
+class StoreError(GatewayError):
+    """The store could not do what was asked."""
+
+
+class CannotKeep(StoreError):
+    """A notification was not kept: the transaction did not commit, and doForms must send it again."""
+
+
+class StoreTooNew(StoreError):
+    """The store's schema is newer than this program can work with."""
+
+
+class StoreInUse(StoreError):
+    """Another ``gateway serve`` holds the lock of this SQLite store."""
+
+
+class DoformsError(GatewayError):
+    """A call to the doForms API did not give what was asked for."""
+
+
+class DeliveryError(GatewayError):
+    """The root of what a destination raises from ``deliver``; the text becomes the delivery's reason."""
+
+
+class Rejected(DeliveryError):
+    """This delivery can never work as it is (bad data, refused by the other side): it is dead at once."""
+
+
+class Unavailable(DeliveryError):
+    """Nothing was sent and it can work later.
+
+    ``retry_after`` is the other side's wish in seconds, if it told one. ``whole=True`` says that the destination as a
+    whole is down (not just this delivery): the breaker opens and no attempt is counted.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None, whole: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.whole = whole
+
+
+class Misconfigured(DeliveryError):
+    """Nothing was sent and a person must mend the destination (login refused, table missing): it is paused."""
+
+
+class Uncertain(DeliveryError):
+    """It may have happened: a time-out after sending, a connection lost before the answer."""

@@ -1,0 +1,232 @@
+"""The words of the gateway as data: what passes between its parts, frozen and without behaviour of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Event(StrEnum):
+    """What happened to the record."""
+
+    CREATE = "create"
+    """A record was added."""
+    UPDATE = "update"
+    """A record was edited, or something unknown changed."""
+    DELETE = "delete"
+    """A record was deleted; nothing can be fetched any more."""
+    STATUS = "status"
+    """A dispatch changed its status."""
+
+
+class RecordKind(StrEnum):
+    """What kind of record a notification speaks of."""
+
+    SUBMISSION = "submission"
+    """A filled-in form."""
+    DISPATCH = "dispatch"
+    """A form sent out to be filled in."""
+
+
+class Mode(StrEnum):
+    """When doForms is told the outcome."""
+
+    IMMEDIATE = "immediate"
+    """In the answer to the notification, when it ends in time."""
+    DELAYED = "delayed"
+    """Later, by PUT; the answer is an empty 200."""
+
+
+class Outcome(StrEnum):
+    """The verdict over the deliveries of a notification that count."""
+
+    COMPLETED = "completed"
+    """Each of them was delivered or skipped."""
+    FAILED = "failed"
+    """At least one of them is dead or was dropped."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    """Not ended: waiting for its turn, its time or its answer."""
+    DELIVERED = "delivered"
+    """The destination took it; there is a receipt."""
+    SKIPPED = "skipped"
+    """Its ``when`` was false for this record."""
+    DEAD = "dead"
+    """Will not be tried again by itself: rejected, given up, or in doubt. Can be replayed."""
+    DROPPED = "dropped"
+    """Given up by a person."""
+
+
+class ReportState(StrEnum):
+    """How doForms hears the outcome of a notification."""
+
+    NONE = "none"
+    """Nothing to tell: no outcome is due, or reporting is switched off."""
+    OPEN = "open"
+    """The outcome is not known yet, or the request that will carry it is still open."""
+    DUE = "due"
+    """The outcome is known and must be told by PUT."""
+    ANSWERED = "answered"
+    """Told in the answer to the notification."""
+    REPORTED = "reported"
+    """Told by PUT; doForms confirmed."""
+    GONE = "gone"
+    """doForms does not know the notification any more (404, 410)."""
+    REFUSED = "refused"
+    """doForms refused the report (400, 422)."""
+    GIVEN_UP = "given up"
+    """Could not be told within ``report_retry``."""
+
+
+class Unmatched(StrEnum):
+    """What to do with a notification that no route matches."""
+
+    KEEP = "keep"
+    """Answer 200 empty, keep it, raise an alarm."""
+    FAIL = "fail"
+    """Answer ``failed``, keep it, raise an alarm."""
+    COMPLETE = "complete"
+    """Answer ``completed`` and keep it."""
+
+
+class Order(StrEnum):
+    """How a delivery keeps its place among those of the same record and destination."""
+
+    RECORD = "record"
+    """One after the other; a dead one lets the next one go."""
+    STRICT = "strict"
+    """One after the other; a dead one blocks its lane until it is replayed or dropped."""
+    NONE = "none"
+    """Each delivery on its own."""
+
+
+class OnDoubt(StrEnum):
+    """What to do with an attempt of unknown end where a repeat is not known to be safe."""
+
+    DEAD = "dead"
+    """Set it aside as in doubt, for a person to decide."""
+    RETRY = "retry"
+    """Send it again; a repeat can show at the destination."""
+
+
+class Repeatable(StrEnum):
+    """Whether sending the same delivery twice does harm at the destination."""
+
+    YES = "yes"
+    """A repeat changes nothing."""
+    WITH_KEY = "with key"
+    """A repeat changes nothing where the other side honours the delivery key."""
+    NO = "no"
+    """A repeat shows: a second row, a second mail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """What doForms POSTed, read tolerantly; all times are aware and UTC."""
+
+    key: str
+    webservice_id: str
+    event: Event
+    status: str | None = None
+    customer_key: str | None = None
+    submission_key: str | None = None
+    dispatch_key: str | None = None
+    created: datetime | None = None
+    received: datetime
+    body: bytes = b""
+
+    @property
+    def record_kind(self) -> RecordKind | None:
+        """Which record this speaks of: the dispatch for a status event, else the submission, else the dispatch."""
+        if self.dispatch_key and (self.event is Event.STATUS or not self.submission_key):
+            return RecordKind.DISPATCH
+        return RecordKind.SUBMISSION if self.submission_key else None
+
+    @property
+    def record_key(self) -> str | None:
+        """The key of the record this speaks of, if any."""
+        return self.key_of(self.record_kind)
+
+    def key_of(self, kind: RecordKind | None) -> str | None:
+        """The key of the submission or the dispatch, if the notification names one."""
+        if kind is RecordKind.SUBMISSION:
+            return self.submission_key
+        return self.dispatch_key if kind is RecordKind.DISPATCH else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A submission or dispatch as fetched and decoded.
+
+    ``fields`` maps a question's data name to its value (an answered question anywhere in the form whose name is unique);
+    ``tables`` maps a repeating part's name to its rows; ``paths`` maps ``section.question`` paths to values; ``raw`` is
+    the JSON as it came, numbers as int or Decimal. ``id`` and the rest are empty when only the key is known.
+    """
+
+    kind: RecordKind
+    key: str
+    id: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    paths: Mapping[str, Any] = field(default_factory=dict)
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A photo, signature or file that belongs to a record."""
+
+    question: str
+    filename: str
+    content_type: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When an attempt is followed by another; durations in seconds.
+
+    The n-th wait is ``first * factor ** (n - 1)``, at most ``max``, with jitter; it ends ``give_up_after`` seconds after
+    the first attempt, or after ``attempts`` attempts if that is set.
+    """
+
+    first: float = 5.0
+    factor: float = 3.0
+    max: float = 6 * 3600.0
+    give_up_after: float = 3 * 86400.0
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When a destination is taken for down: after ``failures`` in a row, probed every ``probe_after`` seconds."""
+
+    failures: int = 5
+    probe_after: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """At most ``count`` sends per ``per`` seconds."""
+
+    count: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The short proof that an attempt worked; no secrets, at most 4 kB.
+
+    ``summary`` is a line for a person (``row 42 in inspections``), ``details`` the same as data.
+    """
+
+    summary: str
+    details: Mapping[str, Any] = field(default_factory=dict)

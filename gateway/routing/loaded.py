@@ -1,0 +1,153 @@
+"""A routes file that was loaded: what the rest of the gateway works with, frozen, durations in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from gateway.destinations.destination import Destination, Traits
+from gateway.destinations.options import Options, Unrendered
+from gateway.models import Breaker, Event, Mode, OnDoubt, Order, Rate, Retry, Unmatched
+
+Headers = tuple[tuple[str, tuple[SecretStr, ...]], ...]
+"""Pairs of a lower-case header name and the values it may carry; each named header must carry one of its values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A doForms customer account: one API, one limit."""
+
+    name: str
+    api: str
+    report: bool
+    expected_fetch: float
+    requests_per_minute: int
+    max_in_flight: int
+    fetch_retry: Retry
+    report_retry: Retry
+    blob_path: str | None = None
+    headers: Headers = ()
+    """Secret headers of its own; empty: those of ``[webhook]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webservice:
+    """doForms' name for one form in one project."""
+
+    name: str
+    id: str
+    password: SecretStr | None
+    form: str
+    project: str
+    account: str
+    api: str | None = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationEntry:
+    """One ``[destinations.NAME]``, with the plugin's instance (built, not opened)."""
+
+    name: str
+    plugin: str
+    instance: Destination[Any, Any]
+    enabled: bool = True
+    dry_run: bool = False
+    retry: Retry = Retry()
+    timeout: float = 30.0
+    rate: Rate | None = None
+    concurrency: int = 8
+    batch: int = 100
+    breaker: Breaker = Breaker()
+    expected_latency: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySpec:
+    """One ``[[routes.deliver]]``: what a matching notification sends where."""
+
+    route: str
+    name: str
+    destination: str
+    options: Options
+    """Unrendered."""
+    traits: Traits
+    when: Unrendered | None = None
+    required: bool = True
+    order: Order = Order.RECORD
+    on_doubt: OnDoubt = OnDoubt.DEAD
+    retry: Retry = Retry()
+    """The destination's, with the delivery's own merged over it."""
+    timeout: float = 30.0
+    dry_run: bool = False
+    needs: frozenset[str] = frozenset()
+    """What its templates, its ``when``, its route's ``when`` or its traits mention: record, submission, dispatch."""
+    expected_latency: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One ``[[routes]]`` that is enabled."""
+
+    name: str
+    accounts: tuple[str, ...] = ()
+    """Patterns; empty: any."""
+    forms: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    events: frozenset[Event] = frozenset({Event.CREATE, Event.UPDATE})
+    when: Unrendered | None = None
+    mode: str = "auto"
+    """``auto``, ``immediate`` or ``delayed``."""
+    expected_latency: float | None = None
+    deliveries: tuple[DeliverySpec, ...] = ()
+    """The enabled ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the routes make of a web service's event: decided before any record is there."""
+
+    routes: tuple[Route, ...]
+    """Those that match; empty: unmatched."""
+    deliveries: tuple[DeliverySpec, ...]
+    mode: Mode
+    reason: str
+    """Why this mode, for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """A whole routes file."""
+
+    file: Path
+    store: str
+    """SQLAlchemy URL; a relative SQLite path was made absolute."""
+    answer_within: float = 2.5
+    unmatched: Unmatched = Unmatched.KEEP
+    retention: float = 90 * 86400.0
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    backlog_limit: int = 1_000_000
+    shutdown_grace: float = 20.0
+    lease: float = 60.0
+    path: str = "/webhooks/doforms"
+    headers: Headers = ()
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """Every account that a web service belongs to, declared or not."""
+    webservices: Mapping[str, Webservice] = field(default_factory=dict)
+    """By id."""
+    destinations: Mapping[str, DestinationEntry] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Every text that came out of a reference, for masking."""
+
+    def delivery(self, route: str, name: str) -> DeliverySpec | None:
+        """Find a loaded delivery by its route's and its own name."""
+        for candidate in self.routes:
+            if candidate.name == route:
+                return next((spec for spec in candidate.deliveries if spec.name == name), None)
+        return None

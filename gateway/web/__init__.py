@@ -1,0 +1,1 @@
+"""The web side: receiving notifications from doForms, health and metrics."""
