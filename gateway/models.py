@@ -85,6 +85,19 @@ class ReportState(StrEnum):
     """Could not be told within ``report_retry``."""
 
 
+class FetchState(StrEnum):
+    """Where the fetch of a notification's record stands."""
+
+    NONE = "none"
+    """No delivery needs the record."""
+    DUE = "due"
+    """Not fetched yet."""
+    PINNED = "pinned"
+    """Fetched and kept."""
+    GIVEN_UP = "given up"
+    """Could not be fetched within ``fetch_retry``."""
+
+
 class Unmatched(StrEnum):
     """What to do with a notification that no route matches."""
 

@@ -17,17 +17,6 @@ class LogFormat(StrEnum):
     """One JSON object a line, for a log collector."""
 
 
-class Role(StrEnum):
-    """What a ``gateway serve`` process does."""
-
-    BOTH = "both"
-    """Receives notifications and works on deliveries."""
-    RECEIVE = "receive"
-    """Receives; works only on what it answers in immediate mode."""
-    WORK = "work"
-    """Works only; answers no notifications."""
-
-
 class ProcessSettings(BaseSettings):
     """The settings of one process. An option on the command line wins over its variable."""
 
@@ -39,15 +28,9 @@ class ProcessSettings(BaseSettings):
     """Address to listen on for doForms."""
     port: int = 8080
     """Port to listen on for doForms."""
-    console_host: str = "127.0.0.1"
-    """Address of the console (comes later)."""
-    console_port: int = 8081
-    """Port of the console (comes later)."""
     log_format: LogFormat = LogFormat.CONSOLE
     """``console`` or ``json``."""
     log_level: str = "INFO"
     """``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``."""
     insecure: bool = False
     """Start although no secret header is configured."""
-    role: Role = Role.BOTH
-    """``both``, ``receive`` or ``work``."""

@@ -1,0 +1,40 @@
+"""How much waits in the store: counted now and then, and estimated in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from gateway.store.store import Store
+from gateway.store.tables import deliveries
+
+log = structlog.get_logger(__name__)
+
+_EVERY = 2.0
+
+
+class Backlog:
+    """An estimate of the deliveries that have not ended, good enough for a limit."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.size = 0
+
+    def add(self, count: int) -> None:
+        """Note deliveries that were kept since the last count."""
+        self.size += count
+
+    async def keep_counted(self) -> None:
+        """Count every few seconds, until cancelled."""
+        while True:
+            try:
+                self.size = await self._store.read(_count)
+            except Exception as error:
+                log.warning("the backlog could not be counted", error=str(error))
+            await asyncio.sleep(_EVERY)
+
+
+def _count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(deliveries).where(deliveries.c.in_lane)).scalar_one()

@@ -1,0 +1,61 @@
+"""Calls to doForms on behalf of web services: one client, one set of limits for each account."""
+
+from __future__ import annotations
+
+import httpx
+
+from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.failures import Later
+from gateway.doforms.limits import AccountLimits, Priority
+from gateway.models import Outcome, RecordKind
+from gateway.routing.loaded import Account, Webservice
+
+_PAUSE_AFTER_429 = 5.0
+"""Seconds without a call to an account that answered "too many", if it names no time itself."""
+
+
+class Calls:
+    """Makes calls within the limits of their account."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._client = DoformsClient(http=http)
+        self._limits: dict[str, tuple[Account, AccountLimits]] = {}
+
+    async def fetch(
+        self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
+    ) -> bytes:
+        """Fetch a record; raises what `DoformsClient.fetch` raises."""
+        limits = self._of(account)
+        async with limits.slot(Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH):
+            try:
+                return await self._client.fetch(_credentials(account, webservice), kind, key)
+            except Later as error:
+                _slow_down(limits, error)
+                raise
+
+    async def report(self, account: Account, webservice: Webservice, key: str, outcome: Outcome) -> None:
+        """Report an outcome; raises what `DoformsClient.report` raises."""
+        limits = self._of(account)
+        async with limits.slot(Priority.REPORT):
+            try:
+                await self._client.report(_credentials(account, webservice), key, outcome)
+            except Later as error:
+                _slow_down(limits, error)
+                raise
+
+    def _of(self, account: Account) -> AccountLimits:
+        known, limits = self._limits.get(account.name, (None, None))
+        if limits is None or known != account:
+            limits = AccountLimits(requests_per_minute=account.requests_per_minute, max_in_flight=account.max_in_flight)
+            self._limits[account.name] = (account, limits)
+        return limits
+
+
+def _slow_down(limits: AccountLimits, error: Later) -> None:
+    if error.status == httpx.codes.TOO_MANY_REQUESTS:
+        limits.pause(error.retry_after or _PAUSE_AFTER_429)
+
+
+def _credentials(account: Account, webservice: Webservice) -> Credentials:
+    assert webservice.password is not None, "calls are made for web services with a password only"
+    return Credentials(api=webservice.api or account.api, webservice_id=webservice.id, password=webservice.password)

@@ -1,0 +1,185 @@
+"""The record behind a notification: fetched once, in order of arrival per record, pinned, then read from the store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.settle import delay, gives_up
+from gateway.doforms.failures import Later, Quota, Unauthorised
+from gateway.doforms.record import decode_record
+from gateway.errors import DoformsError
+from gateway.models import Event, FetchState, Record, RecordKind
+from gateway.routing.loaded import Account, Webservice
+from gateway.store import alarms, records
+from gateway.store.clock import SECOND, micros, now
+from gateway.store.records import KeptNotification
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_PUT_OFF = 60.0
+"""Seconds until a delivery looks again whether its paused web service goes on."""
+
+
+class PutOff(Exception):
+    """The record is not there yet; ``until`` is in the store's time."""
+
+    def __init__(self, until: int, reason: str) -> None:
+        super().__init__(reason)
+        self.until = until
+
+
+class GivenUp(Exception):
+    """The record could not be fetched, and is not tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What is known of the records that a notification speaks of."""
+
+    record: Record | None = None
+    by_kind: dict[RecordKind, Record] = field(default_factory=dict)
+    known: bool = False
+    """Whether ``record`` has been fetched, now or for an earlier notification."""
+
+
+class FetchDesk:
+    """Where deliveries ask for the record they need."""
+
+    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+        self._store = store
+        self._current = current
+        self._calls = calls
+        self._pauses = pauses
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._not_before: dict[int, tuple[int, str]] = {}
+        self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
+        """Return the records of a notification, fetching and pinning them first if that has not been done.
+
+        Raises:
+            PutOff: not yet; ask again later.
+            GivenUp: never.
+        """
+        if kept.notification.event is Event.DELETE:
+            return await self._last_known(kept)
+        task = self._running.get(kept.id)
+        if task is None:
+            task = asyncio.create_task(self._fetch_in_order(kept, urgent=urgent))
+            self._running[kept.id] = task
+            task.add_done_callback(lambda _: self._running.pop(kept.id, None))
+        await asyncio.shield(task)
+        return await self._pinned(kept)
+
+    async def _last_known(self, kept: KeptNotification) -> Records:
+        key = kept.notification.record_key
+        if key is None:
+            return Records()
+        found = await self._store.read(lambda c: records.last_pinned(c, kept.account, key, kept.id))
+        if found is None:
+            return Records()
+        record = decode_record(found[1], kind=found[0])
+        return Records(record=record, by_kind={found[0]: record}, known=True)
+
+    async def _pinned(self, kept: KeptNotification) -> Records:
+        raw = await self._store.read(lambda c: records.pinned(c, kept.id))
+        by_kind = {kind: decode_record(body, kind=kind) for kind, body in raw.items()}
+        kind = kept.notification.record_kind
+        record = by_kind.get(kind) if kind is not None else None
+        return Records(record=record, by_kind=by_kind, known=record is not None)
+
+    async def _fetch_in_order(self, kept: KeptNotification, *, urgent: bool) -> None:
+        key = kept.notification.record_key
+        if key is None:
+            await self._fetch(kept, urgent=urgent)
+            return
+        lock = self._in_order.setdefault((kept.account, key), asyncio.Lock())
+        async with lock:
+            earlier = await self._store.read(lambda c: records.earlier_due(c, kept.account, key, kept.id))
+            for one in earlier:
+                try:
+                    await self._fetch(one, urgent=urgent)
+                except GivenUp:
+                    continue
+            await self._fetch(kept, urgent=urgent)
+
+    async def _fetch(self, kept: KeptNotification, *, urgent: bool) -> None:
+        """Fetch and pin what a notification needs, unless that is done or given up."""
+        fresh = (await self._store.read(lambda c: records.load(c, [kept.id])))[kept.id]
+        if fresh.fetch_state is FetchState.GIVEN_UP:
+            raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
+        if fresh.fetch_state is FetchState.PINNED:
+            return
+        until, reason = self._not_before.get(kept.id, (0, ""))
+        if until > now():
+            raise PutOff(until, reason)
+        webservice = self._current.webservice(fresh.notification.webservice_id)
+        if webservice is None or webservice.password is None:
+            missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
+            raise PutOff(_soon(), f"the web service {fresh.notification.webservice_id!r} {missing}")
+        if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
+            raise PutOff(_soon(), f"the web service {webservice.name} is paused: {paused}")
+        await self._call(fresh, webservice, urgent=urgent)
+
+    async def _call(self, kept: KeptNotification, webservice: Webservice, *, urgent: bool) -> None:
+        account = self._current.account(webservice)
+        kinds = self._current.kinds(kept.notification) or {kept.notification.record_kind}
+        started = time.monotonic()
+        fetched: dict[RecordKind, bytes] = {}
+        try:
+            for kind in kinds:
+                key = kept.notification.key_of(kind)
+                if kind is None or key is None:
+                    continue
+                body = await self._calls.fetch(account, webservice, kind, key, urgent=urgent)
+                decode_record(body, kind=kind)  # a 200 with something else in it is not a record
+                fetched[kind] = body
+        except Unauthorised as error:
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error))
+            raise PutOff(_soon(), str(error)) from error
+        except Quota as error:
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), until=error.until)
+            raise PutOff(_soon(), str(error)) from error
+        except DoformsError as error:
+            await self._failed(kept, account, error, time.monotonic() - started)
+        else:
+            self._not_before.pop(kept.id, None)
+            await self._store.write(lambda c: records.pin(c, kept, fetched))
+
+    async def _failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> None:
+        number = kept.fetch_attempts + 1
+        spent = kept.fetch_spent / SECOND + duration
+        wish = error.retry_after if isinstance(error, Later) else None
+        wait = delay(account.fetch_retry, number, jitter=random.random(), wish=wish)
+        verdict = gives_up(account.fetch_retry, number=number, spent=spent, wait=wait)
+        reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
+        state = FetchState.GIVEN_UP if verdict else FetchState.DUE
+        log.warning("fetch failed", record=kept.notification.record_key, attempt=number, reason=reason)
+
+        def note(connection: Connection) -> None:
+            records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(wait + duration))
+            if verdict:
+                alarms.raise_alarm(connection, "record not fetched", kept.notification.key, reason)
+
+        await self._store.write(note)
+        if verdict:
+            self._not_before.pop(kept.id, None)
+            raise GivenUp(reason)
+        until = now() + micros(wait)
+        self._not_before[kept.id] = (until, reason)
+        raise PutOff(until, reason)
+
+
+def _soon() -> int:
+    return now() + micros(_PUT_OFF)

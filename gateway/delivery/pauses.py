@@ -1,0 +1,73 @@
+"""Destinations and web services that wait for a person, or for a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.store import alarms, pauses
+from gateway.store.clock import now, to_store
+from gateway.store.pauses import Pause
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What can be paused."""
+
+    DESTINATION = "destination"
+    """Deliveries to it wait."""
+    WEBSERVICE = "webservice"
+    """Calls to doForms in its name wait; receiving goes on."""
+
+
+class Pauses:
+    """This process' view of the pauses in the store, refreshed every second by the worker."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pauses: dict[tuple[str, str], Pause] = {}
+
+    async def refresh(self) -> None:
+        """Read the pauses, so that what a person ordered by a command is noticed."""
+        found = await self._store.read(pauses.list_pauses)
+        self._pauses = {(pause.kind, pause.name): pause for pause in found}
+
+    def reason(self, kind: Kind, name: str) -> str | None:
+        """Return why something is paused; None: it is not."""
+        pause = self._pauses.get((kind, name))
+        if pause is None or (pause.until is not None and pause.until <= now()):
+            return None
+        return pause.reason
+
+    def probing(self, kind: Kind, name: str) -> bool:
+        """Tell whether the time of a pause is over and the next call will show whether its cause is."""
+        return (kind, name) in self._pauses and self.reason(kind, name) is None
+
+    def names(self, kind: Kind) -> Collection[str]:
+        """Return the names of all that are paused."""
+        return [name for (of_kind, name) in self._pauses if of_kind == kind and self.reason(kind, name)]
+
+    async def pause(self, kind: Kind, name: str, reason: str, *, until: datetime | None = None) -> None:
+        """Pause something and raise the alarm."""
+        if self.reason(kind, name) is None:
+            log.warning(f"{kind} paused", name=name, reason=reason)
+        pause = Pause(kind=kind, name=name, reason=reason, since=now(), until=to_store(until))
+        self._pauses[kind, name] = pause
+        await self._store.write(lambda connection: _pause(connection, pause))
+
+    async def resume(self, kind: Kind, name: str) -> None:
+        """End a pause and clear its alarm."""
+        if self._pauses.pop((kind, name), None) is not None:
+            log.info(f"{kind} resumed", name=name)
+        await self._store.write(lambda connection: pauses.resume(connection, kind, name))
+
+
+def _pause(connection: Connection, pause: Pause) -> None:
+    pauses.pause(connection, pause)
+    alarms.raise_alarm(connection, f"{pause.kind} paused", pause.name, pause.reason)

@@ -1,0 +1,231 @@
+"""The pipeline of one destination: prepare, begin, send, settle; so many at once, in batches where it takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from gateway.delivery.attempt import attempt, takes_many
+from gateway.delivery.breaker import BreakerState
+from gateway.delivery.current import Current
+from gateway.delivery.lanes import Leases
+from gateway.delivery.limits import Pace
+from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.settle import Attempted, Result, decide, may_repeat
+from gateway.destinations.destination import Delivery
+from gateway.log import Mask
+from gateway.models import Receipt
+from gateway.routing.loaded import DestinationEntry
+from gateway.store.clock import now
+from gateway.store.queue import Begin, Settled, Settlement
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+OnSettled = Callable[[Job, Settlement, Settled], None]
+
+
+class Pipeline:
+    """Works off the deliveries of one destination that this process holds."""
+
+    def __init__(
+        self,
+        entry: DestinationEntry,
+        *,
+        store: Store,
+        leases: Leases,
+        current: Current,
+        mask: Mask,
+        on_settled: OnSettled,
+        on_misconfigured: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._current = current
+        self._mask = mask
+        self._on_settled = on_settled
+        self._on_misconfigured = on_misconfigured
+        self._urgent: deque[Job] = deque()
+        self._ready: deque[Job] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._out_of_time: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.opened = False
+        """Whether the destination has been opened; nothing is claimed before."""
+        self.underway = 0
+        """Deliveries held here or on their way here."""
+        self.load(entry)
+
+    def load(self, entry: DestinationEntry) -> None:
+        """Take over a destination's settings, at start or after a reload."""
+        self.entry = entry
+        self.breaker = BreakerState(entry.breaker, time.monotonic)
+        self._pace = Pace(entry.rate, time.monotonic)
+        self._batch = entry.batch if takes_many(entry.instance) else 1
+
+    @property
+    def room(self) -> int:
+        """How many more deliveries this process should claim for this destination."""
+        if self._stopped or not self.opened or not self.entry.enabled:
+            return 0
+        most = max(2 * self.entry.concurrency, 2 * self._batch)
+        return self.breaker.room(max(0, most - self.underway))
+
+    def put(self, job: Job) -> None:
+        """Queue a delivery whose record is there."""
+        (self._urgent if job.urgent else self._ready).append(job)
+        self.pump()
+
+    def take_back(self) -> list[Job]:
+        """Return what has not been started, to be handed back to the store."""
+        jobs = [*self._urgent, *self._ready]
+        self._urgent.clear()
+        self._ready.clear()
+        return jobs
+
+    def stop(self) -> list[Job]:
+        """Start nothing more; returns what has not been started."""
+        self._stopped = True
+        if self._wake is not None:
+            self._wake.cancel()
+        return self.take_back()
+
+    async def finish(self, grace: float) -> None:
+        """Wait for what is being sent; what has no end after ``grace`` seconds is settled as uncertain."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace)
+        if not self._out_of_time.done():
+            self._out_of_time.set_result(None)
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def pump(self) -> None:
+        """Start as many deliveries as the limits allow."""
+        while not self._stopped and len(self._running) < self.entry.concurrency and (self._urgent or self._ready):
+            size = self.breaker.room(min(self._batch, len(self._urgent) + len(self._ready)))
+            permitted = self._pace.take(size)
+            if permitted == 0:
+                self._wake_later()
+                return
+            batch = [(self._urgent or self._ready).popleft() for _ in range(permitted)]
+            self.breaker.start()
+            task = asyncio.create_task(self._run(batch))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _wake_later(self) -> None:
+        if self._wake is None:
+            wait = self._pace.wait()
+            if self.breaker.probe_at is not None:
+                wait = max(wait, self.breaker.probe_at - time.monotonic())
+            self._wake = asyncio.get_running_loop().call_later(max(wait, 0.01), self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self.pump()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a delivery broke off; its lease will lapse", destination=self.entry.name, exc_info=error)
+        self.pump()
+
+    async def _run(self, batch: Sequence[Job]) -> None:
+        try:
+            ended, going = self._prepare(batch)
+            going = await self._begin(going)
+            ended += [(job, self._dry_run(ready.delivery), id_) for job, ready, id_ in going if self._is_dry(job)]
+            sending = [one for one in going if not self._is_dry(one[0])]
+            if sending:
+                ended += await self._send(sending)
+            await self._settle(ended)
+        finally:
+            self.underway -= len(batch)
+
+    def _prepare(
+        self, batch: Sequence[Job]
+    ) -> tuple[list[tuple[Job, Attempted, int | None]], list[tuple[Job, Prepared, int]]]:
+        ended: list[tuple[Job, Attempted, int | None]] = []
+        going: list[tuple[Job, Prepared, int]] = []
+        for job in batch:
+            if job.due.in_doubt and not may_repeat(job.spec):
+                reason = "an earlier attempt was cut short by a crash"
+                ended.append((job, Attempted(result=Result.UNCERTAIN, reason=reason), None))
+                continue
+            webservice = self._current.webservice(job.kept.notification.webservice_id)
+            ready = prepare(job, webservice, timezone=self._current.routes.timezone)
+            if isinstance(ready, Attempted):
+                ended.append((job, ready, None))
+            else:
+                going.append((job, ready, self._store.attempt_id()))
+        return ended, going
+
+    async def _begin(self, going: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Prepared, int]]:
+        if not going:
+            return []
+        marks = [Begin(due=job.due, attempt_id=id_, rendered=ready.rendered) for job, ready, id_ in going]
+        begun = await self._store.begin(marks)
+        allowed = []
+        for one, ok in zip(going, begun, strict=True):
+            if ok and self._leases.valid(one[0].due):
+                allowed.append(one)
+            else:  # the lease was lost, or a person dropped the delivery: whoever holds the lane goes on
+                self._leases.forget(one[0].due)
+        return allowed
+
+    def _is_dry(self, job: Job) -> bool:
+        return job.spec.dry_run or self.entry.dry_run
+
+    def _dry_run(self, delivery: Delivery[Any]) -> Attempted:
+        preview = self._mask.text(self.entry.instance.preview(delivery))
+        receipt = Receipt(summary="dry run: nothing was sent", details={"preview": preview[:2000]})
+        return Attempted(result=Result.DELIVERED, receipt=receipt)
+
+    async def _send(self, group: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
+        deliveries = [ready.delivery for _, ready, _ in group]
+        timeout = max(job.spec.timeout for job, _, _ in group)
+        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, mask=self._mask))
+        ends: set[asyncio.Future[Any]] = {sending, self._out_of_time}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            results = sending.result()
+            self._judge_destination(results)
+        else:
+            sending.cancel()
+            reason = "the gateway was shut down while it was being sent"
+            results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
+        return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
+
+    def _judge_destination(self, results: Sequence[Attempted]) -> None:
+        down = [one for one in results if one.result is Result.UNAVAILABLE]
+        wrong = next((one for one in results if one.result is Result.MISCONFIGURED), None)
+        if wrong is not None:
+            self.breaker.cancelled()
+            self._on_misconfigured(self.entry.name, wrong.reason or "misconfigured")
+        elif len(down) < len(results):
+            if self.breaker.succeeded():
+                log.info("destination is back", destination=self.entry.name)
+        else:
+            for one in down:
+                if self.breaker.failed(whole=one.whole):
+                    log.warning("destination is down: breaker open", destination=self.entry.name, reason=one.reason)
+
+    async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:
+        if not ended:
+            return
+        moment = now()
+        settlements = [
+            decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
+            for job, result, id_ in ended
+        ]
+        settled = await self._store.settle(settlements)
+        for (job, _, _), settlement, verdict in zip(ended, settlements, settled, strict=True):
+            self._leases.forget(job.due)
+            self._on_settled(job, settlement, verdict)

@@ -1,0 +1,155 @@
+"""Telling doForms the outcome by PUT, until it has heard it or will not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.settle import clean, delay, gives_up
+from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
+from gateway.errors import DoformsError
+from gateway.models import ReportState
+from gateway.routing.loaded import Account, Webservice
+from gateway.store import alarms, outbox
+from gateway.store.clock import SECOND, micros, now
+from gateway.store.outbox import Report
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+POLL = 1.0
+_AT_ONCE = 50
+_LEASE = 120.0
+"""Seconds after which a report that this process claimed and never settled is due again."""
+_NOT_LOADED = 60.0
+
+
+class Reporter:
+    """Sends the reports that are due."""
+
+    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+        self._store = store
+        self._current = current
+        self._calls = calls
+        self._pauses = pauses
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._task = asyncio.create_task(self._work())
+
+    def wake(self) -> None:
+        """Look at the store now."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Stop; a report that is under way will be due again after its lease."""
+        tasks = [*self._running, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                wait = await self._claim_due()
+            except Exception as error:
+                log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
+                wait = POLL
+            if wait > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+            self._wake.clear()
+
+    async def _claim_due(self) -> float:
+        """Claim and start the reports that are due; returns the seconds until there can be more."""
+        room = _AT_ONCE - len(self._running)
+        due_at = await self._store.read(outbox.next_report_due)
+        moment = now()
+        if room <= 0 or due_at is None or due_at > moment:
+            return POLL if due_at is None or room <= 0 else max(0.001, min(POLL, (due_at - moment) / SECOND))
+        paused = self._pauses.names(Kind.WEBSERVICE)
+        claimed = await self._store.write(lambda c: outbox.claim_reports(c, most=room, lease=_LEASE, paused=paused))
+        for report in claimed:
+            task = asyncio.create_task(self._send(report))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        return 0.0 if claimed else POLL
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a report broke off; it is due again after its lease", error=str(error), exc_info=error)
+        self._wake.set()
+
+    async def _send(self, report: Report) -> None:
+        webservice = self._current.webservice(report.webservice_id)
+        if webservice is None or webservice.password is None:
+            reason = f"the web service {report.webservice_id!r} is not in the routes file, or has no password there"
+            await self._settle(report, ReportState.DUE, reason, wait=_NOT_LOADED)
+            return
+        account = self._current.account(webservice)
+        started = time.monotonic()
+        try:
+            await self._calls.report(account, webservice, report.notification_key, report.outcome)
+        except Gone as error:
+            await self._settle(report, ReportState.GONE, str(error))
+        except Refused as error:
+            await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
+        except (Unauthorised, Quota) as error:
+            until = error.until if isinstance(error, Quota) else None
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), until=until)
+            await self._settle(report, ReportState.DUE, str(error), wait=0.0)
+        except DoformsError as error:
+            await self._failed(report, account, webservice, error, time.monotonic() - started)
+        else:
+            await self._settle(report, ReportState.REPORTED, None)
+
+    async def _failed(
+        self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
+    ) -> None:
+        number = report.attempts + 1
+        wish = error.retry_after if isinstance(error, Later) else None
+        wait = delay(account.report_retry, number, jitter=random.random(), wish=wish)
+        spent = report.spent / SECOND + duration
+        verdict = gives_up(account.report_retry, number=number, spent=spent, wait=wait)
+        log.warning(
+            "report failed", notification=report.notification_key, webservice=webservice.name, reason=str(error)
+        )
+        if verdict:
+            await self._settle(report, ReportState.GIVEN_UP, f"{verdict}: {error}", alarm=True)
+        else:
+            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait + duration)
+
+    async def _settle(
+        self,
+        report: Report,
+        state: ReportState,
+        reason: str | None,
+        *,
+        wait: float = 0.0,
+        spent: float = 0.0,
+        alarm: bool = False,
+    ) -> None:
+        due_at = now() + micros(wait) if state is ReportState.DUE else None
+        text = None if reason is None else clean(reason)
+
+        def write(connection: Connection) -> None:
+            outbox.settle_report(
+                connection, report.notification_id, state=state, due_at=due_at, reason=text, spent=micros(spent)
+            )
+            if alarm:
+                alarms.raise_alarm(connection, "outcome not reported", report.notification_key, text or "")
+
+        await self._store.write(write)

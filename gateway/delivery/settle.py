@@ -1,0 +1,172 @@
+"""What follows from an attempt: delivered, again, or dead. Pure: no clock, no store, no randomness of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.models import DeliveryState, OnDoubt, Order, Receipt, Repeatable, Retry
+from gateway.routing.loaded import DeliverySpec
+from gateway.store.clock import SECOND, micros
+from gateway.store.queue import Due, Settlement
+
+_JITTER = 0.2
+_LONGEST_REASON = 4000
+
+
+class Result(StrEnum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    """There is a receipt."""
+    SKIPPED = "skipped"
+    """``when`` was false; nothing was tried."""
+    REJECTED = "rejected"
+    """Never."""
+    UNAVAILABLE = "unavailable"
+    """Later; nothing was sent."""
+    MISCONFIGURED = "misconfigured"
+    """Later, once a person has mended the destination; nothing was sent."""
+    UNCERTAIN = "uncertain"
+    """It may have happened."""
+    PUT_OFF = "put off"
+    """Nothing was tried: what it needs is not there yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """The end of an attempt."""
+
+    result: Result
+    receipt: Receipt | None = None
+    reason: str | None = None
+    retry_after: float | None = None
+    whole: bool = False
+    """The destination as a whole is down."""
+    duration: float = 0.0
+    """Seconds."""
+
+
+def delay(retry: Retry, number: int, *, jitter: float, wish: float | None = None) -> float:
+    """Return the seconds to wait after attempt ``number`` (from 1).
+
+    ``jitter`` in [0, 1) spreads the wait by a fifth either way. ``wish`` is the other side's ``Retry-After``; it is
+    honoured up to ``retry.max``.
+    """
+    exponent = min(number - 1, 64)
+    wait: float = min(retry.first * retry.factor**exponent, retry.max)
+    wait *= 1 - _JITTER + 2 * _JITTER * jitter
+    return max(wait, min(wish, retry.max)) if wish is not None else wait
+
+
+def gives_up(retry: Retry, *, number: int, spent: float, wait: float) -> str | None:
+    """Tell why there is no further attempt after ``number`` of them and ``spent`` seconds; None: there is one."""
+    if retry.attempts is not None and number >= retry.attempts:
+        return f"given up after {number} {'attempt' if number == 1 else 'attempts'}"
+    if spent + wait > retry.give_up_after:
+        return f"given up after {number} attempts in {_span(spent)}"
+    return None
+
+
+def decide(
+    due: Due, spec: DeliverySpec, attempted: Attempted, *, attempt_id: int | None, moment: int, jitter: float
+) -> Settlement:
+    """Return what becomes of a delivery; ``moment`` is the store's time."""
+    match attempted.result:
+        case Result.DELIVERED:
+            assert attempted.receipt is not None
+            return Settlement(
+                due=due, attempt_id=attempt_id, state=DeliveryState.DELIVERED, receipt=receipt_json(attempted.receipt)
+            )
+        case Result.SKIPPED:
+            return Settlement(due=due, attempt_id=None, state=DeliveryState.SKIPPED, reason=attempted.reason)
+        case Result.REJECTED:
+            return _dead(due, spec, attempted, attempt_id, attempted.reason or "rejected")
+        case Result.UNCERTAIN if not may_repeat(spec):
+            return _dead(due, spec, attempted, attempt_id, f"in doubt: {attempted.reason}", doubt=True)
+        case Result.MISCONFIGURED | Result.PUT_OFF:
+            return _again(due, attempted, attempt_id, moment + micros(attempted.retry_after or 0), counted=False)
+        case Result.UNAVAILABLE if attempted.whole:
+            return _again(due, attempted, attempt_id, moment, counted=False)
+        case _:
+            return _retry(due, spec, attempted, attempt_id, moment, jitter)
+
+
+def may_repeat(spec: DeliverySpec) -> bool:
+    """Tell whether an attempt of unknown end may be followed by another."""
+    return spec.traits.repeatable is not Repeatable.NO or spec.on_doubt is OnDoubt.RETRY
+
+
+def receipt_json(receipt: Receipt) -> str:
+    """Return a receipt as the store keeps it: at most 4 kB of JSON, without what a text column refuses."""
+    body = json.dumps({"summary": receipt.summary, "details": dict(receipt.details)}, default=str, ensure_ascii=True)
+    if len(body) > 4096:
+        body = json.dumps({"summary": receipt.summary[:1000], "details": {"cut": "the receipt was over 4 kB"}})
+    return body.replace("\\u0000", "\\ufffd")
+
+
+def clean(reason: str) -> str:
+    """Return a reason as a text column takes it: no NUL, no lone surrogates, not too long."""
+    text = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_REASON]
+
+
+def _retry(
+    due: Due, spec: DeliverySpec, attempted: Attempted, attempt_id: int | None, moment: int, jitter: float
+) -> Settlement:
+    number = due.attempts + 1
+    wait = delay(spec.retry, number, jitter=jitter, wish=attempted.retry_after)
+    spent = due.spent / SECOND + attempted.duration
+    if verdict := gives_up(spec.retry, number=number, spent=spent, wait=wait):
+        return _dead(due, spec, attempted, attempt_id, f"{verdict}: {attempted.reason}")
+    return _again(
+        due,
+        attempted,
+        attempt_id,
+        moment + micros(wait),
+        counted=True,
+        spent=micros(wait + attempted.duration),
+    )
+
+
+def _again(
+    due: Due, attempted: Attempted, attempt_id: int | None, at: int, *, counted: bool, spent: int = 0
+) -> Settlement:
+    return Settlement(
+        due=due,
+        attempt_id=attempt_id,
+        state=DeliveryState.PENDING,
+        due_at=at,
+        counted=counted,
+        spent=spent,
+        result="" if attempted.result is Result.PUT_OFF else attempted.result.value,
+        reason=clean(attempted.reason or ""),
+    )
+
+
+def _dead(
+    due: Due,
+    spec: DeliverySpec,
+    attempted: Attempted,
+    attempt_id: int | None,
+    reason: str,
+    *,
+    doubt: bool = False,
+) -> Settlement:
+    return Settlement(
+        due=due,
+        attempt_id=attempt_id,
+        state=DeliveryState.DEAD,
+        result=attempted.result.value,
+        reason=clean(reason),
+        doubt=doubt,
+        blocks=spec.order is Order.STRICT,
+    )
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.1f}{unit}"
+    return f"{seconds:.1f}s"

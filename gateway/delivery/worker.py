@@ -1,0 +1,307 @@
+"""The worker: claims what is due, sees to its record, and passes it to the pipeline of its destination."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from gateway.delivery.current import Current
+from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
+from gateway.delivery.lanes import Leases
+from gateway.delivery.outcomes import Outcomes
+from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.pipeline import Pipeline
+from gateway.delivery.prepare import Job
+from gateway.delivery.report import Reporter
+from gateway.delivery.settle import Attempted, Result, decide
+from gateway.errors import Unavailable
+from gateway.log import Mask
+from gateway.models import DeliveryState
+from gateway.store import alarms, queue, records
+from gateway.store.clock import SECOND, now
+from gateway.store.inbox import Kept
+from gateway.store.queue import Due, Settled, Settlement
+from gateway.store.records import KeptNotification
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+POLL = 1.0
+"""Seconds after which the worker looks at the store though nothing woke it: for work and orders of other processes."""
+NOT_LOADED = 60.0
+"""Seconds until a delivery looks again whether its route or destination is loaded."""
+PROBE_MISCONFIGURED = timedelta(hours=1)
+
+
+class Worker:
+    """Runs deliveries: those that receiving hands over at once, and those that fall due in the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        current: Current,
+        desk: FetchDesk,
+        pauses: Pauses,
+        outcomes: Outcomes,
+        reporter: Reporter,
+        mask: Mask,
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._desk = desk
+        self._pauses = pauses
+        self._outcomes = outcomes
+        self._reporter = reporter
+        self._mask = mask
+        self._leases = Leases(store)
+        self._pipelines: dict[str, Pipeline] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._refreshed_at = 0
+
+    def start(self) -> None:
+        """Open the destinations and begin to work."""
+        for entry in self._current.routes.destinations.values():
+            pipeline = Pipeline(
+                entry,
+                store=self._store,
+                leases=self._leases,
+                current=self._current,
+                mask=self._mask,
+                on_settled=self._settled,
+                on_misconfigured=self._misconfigured,
+            )
+            self._pipelines[entry.name] = pipeline
+            self._services.append(asyncio.create_task(self._open(pipeline)))
+        self._renewal = asyncio.create_task(self._leases.keep_renewed())
+        self._services.append(asyncio.create_task(self._work()))
+
+    def can_run(self, destination: str) -> bool:
+        """Tell whether a delivery to this destination could be sent right now."""
+        return self.obstacle(destination) is None
+
+    def obstacle(self, destination: str) -> str | None:
+        """Tell why a delivery to this destination could not be sent right now."""
+        pipeline = self._pipelines.get(destination)
+        if pipeline is None:
+            return f"the destination {destination} is not loaded"
+        if not pipeline.entry.enabled:
+            return f"the destination {destination} is switched off"
+        if (reason := self._pauses.reason(Kind.DESTINATION, destination)) is not None:
+            return f"the destination {destination} is paused: {reason}"
+        if pipeline.breaker.is_open:
+            return f"the breaker of the destination {destination} is open"
+        return None if pipeline.opened else f"the destination {destination} is not open yet"
+
+    def has_room(self, destination: str) -> bool:
+        """Tell whether this process should take further deliveries to this destination as they arrive."""
+        pipeline = self._pipelines.get(destination)
+        return pipeline is not None and pipeline.room > 0 and self.can_run(destination)
+
+    def accept(self, kept: Kept, notification: KeptNotification, *, urgent: bool) -> None:
+        """Run the deliveries whose lanes were taken with the keeping."""
+        for delivery in kept.deliveries:
+            if delivery.token is not None:
+                due = Due(
+                    id=delivery.id,
+                    notification_id=kept.id,
+                    lane_id=delivery.lane_id,
+                    token=delivery.token,
+                    lease_until=kept.lease_until,
+                    number=delivery.number,
+                    route=delivery.new.route,
+                    name=delivery.new.name,
+                    destination=delivery.new.destination,
+                    delivery_key=delivery.new.delivery_key,
+                    required=delivery.new.required,
+                )
+                self._start(due, notification, urgent=urgent)
+
+    def wake(self) -> None:
+        """Look at the store now."""
+        self._wake.set()
+
+    async def stop(self, grace: float) -> None:
+        """Hand back what was not sent, finish what is being sent, and let go of the destinations."""
+        unsent = [job for pipeline in self._pipelines.values() for job in pipeline.stop()]
+        await _end(self._services)
+        await self._hand_back(unsent)
+        await asyncio.gather(*(pipeline.finish(grace) for pipeline in self._pipelines.values()))
+        await _end([*self._tasks, self._renewal])
+        for pipeline in self._pipelines.values():
+            with suppress(Exception):
+                await pipeline.entry.instance.close()
+
+    async def _open(self, pipeline: Pipeline) -> None:
+        wait = 1.0
+        while not pipeline.opened:
+            try:
+                await pipeline.entry.instance.open()
+            except Exception as error:
+                level = log.warning if isinstance(error, Unavailable) else log.error
+                level("destination could not be opened", destination=pipeline.entry.name, error=str(error))
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, 60.0)
+            else:
+                pipeline.opened = True
+        self.wake()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                wait = await self._claim_due()
+            except Exception as error:
+                log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
+                wait = POLL
+            if wait > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+            self._wake.clear()
+
+    async def _claim_due(self) -> float:
+        """Claim what is due and fits; returns the seconds until there can be more."""
+        moment = now()
+        if moment - self._refreshed_at > POLL * SECOND:
+            await self._pauses.refresh()
+            self._refreshed_at = moment
+        await self._give_up_stalled()
+        wanted = {name: room for name in self._pipelines if (room := self._room(name)) > 0}
+        upcoming = await self._store.read(lambda c: queue.next_due(c, wanted))
+        due_now = {name: wanted[name] for name, at in upcoming.items() if at <= moment}
+        if due_now:
+            claimed = await self._store.claim(due_now)
+            await self._start_all(claimed)
+            return 0.0 if claimed else POLL
+        later = min(upcoming.values(), default=moment + SECOND)
+        return max(0.001, min(POLL, (later - moment) / SECOND))
+
+    def _room(self, destination: str) -> int:
+        if self._pauses.reason(Kind.DESTINATION, destination) is not None:
+            return 0
+        room = self._pipelines[destination].room
+        return min(room, 1) if self._pauses.probing(Kind.DESTINATION, destination) else room
+
+    async def _give_up_stalled(self) -> None:
+        """Hand back what waits for a destination that takes nothing now, so that its leases need not be renewed."""
+        stalled = [
+            pipeline
+            for name, pipeline in self._pipelines.items()
+            if pipeline.breaker.is_open or self._pauses.reason(Kind.DESTINATION, name) is not None
+        ]
+        for pipeline in stalled:
+            jobs = pipeline.take_back()
+            pipeline.underway -= len(jobs)
+            await self._hand_back(jobs)
+
+    async def _hand_back(self, jobs: Iterable[Job]) -> None:
+        held = [job.due for job in jobs]
+        if not held:
+            return
+        for due in held:
+            self._leases.forget(due)
+        await self._store.write(lambda connection: queue.release(connection, held))
+
+    async def _start_all(self, claimed: list[Due]) -> None:
+        if not claimed:
+            return
+        ids = sorted({due.notification_id for due in claimed})
+        notifications = await self._store.read(lambda connection: records.load(connection, ids))
+        for due in claimed:
+            self._start(due, notifications[due.notification_id], urgent=False)
+
+    def _start(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
+        self._leases.hold(due)
+        found = self._current.delivery(due.route, due.name)
+        pipeline = self._pipelines.get(due.destination)
+        if found is None or pipeline is None or found[1].destination != due.destination:
+            self._spawn(self._wait_for_route(due, kept))
+            return
+        job = Job(due=due, kept=kept, route=found[0], spec=found[1], urgent=urgent)
+        pipeline.underway += 1
+        if job.spec.needs:
+            self._spawn(self._fetch_then_send(job, pipeline))
+        else:
+            pipeline.put(job)
+
+    async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
+        text = f"the delivery {due.name} of the route {due.route} to {due.destination} is not in the routes file"
+        until = now() + int(NOT_LOADED * SECOND)
+        settlement = Settlement(
+            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=text
+        )
+        await self._store.write(lambda c: alarms.raise_alarm(c, "not loaded", f"{due.route}/{due.name}", text))
+        await self._store.settle([settlement])
+        self._leases.forget(due)
+        if due.required:
+            self._outcomes.postponed(kept.id, until)
+
+    async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
+        try:
+            job.records = await self._desk.records(job.kept, urgent=job.urgent)
+        except (PutOff, GivenUp) as error:
+            pipeline.underway -= 1
+            wait = max(0.0, (error.until - now()) / SECOND) if isinstance(error, PutOff) else None
+            result = Result.REJECTED if wait is None else Result.PUT_OFF
+            await self._settle_unsent(job, Attempted(result=result, reason=str(error), retry_after=wait))
+        except Exception:
+            pipeline.underway -= 1
+            await self._hand_back([job])
+            raise
+        else:
+            pipeline.put(job)
+
+    async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
+        settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=now(), jitter=0.5)
+        (settled,) = await self._store.settle([settlement])
+        self._leases.forget(job.due)
+        self._settled(job, settlement, settled)
+
+    def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
+        """Follow up: the next delivery of the lane, the outcome, or the wait for another attempt."""
+        bound = log.bind(notification=job.kept.notification.key, route=job.route.name, delivery=job.spec.name)
+        if not settled.accepted:
+            bound.warning("a settlement came too late: the lease was lost, and the delivery is due again")
+            return
+        if settlement.state is DeliveryState.DEAD:
+            bound.warning("delivery is dead", reason=settlement.reason)
+        elif settlement.state is DeliveryState.PENDING:
+            bound.info("delivery waits", reason=settlement.reason)
+        elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
+            self._spawn(self._pauses.resume(Kind.DESTINATION, job.spec.destination))
+        if settled.next is not None:
+            self._leases.hold(settled.next)
+            self._spawn(self._start_all([settled.next]))
+        if settled.outcome is not None:
+            self._outcomes.tell(job.due.notification_id, settled.outcome)
+            self._reporter.wake()
+        elif settlement.state is DeliveryState.PENDING and job.due.required:
+            self._outcomes.postponed(job.due.notification_id, settlement.due_at)
+        self.wake()
+
+    def _misconfigured(self, destination: str, reason: str) -> None:
+        until = datetime.now(UTC) + PROBE_MISCONFIGURED
+        self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, until=until))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,117 @@
+"""Loading the routes file: read, merge, validate, and either a whole `Routes` or every problem at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+from gateway.destinations.destination import Context
+from gateway.destinations.options import Resolved
+from gateway.routing.load_accounts import load_accounts, load_webhook, load_webservices
+from gateway.routing.load_destinations import Registry, load_destinations, refuse_reserved_names
+from gateway.routing.load_routes import RouteLoader
+from gateway.routing.loaded import Routes
+from gateway.routing.merge import Whole, check_shared, combine
+from gateway.routing.problems import Entry, Problems
+from gateway.routing.read import read
+from gateway.routing.references import References, has_stand_in
+from gateway.routing.store_url import store_url
+from gateway.routing.tables import GatewayTable
+from gateway.routing.traps import misplaced_in
+from gateway.routing.validate import validate
+
+__all__ = ["Registry", "load", "refuse_reserved_names", "store_of"]
+
+
+def load(
+    file: Path,
+    registry: Registry,
+    *,
+    make_context: Callable[[str], Context],
+    environ: Mapping[str, str] = os.environ,
+    secrets: bool = True,
+) -> Routes:
+    """Load the routes file and what it includes.
+
+    ``secrets=False`` looks no reference up, but for that of the store where it is set: stand-ins take the place of the
+    values, and a destination that cannot be built from them is left out.
+
+    Raises:
+        RoutesFileError: with every problem at once, in file order.
+        PluginError: a plugin cannot be used.
+    """
+    problems = Problems()
+    whole = combine(read(file, problems), problems)
+    check_shared(whole.named["shared"], problems)
+    references = References(environ, problems, look_up=secrets)
+    gateway, store = _gateway(whole, environ, references, problems)
+    path, headers = load_webhook(whole.single["webhook"], references, problems)
+    webservices = load_webservices(whole, references, problems)
+    accounts = load_accounts(whole, webservices.values(), references, problems)
+    destinations = load_destinations(whole.named["destinations"], registry, references, make_context, problems)
+    routes = RouteLoader(whole, destinations, tuple(webservices.values()), problems).load()
+    problems.raise_any(references.secrets)
+    return Routes(
+        file=file,
+        store=store,
+        answer_within=gateway.answer_within,
+        unmatched=gateway.unmatched,
+        retention=gateway.retention,
+        timezone=gateway.timezone,
+        backlog_limit=gateway.backlog_limit,
+        shutdown_grace=gateway.shutdown_grace,
+        lease=gateway.lease,
+        path=path,
+        headers=headers,
+        accounts=accounts,
+        webservices=webservices,
+        destinations={name: each.entry for name, each in destinations.items() if each.entry is not None},
+        routes=routes,
+        secrets=tuple(dict.fromkeys(references.secrets)),
+    )
+
+
+def store_of(file: Path, *, environ: Mapping[str, str] = os.environ) -> str:
+    """Read only where the store is, for commands that need nothing else of the routes file.
+
+    Raises:
+        RoutesFileError: the file cannot be read, or its ``[gateway]`` table has problems.
+    """
+    problems = Problems()
+    whole = combine(read(file, Problems()), Problems())
+    references = References(environ, problems)
+    _, store = _gateway(whole, environ, references, problems)
+    problems.raise_any(references.secrets)
+    return store
+
+
+def _gateway(
+    whole: Whole, environ: Mapping[str, str], references: References, problems: Problems
+) -> tuple[GatewayTable, str]:
+    """Return ``[gateway]`` and the store's URL; an empty URL stands for one that was not looked up."""
+    entry = whole.single["gateway"]
+    table = references.resolve(entry)
+    if has_stand_in(table.get("store")) and not references.look_up:
+        table["store"] = _store_if_set(entry, environ, references) or table["store"]
+    gateway = validate(GatewayTable, entry, table, problems, misplaced=misplaced_in("[gateway]", GatewayTable))
+    text = table.get("store", GatewayTable().store)
+    if gateway is None or not isinstance(text, str) or has_stand_in(text):
+        return gateway or GatewayTable(), ""
+    try:
+        return gateway, store_url(text, entry.folder)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        problems.add(entry, ("store",), str(context["found"]), str(context["remedy"]))
+        return gateway, ""
+
+
+def _store_if_set(entry: Entry, environ: Mapping[str, str], references: References) -> Resolved | None:
+    looking = References(environ, Problems())
+    resolved = looking.resolve(entry).get("store")
+    if not isinstance(resolved, Resolved) or has_stand_in(resolved):
+        return None
+    references.secrets.extend(looking.secrets)
+    return resolved

@@ -1,0 +1,116 @@
+"""Loading accounts and web services, with the headers that notifications must carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import SecretStr
+
+from gateway.models import Retry
+from gateway.routing.loaded import Account, Headers, Webservice
+from gateway.routing.merge import Whole
+from gateway.routing.problems import Entry, Problems, suggest
+from gateway.routing.references import References, plain
+from gateway.routing.tables import AccountTable, DoformsTable, WebhookTable, WebserviceTable
+from gateway.routing.traps import misplaced_in
+from gateway.routing.validate import validate
+
+FETCH_RETRY = Retry(first=1.0, factor=3.0, max=3600.0)
+"""When fetching is tried again, unless ``fetch_retry`` says otherwise."""
+REPORT_RETRY = Retry()
+"""When reporting is tried again, unless ``report_retry`` says otherwise."""
+
+
+def load_webhook(entry: Entry, references: References, problems: Problems) -> tuple[str, Headers]:
+    """Return the path and the secret headers of ``[webhook]``."""
+    judge = misplaced_in("[webhook]", WebhookTable)
+    table = validate(WebhookTable, entry, references.resolve(entry), problems, misplaced=judge)
+    if table is None:
+        return "", ()
+    return table.path, _headers(entry, table.headers, problems)
+
+
+def _headers(entry: Entry, headers: Mapping[str, Iterable[SecretStr]], problems: Problems) -> Headers:
+    collected: dict[str, tuple[SecretStr, ...]] = {}
+    for name, values in headers.items():
+        kept = tuple(values)
+        if not kept:
+            found = "none of its values is set"
+            problems.add(entry, ("headers", name), found, "Set at least one of them, or remove the header")
+        if name.lower() in collected:
+            problems.add(entry, ("headers", name), "the header stands twice", "Put its values into one list")
+        collected[name.lower()] = kept
+    return tuple(collected.items())
+
+
+def load_webservices(whole: Whole, references: References, problems: Problems) -> dict[str, Webservice]:
+    """Return the web services by id."""
+    loaded: dict[str, Webservice] = {}
+    known = set(whole.named["accounts"])
+    entries = whole.named["webservices"]
+    known |= {_implied(ident) for entry in entries.values() if isinstance(ident := entry.table.get("id"), str)}
+    for name, entry in entries.items():
+        judge = misplaced_in("[webservices.NAME]", WebserviceTable)
+        resolved = references.resolve(entry)
+        table = validate(WebserviceTable, entry, resolved, problems, misplaced=judge, forgiven=references.forgiven)
+        if table is None:
+            continue
+        if table.account is not None and table.account not in known:
+            found = f'there is no account "{table.account}"'
+            problems.add(entry, ("account",), found, suggest(table.account, known, kind="account"))
+        if table.id in loaded:
+            found = f"the id is also that of webservices.{loaded[table.id].name}"
+            problems.add(entry, ("id",), found, "Each web service has an id of its own: correct or remove one")
+            continue
+        loaded[table.id] = Webservice(
+            name=name,
+            id=table.id,
+            password=table.password,
+            form=table.form,
+            project=table.project,
+            account=table.account or _implied(table.id),
+            api=table.api,
+            vars=plain(table.vars),
+        )
+    return loaded
+
+
+def _implied(ident: str) -> str:
+    """Return the account that an id names: the text before the first ``$$``."""
+    return ident.partition("$$")[0] or ident
+
+
+def load_accounts(
+    whole: Whole, webservices: Iterable[Webservice], references: References, problems: Problems
+) -> dict[str, Account]:
+    """Return the accounts: the declared ones, and those that web services imply."""
+    entry = whole.single["doforms"]
+    judge = misplaced_in("[doforms]", DoformsTable)
+    defaults = validate(DoformsTable, entry, references.resolve(entry), problems, misplaced=judge) or DoformsTable()
+    loaded = {}
+    for name, declared in whole.named["accounts"].items():
+        judge = misplaced_in("[accounts.NAME]", AccountTable)
+        table = validate(AccountTable, declared, references.resolve(declared), problems, misplaced=judge)
+        if table is not None:
+            loaded[name] = _account(name, table, defaults, _headers(declared, table.headers, problems))
+    for webservice in webservices:
+        if webservice.account not in loaded:
+            loaded[webservice.account] = _account(webservice.account, AccountTable(), defaults, ())
+    return loaded
+
+
+def _account(name: str, own: AccountTable, defaults: DoformsTable, headers: Headers) -> Account:
+    fetch = defaults.fetch_retry.over(FETCH_RETRY)
+    report = defaults.report_retry.over(REPORT_RETRY)
+    return Account(
+        name=name,
+        api=own.api or defaults.api,
+        report=defaults.report if own.report is None else own.report,
+        expected_fetch=defaults.expected_fetch if own.expected_fetch is None else own.expected_fetch,
+        requests_per_minute=own.requests_per_minute or defaults.requests_per_minute,
+        max_in_flight=own.max_in_flight or defaults.max_in_flight,
+        fetch_retry=own.fetch_retry.over(fetch) if own.fetch_retry else fetch,
+        report_retry=own.report_retry.over(report) if own.report_retry else report,
+        blob_path=own.blob_path or defaults.blob_path,
+        headers=headers,
+    )

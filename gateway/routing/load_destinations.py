@@ -1,0 +1,167 @@
+"""Loading destinations: the core's keys apart from the plugin's settings, and the plugin's instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.destinations.destination import Context, Destination
+from gateway.errors import PluginError
+from gateway.models import Breaker, Retry
+from gateway.routing.loaded import DestinationEntry
+from gateway.routing.problems import Entry, Place, Problems, suggest
+from gateway.routing.references import References, has_stand_in
+from gateway.routing.store_url import passwords_in
+from gateway.routing.tables import DeliveryTable, DestinationTable
+from gateway.routing.validate import keys_of, validate
+
+DestinationClass = type[Destination[Any, Any]]
+
+
+class Registry(Protocol):
+    """What holds the destination classes of the installed plugins."""
+
+    def get(self, name: str) -> DestinationClass | None:
+        """Return the class that ``plugin = "name"`` means."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedDestination:
+    """A destination as far as it could be loaded."""
+
+    plugin: DestinationClass | None = None
+    """None if it is not known which plugin serves it."""
+    entry: DestinationEntry | None = None
+    """None if it has problems, or could not be built from values that were not looked up."""
+
+
+def refuse_reserved_names(plugin: DestinationClass) -> None:
+    """Refuse a plugin that has a setting or option named like a key of the core.
+
+    Raises:
+        PluginError: naming them.
+    """
+    clashes = [
+        f"{kind}.{name}"
+        for kind, model, core in (
+            ("Settings", plugin.Settings, DestinationTable),
+            ("Options", plugin.Options, DeliveryTable),
+        )
+        for name in sorted(keys_of(model).keys() & keys_of(core).keys())
+    ]
+    if clashes:
+        raise PluginError(
+            f"Plugin {plugin.name!r} ({plugin.__module__}.{plugin.__qualname__}) has fields named like keys of the "
+            f"gateway: {', '.join(clashes)}. Rename them in the plugin."
+        )
+
+
+def load_destinations(
+    entries: Mapping[str, Entry],
+    registry: Registry,
+    references: References,
+    make_context: Callable[[str], Context],
+    problems: Problems,
+) -> dict[str, LoadedDestination]:
+    """Return every declared destination, loaded as far as it goes."""
+    return {name: _load(name, entry, registry, references, make_context, problems) for name, entry in entries.items()}
+
+
+def _load(
+    name: str,
+    entry: Entry,
+    registry: Registry,
+    references: References,
+    make_context: Callable[[str], Context],
+    problems: Problems,
+) -> LoadedDestination:
+    table = references.resolve(entry)
+    core_keys = keys_of(DestinationTable)
+    core = validate(DestinationTable, entry, {key: value for key, value in table.items() if key in core_keys}, problems)
+    plugin = _plugin(entry, table, registry, problems)
+    if plugin is None:
+        return LoadedDestination()
+    settings = {key: value for key, value in table.items() if key not in core_keys}
+    instance = _instance(name, entry, plugin, settings, references, make_context, problems)
+    if core is None or instance is None:
+        return LoadedDestination(plugin=plugin)
+    return LoadedDestination(plugin=plugin, entry=_entry(name, core, instance))
+
+
+def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems: Problems) -> DestinationClass | None:
+    name = table.get("plugin")
+    if not isinstance(name, str):
+        return None
+    plugin = registry.get(name)
+    if plugin is None:
+        found = f'no installed plugin is named "{name}"'
+        problems.add(entry, ("plugin",), found, suggest(name, registry.names(), kind="plugin"))
+        return None
+    refuse_reserved_names(plugin)
+    return plugin
+
+
+def _instance(
+    name: str,
+    entry: Entry,
+    plugin: DestinationClass,
+    settings: dict[str, Any],
+    references: References,
+    make_context: Callable[[str], Context],
+    problems: Problems,
+) -> Destination[Any, Any] | None:
+    own = keys_of(plugin.Settings)
+    core_keys = keys_of(DestinationTable)
+    option_keys = keys_of(plugin.Options)
+
+    def misplaced(path: Place) -> tuple[str, str] | None:
+        key = str(path[-1])
+        if len(path) == 1 and key in option_keys:
+            return f"`{key}` is no setting of {plugin.name}", "It belongs to a delivery: move it to [[routes.deliver]]"
+        return None
+
+    model = validate(
+        plugin.Settings,
+        entry,
+        settings,
+        problems,
+        also=core_keys,
+        misplaced=misplaced,
+        forgiven=references.forgiven,
+    )
+    for path in passwords_in({key: value for key, value in settings.items() if key in own}):
+        if not problems.has(entry, path):
+            found = "there is a password inside the URL"
+            problems.add(entry, path, found, "Give it by a setting of its own with a reference: env:NAME or file:/path")
+    if model is None:
+        return None
+    try:
+        return plugin(model, make_context(name))
+    except Exception as error:  # whatever a plugin raises must not hide the other problems
+        if not has_stand_in(settings):
+            found = f"plugin {plugin.name} cannot work with these settings: {error or type(error).__name__}"
+            problems.add(entry, (), found, "Change the settings of this destination")
+        return None
+
+
+def _entry(name: str, core: DestinationTable, instance: Destination[Any, Any]) -> DestinationEntry:
+    return DestinationEntry(
+        name=name,
+        plugin=core.plugin,
+        instance=instance,
+        enabled=core.enabled,
+        dry_run=core.dry_run,
+        retry=core.retry.over(Retry()),
+        timeout=core.timeout,
+        rate=core.rate,
+        concurrency=core.concurrency,
+        batch=core.batch,
+        breaker=Breaker(failures=core.breaker.failures, probe_after=core.breaker.probe_after),
+        expected_latency=core.expected_latency,
+    )

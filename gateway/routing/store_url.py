@@ -1,0 +1,60 @@
+"""URLs in the routes file: where the store is, and passwords that have no place in a URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from gateway.destinations.options import Resolved
+from gateway.routing.problems import Place, mistake, show
+
+_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://(?:[^/?#\s@]*:[^/?#\s]+@|[^\s]*[?&]password=.)")
+_REMEDY = 'Write "sqlite:///gateway.db" or "postgresql+psycopg://user@host/database"'
+
+
+def has_password(text: str) -> bool:
+    """Tell whether a text is a URL that holds a password."""
+    return _PASSWORD.match(text) is not None
+
+
+def passwords_in(value: Any, path: Place = ()) -> Iterator[Place]:
+    """Yield where a URL with a password stands in the clear."""
+    if isinstance(value, str) and not isinstance(value, Resolved) and has_password(value):
+        yield path
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from passwords_in(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from passwords_in(item, (*path, index))
+
+
+def store_url(text: str, folder: Path) -> str:
+    """Return the store's URL with a relative SQLite path made absolute; raises what the routes file should say."""
+    if not isinstance(text, Resolved) and has_password(text):
+        raise mistake(
+            "there is a password inside the URL",
+            'Put the whole URL behind a reference (store = "env:GATEWAY_STORE"), or leave the password to PGPASSFILE',
+        )
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise mistake(f"{show(text)} is no database URL", _REMEDY) from None
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite(url, folder)
+    if url.drivername != "postgresql+psycopg":
+        hint = 'Write "postgresql+psycopg://..."' if url.get_backend_name() == "postgresql" else _REMEDY
+        raise mistake(f'the store cannot be "{url.drivername}"', hint)
+    return url.render_as_string(hide_password=False)
+
+
+def _sqlite(url: URL, folder: Path) -> str:
+    database = url.database
+    if not database or database == ":memory:" or database.startswith("file:"):
+        raise mistake("the store would not survive a restart", 'Name a file, such as "sqlite:///gateway.db"')
+    return url.set(database=str(folder.absolute() / database)).render_as_string(hide_password=False)

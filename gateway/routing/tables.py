@@ -1,0 +1,289 @@
+"""The tables of the routes file as pydantic models; the configuration reference is generated from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from gateway.destinations.options import Secret
+from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
+from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
+from gateway.routing.problems import mistake, show
+
+ANSWER_LIMIT = 3.0
+"""Seconds after which doForms takes a notification for unanswered (doforms.md)."""
+
+
+class Table(BaseModel):
+    """One table of the routes file: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _one_or_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _some(value: Any) -> Any:
+    if not value:
+        raise mistake("the list is empty, so nothing would ever fit", "Leave the key out, or name at least one")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise mistake("the text is empty", "Write a text")
+    return value
+
+
+def _api(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise mistake(f"{show(value)} is no web address", 'Write one such as "https://api.mydoforms.com/api/v2"')
+    return value.rstrip("/")
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/") or value == "/":
+        raise mistake(f"{show(value)} is no path", 'Write one such as "/webhooks/doforms"')
+    return value.rstrip("/")
+
+
+def _timezone(value: Any) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except Exception:  # ZoneInfo raises what the file system raises for odd names
+        raise mistake(f"{show(value)} is no time zone", 'Write one such as "UTC" or "Europe/Berlin"') from None
+
+
+def _deliveries(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise mistake("`deliver` is one table", "Write it with two brackets: [[routes.deliver]]")
+    if value == []:
+        raise mistake("the route has no deliveries", "Add a [[routes.deliver]] below it, or remove the route")
+    return value
+
+
+def _answer_within(value: float) -> float:
+    if value >= ANSWER_LIMIT:
+        raise mistake(
+            f"{say_duration(value)} is too long: doForms waits {say_duration(ANSWER_LIMIT)}",
+            'Write less than "3s", such as "2.5s"',
+        )
+    return value
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
+Patterns: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), AfterValidator(_some)]
+Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list)]
+Api: TypeAlias = Annotated[str, AfterValidator(_api)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+HeaderValues: TypeAlias = Annotated[list[Secret], BeforeValidator(_one_or_list)]
+
+
+class RetryTable(Table):
+    """When an attempt is followed by another."""
+
+    first: PositiveDuration | None = None
+    """The first wait."""
+    factor: Annotated[float, Field(ge=1)] | None = None
+    """How much longer each wait is than the one before."""
+    max: PositiveDuration | None = None
+    """The longest wait."""
+    give_up_after: PositiveDuration | None = None
+    """Counted from the first attempt."""
+    attempts: Count | None = None
+    """At most so many attempts; left out: as many as fit."""
+
+    def over(self, below: Retry) -> Retry:
+        """Return ``below`` with what is set here put over it."""
+        values = {name: getattr(below, name) for name in type(self).model_fields}
+        return Retry(**{**values, **self.model_dump(exclude_none=True)})
+
+
+class BreakerTable(Table):
+    """When a destination is taken for down."""
+
+    failures: Count = Breaker().failures
+    """So many failures in a row."""
+    probe_after: PositiveDuration = Breaker().probe_after
+    """How long to wait before trying it with one delivery."""
+
+
+class GatewayTable(Table):
+    """``[gateway]``: the gateway itself."""
+
+    store: Text = "sqlite:///gateway.db"
+    """Database URL of the store; relative paths count from this file. PostgreSQL to share the work."""
+    answer_within: Annotated[PositiveDuration, AfterValidator(_answer_within)] = 2.5
+    """How long doForms may wait for the answer, counted from the request's headers; below 3 s."""
+    unmatched: Unmatched = Unmatched.KEEP
+    """What to do with a notification that no route matches."""
+    retention: PositiveDuration = 90 * 86400.0
+    """How long ended notifications are kept."""
+    timezone: Annotated[ZoneInfo, PlainValidator(_timezone)] = ZoneInfo("UTC")
+    """Time zone of dates in templates."""
+    backlog_limit: Count = 1_000_000
+    """So many unfinished deliveries at most; beyond it doForms is answered 503."""
+    shutdown_grace: Duration = 20.0
+    """How long a stopping gateway waits for what is being sent."""
+    lease: PositiveDuration = 60.0
+    """How long a process holds its claim on work without renewing it."""
+
+
+class AccountTable(Table):
+    """``[accounts.NAME]``: a doForms customer account. What is left out comes from ``[doforms]``."""
+
+    api: Api | None = None
+    """Base address of the doForms API."""
+    report: bool | None = None
+    """Tell doForms the outcome by PUT; false does not change the answer to the notification."""
+    expected_fetch: Duration | None = None
+    """How long fetching a record usually takes; decides between immediate and delayed mode."""
+    requests_per_minute: Count | None = None
+    """At most so many API requests a minute for each account."""
+    max_in_flight: Count | None = None
+    """At most so many API requests at once for each account."""
+    fetch_retry: RetryTable | None = None
+    """When fetching a record is tried again."""
+    report_retry: RetryTable | None = None
+    """When reporting an outcome is tried again."""
+    blob_path: Text | None = None
+    """Path below ``api`` from which photos and files are downloaded."""
+    headers: dict[str, HeaderValues] = Field(default_factory=dict)
+    """Secret headers of this account alone, instead of those of ``[webhook]``."""
+
+
+class DoformsTable(Table):
+    """``[doforms]``: defaults for every account."""
+
+    api: Api = "https://api.mydoforms.com/api/v2"
+    """Base address of the doForms API."""
+    report: bool = True
+    """Tell doForms the outcome by PUT; false does not change the answer to the notification."""
+    expected_fetch: Duration = 0.5
+    """How long fetching a record usually takes; decides between immediate and delayed mode."""
+    requests_per_minute: Count = 600
+    """At most so many API requests a minute for each account."""
+    max_in_flight: Count = 4
+    """At most so many API requests at once for each account."""
+    fetch_retry: RetryTable = RetryTable()
+    """When fetching a record is tried again."""
+    report_retry: RetryTable = RetryTable()
+    """When reporting an outcome is tried again."""
+    blob_path: Text | None = None
+    """Path below ``api`` from which photos and files are downloaded."""
+
+
+class WebhookTable(Table):
+    """``[webhook]``: where doForms sends its notifications, and what they must carry."""
+
+    path: Annotated[str, AfterValidator(_path)] = "/webhooks/doforms"
+    """Path of the URL to enter in doForms; ``/added``, ``/edited``, ``/deleted`` and ``/status`` are below it."""
+    headers: dict[str, HeaderValues] = Field(default_factory=dict)
+    """Secret headers: each must carry its value, or one of its values. References only."""
+
+
+class WebserviceTable(Table):
+    """``[webservices.NAME]``: doForms' name for one form in one project."""
+
+    id: Text
+    """The web service's id in doForms."""
+    password: Secret | None = None
+    """The web service's password in doForms; needed to fetch records and to report outcomes. A reference only."""
+    form: Text
+    """Name of the form, for the routes."""
+    project: str = ""
+    """Name of the project, for the routes."""
+    account: Text | None = None
+    """Its account; left out: the text before the first ``$$`` of the id."""
+    api: Api | None = None
+    """Base address of the doForms API for this web service alone."""
+    vars: dict[str, Any] = Field(default_factory=dict)
+    """Values of your own, in templates as ``webservice.vars``."""
+
+
+class DestinationTable(Table):
+    """``[destinations.NAME]``: a place that deliveries go to. The plugin's settings stand beside these keys."""
+
+    plugin: Text
+    """The plugin that serves it."""
+    retry: RetryTable = RetryTable()
+    """When an attempt is followed by another."""
+    timeout: PositiveDuration = 30.0
+    """How long one attempt may take."""
+    rate: RateText | None = None
+    """At most so many sends in so long, over all processes, such as ``10/s``."""
+    concurrency: Count = 8
+    """At most so many sends at once in each process."""
+    batch: Count = 100
+    """At most so many deliveries in one go, where the plugin can do that."""
+    breaker: BreakerTable = BreakerTable()
+    """When the destination is taken for down."""
+    expected_latency: Duration | None = None
+    """How long a delivery usually takes; left out: what the plugin declares."""
+    enabled: bool = True
+    """False: its deliveries are made, and wait."""
+    dry_run: bool = False
+    """True: everything is rendered and kept, nothing is sent."""
+
+
+class RouteTable(Table):
+    """``[[routes]]``: what it matches, and the deliveries it makes."""
+
+    name: Text
+    """Its name; unique."""
+    account: Patterns | None = None
+    """A name, a pattern with ``*`` and ``?``, or a list; left out: any."""
+    form: Patterns | None = None
+    """A name, a pattern with ``*`` and ``?``, or a list; left out: any declared form."""
+    project: Patterns | None = None
+    """A name, a pattern with ``*`` and ``?``, or a list; left out: any."""
+    events: Annotated[frozenset[Event], BeforeValidator(_one_or_list), AfterValidator(_some)] = frozenset(
+        {Event.CREATE, Event.UPDATE}
+    )
+    """Any of ``create``, ``update``, ``delete``, ``status``; left out: create and update."""
+    when: Text | None = None
+    """An expression; where it is false, the route's deliveries are skipped."""
+    mode: Literal["auto", "immediate", "delayed"] = "auto"
+    """``auto`` compares the expected latency with ``answer_within``; ``immediate`` skips that; ``delayed`` waits."""
+    expected_latency: Duration | None = None
+    """How long the route usually takes; left out: from the fetch and the slowest delivery that counts."""
+    use: Names = ()
+    """Name of a ``[shared.NAME]``, or a list of them, the later ones over the earlier."""
+    enabled: bool = True
+    """False: the route is not there."""
+    deliver: Annotated[list[dict[str, Any]], BeforeValidator(_deliveries)]
+    """Its deliveries, each written as ``[[routes.deliver]]``."""
+
+
+class DeliveryTable(Table):
+    """``[[routes.deliver]]``: what is sent where. The plugin's options stand beside these keys."""
+
+    to: Text
+    """Name of the destination."""
+    name: Text | None = None
+    """Its name, unique in the route; left out: that of the destination."""
+    when: Text | None = None
+    """An expression; where it is false, the delivery is skipped."""
+    use: Names = ()
+    """Name of a ``[shared.NAME]``, or a list of them, the later ones over the earlier."""
+    required: bool = True
+    """False: it does not count for the outcome and does not delay it."""
+    order: Order = Order.RECORD
+    """How it keeps its place among the deliveries of the same record."""
+    on_doubt: OnDoubt = OnDoubt.DEAD
+    """What to do with an attempt of unknown end where a repeat is not known to be safe."""
+    retry: RetryTable = RetryTable()
+    """When an attempt is followed by another; over that of the destination."""
+    timeout: PositiveDuration | None = None
+    """How long one attempt may take; left out: that of the destination."""
+    attachments: Any = None
+    """Photos and files to send along; not available in this version."""
+    enabled: bool = True
+    """False: the delivery is not made."""
+    dry_run: bool = False
+    """True: everything is rendered and kept, nothing is sent."""

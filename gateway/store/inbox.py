@@ -1,0 +1,330 @@
+"""Keeping: a notification and its deliveries with their places in their lanes, in one transaction.
+
+The rules, before the SQL:
+
+- Uniqueness of web service id and notification key is the store's: insert and see, never look then insert.
+- A lane's next number is ``max(last + 1, microseconds since 1970)``, taken under the lane's row lock.
+- Lanes that the insert finds empty can be taken at once, under a lease; an occupied one never.
+- An immediate notification that finds a lane of a delivery that counts occupied becomes delayed.
+- A repeat changes nothing but a counter, and owes a report by PUT if it cannot be told the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, update
+from sqlalchemy.dialects.sqlite import insert
+
+from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
+from gateway.store import alarms
+from gateway.store.clock import micros, now, to_store
+from gateway.store.outcome import ANSWER_MARK
+from gateway.store.tables import deliveries, lanes, notifications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A delivery that is to be kept."""
+
+    route: str
+    name: str
+    destination: str
+    lane: str
+    delivery_key: str
+    required: bool
+    take: bool
+    """Take the lane's lease with the keeping, if the lane is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """A notification that is to be kept, with everything that was decided about it."""
+
+    notification: Notification
+    account: str
+    webservice: str | None = None
+    form: str | None = None
+    project: str | None = None
+    mode: Mode
+    reason: str
+    matched: bool = True
+    alarm: str | None = None
+    """The text of the alarm to raise with it (unmatched)."""
+    outcome: Outcome | None = None
+    """Known at once: nothing counts, or ``unmatched`` says so."""
+    report: bool = True
+    """Whether doForms is to be told the outcome by PUT when the answer cannot."""
+    fetch: bool = False
+    """Whether a delivery needs the record, so that it must be fetched."""
+    deliveries: tuple[NewDelivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDelivery:
+    """A delivery that was kept; ``token`` is set if its lane was taken with the keeping."""
+
+    id: int
+    lane_id: int
+    number: int
+    token: str | None
+    new: NewDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What the store made of a notification."""
+
+    id: int
+    repeat: bool
+    outcome: Outcome | None
+    mode: Mode
+    reason: str
+    deliveries: tuple[KeptDelivery, ...] = ()
+    lease_until: int = 0
+    """When the lease on the lanes taken ends, in the store's time."""
+
+
+_new_notification = insert(notifications).on_conflict_do_nothing(
+    index_elements=[notifications.c.webservice_id, notifications.c.notification_key]
+)
+_insert_notifications = _new_notification.returning(
+    notifications.c.id, notifications.c.webservice_id, notifications.c.notification_key
+)
+_count_repeat = (
+    update(notifications)
+    .where(
+        notifications.c.webservice_id == bindparam("of_webservice"),
+        notifications.c.notification_key == bindparam("of_key"),
+    )
+    .values(
+        repeats=notifications.c.repeats + 1,
+        put_owed=case((notifications.c.outcome.is_(None), literal_column("1")), else_=notifications.c.put_owed),
+    )
+    .returning(notifications.c.id, notifications.c.outcome, notifications.c.mode, notifications.c.mode_reason)
+)
+_new_lane = insert(lanes)
+_place_in_lanes = _new_lane.on_conflict_do_update(
+    index_elements=[lanes.c.key],
+    set_={
+        "last_number": func.max(
+            lanes.c.last_number + (_new_lane.excluded.last_number - _new_lane.excluded.used_at + 1),
+            _new_lane.excluded.last_number,
+        ),
+        "used_at": _new_lane.excluded.used_at,
+        "claimable_at": func.coalesce(lanes.c.claimable_at, _new_lane.excluded.claimable_at),
+        "holder": case((lanes.c.claimable_at.is_(None), _new_lane.excluded.holder), else_=lanes.c.holder),
+    },
+).returning(lanes.c.id, lanes.c.key, lanes.c.last_number, lanes.c.holder)
+_insert_deliveries = insert(deliveries).returning(deliveries.c.id, deliveries.c.lane_id, deliveries.c.number)
+_make_delayed = (
+    update(notifications)
+    .where(notifications.c.id == bindparam("of_id"))
+    .values(mode=Mode.DELAYED.value, mode_reason=bindparam("why"), answer_open=False)
+)
+
+
+@dataclass(slots=True)
+class _LanePlace:
+    """A lane that a group touches."""
+
+    destination: str
+    take: bool
+    count: int = 0
+    id: int = 0
+    next_number: int = 0
+    token: str | None = None
+
+
+def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: float) -> list[Kept]:
+    """Keep a group of notifications; ``token`` must be unique to this call.
+
+    The order of the locks is the same for every group: notifications by key, then lanes by key.
+    """
+    moment = now()
+    in_order = sorted(group, key=lambda item: (item.notification.webservice_id, item.notification.key))
+    rows = [_row(item, moment) for item in in_order]
+    inserted = {(row[1], row[2]): row[0] for row in connection.execute(_insert_notifications, rows)}
+    fresh: dict[int, int] = {}  # identity of the item -> notification id; the same key twice: the first one
+    for item in group:
+        if (id_ := inserted.pop((item.notification.webservice_id, item.notification.key), None)) is not None:
+            fresh[id(item)] = id_
+    new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
+    kept = _place(connection, new, moment=moment, token=token, lease=lease)
+    for item in group:
+        if item.alarm and id(item) in fresh:
+            alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm)
+    return [kept[fresh[id(item)]] if id(item) in fresh else _repeat(connection, item) for item in group]
+
+
+def find_repeat(connection: Connection, item: Keep) -> Kept | None:
+    """Answer a repeat without keeping anything new: what remains possible when the backlog is full."""
+    row = connection.execute(
+        _count_repeat, {"of_webservice": item.notification.webservice_id, "of_key": item.notification.key}
+    ).first()
+    return None if row is None else _as_repeat(row)
+
+
+def _repeat(connection: Connection, item: Keep) -> Kept:
+    repeat = find_repeat(connection, item)
+    assert repeat is not None, "the insert met a row that is not there"
+    return repeat
+
+
+def _as_repeat(row: Any) -> Kept:
+    outcome = None if row.outcome is None else Outcome(row.outcome)
+    return Kept(id=row.id, repeat=True, outcome=outcome, mode=Mode(row.mode), reason=row.mode_reason)
+
+
+def _row(item: Keep, moment: int) -> dict[str, Any]:
+    notification = item.notification
+    report = ReportState.OPEN if item.report else ReportState.NONE
+    return {
+        "webservice_id": notification.webservice_id,
+        "notification_key": notification.key,
+        "account": item.account,
+        "webservice": item.webservice,
+        "form": item.form,
+        "project": item.project,
+        "event": notification.event.value,
+        "status": notification.status,
+        "customer_key": notification.customer_key,
+        "submission_key": notification.submission_key,
+        "dispatch_key": notification.dispatch_key,
+        "record_key": notification.record_key,
+        "created_at": to_store(notification.created),
+        "received_at": to_store(notification.received),
+        "body": notification.body,
+        "mode": item.mode.value,
+        "mode_reason": item.reason,
+        "matched": item.matched,
+        "outcome": None if item.outcome is None else item.outcome.value,
+        "outcome_at": None if item.outcome is None else moment,
+        "answer_open": item.outcome is not None or item.mode is Mode.IMMEDIATE,
+        "fetch_state": (FetchState.DUE if item.fetch else FetchState.NONE).value,
+        "report_state": report.value,
+        "report_due_at": moment + micros(ANSWER_MARK) if item.outcome is not None and item.report else None,
+    }
+
+
+def _place(
+    connection: Connection, new: Sequence[tuple[int, Keep]], *, moment: int, token: str, lease: float
+) -> dict[int, Kept]:
+    places = _lock_lanes(connection, new, moment=moment, token=token, until=moment + micros(lease))
+    rows: list[dict[str, Any]] = []
+    made: list[tuple[int, NewDelivery, str | None]] = []
+    for notification_id, item in new:
+        for delivery in item.deliveries:
+            place = places[delivery.lane]
+            rows.append(
+                {
+                    "notification_id": notification_id,
+                    "lane_id": place.id,
+                    "number": place.next_number,
+                    "route": delivery.route,
+                    "name": delivery.name,
+                    "destination": delivery.destination,
+                    "delivery_key": delivery.delivery_key,
+                    "required": delivery.required,
+                    "state": DeliveryState.PENDING.value,
+                    "due_at": moment,
+                }
+            )
+            made.append((notification_id, delivery, place.token))
+            place.next_number += 1
+            place.token = None  # only the first of a lane stands at its head
+    ids = {(row[1], row[2]): row[0] for row in connection.execute(_insert_deliveries, rows)} if rows else {}
+    of_notification: dict[int, list[KeptDelivery]] = {notification_id: [] for notification_id, _ in new}
+    for row, (notification_id, delivery, held) in zip(rows, made, strict=True):
+        lane_id, number = row["lane_id"], row["number"]
+        of_notification[notification_id].append(
+            KeptDelivery(id=ids[lane_id, number], lane_id=lane_id, number=number, token=held, new=delivery)
+        )
+    until = moment + micros(lease)
+    kept = {
+        notification_id: Kept(
+            id=notification_id,
+            repeat=False,
+            outcome=item.outcome,
+            mode=item.mode,
+            reason=item.reason,
+            deliveries=tuple(of_notification[notification_id]),
+            lease_until=until,
+        )
+        for notification_id, item in new
+    }
+    return _delay_behind_others(connection, kept)
+
+
+def _lock_lanes(
+    connection: Connection, new: Sequence[tuple[int, Keep]], *, moment: int, token: str, until: int
+) -> dict[str, _LanePlace]:
+    places: dict[str, _LanePlace] = {}
+    for _, item in new:
+        for delivery in item.deliveries:
+            place = places.setdefault(delivery.lane, _LanePlace(delivery.destination, delivery.take))
+            place.count += 1
+    if not places:
+        return places
+    rows = [
+        {
+            "key": key,
+            "destination": place.destination,
+            "last_number": moment + place.count - 1,
+            "used_at": moment,
+            "claimable_at": until if place.take else moment,
+            "holder": token if place.take else None,
+        }
+        for key, place in sorted(places.items())
+    ]
+    for row in connection.execute(_place_in_lanes, rows):
+        place = places[row.key]
+        place.id = row.id
+        place.next_number = row.last_number - place.count + 1
+        place.token = token if row.holder == token else None
+    return places
+
+
+def _delay_behind_others(connection: Connection, kept: dict[int, Kept]) -> dict[int, Kept]:
+    late: list[dict[str, Any]] = []
+    for id_, one in kept.items():
+        if one.mode is not Mode.IMMEDIATE:
+            continue
+        waiting = [delivery.new.name for delivery in one.deliveries if delivery.new.required and not delivery.token]
+        if waiting:
+            why = f"an earlier delivery of the same record still waits at {waiting[0]!r}"
+            late.append({"of_id": id_, "why": why})
+            kept[id_] = replace(one, mode=Mode.DELAYED, reason=why)
+    if late:
+        connection.execute(_make_delayed, late)
+    return kept
+
+
+def mark_answered(connection: Connection, notification_id: int, outcome: Outcome | None) -> None:
+    """Note what the request was told: the outcome, or nothing (an empty 200), which makes the report due.
+
+    Passing the outcome means that its answer was written while doForms was still connected.
+    """
+    row = notifications.c
+    if outcome is None:
+        values: dict[str, Any] = {
+            "report_due_at": case(
+                (and_(row.outcome.is_not(None), row.report_state == ReportState.OPEN.value), now()),
+                else_=row.report_due_at,
+            ),
+            "put_owed": True,
+        }
+    else:
+        told = and_(row.report_state == ReportState.OPEN.value, row.put_owed == literal_column("0"))
+        owed = and_(row.report_state == ReportState.OPEN.value, row.put_owed == literal_column("1"))
+        values = {
+            "report_state": case((told, ReportState.ANSWERED.value), else_=row.report_state),
+            "report_due_at": case((told, None), (owed, now()), else_=row.report_due_at),
+        }
+    connection.execute(
+        update(notifications)
+        .where(row.id == notification_id)
+        .values(answer="" if outcome is None else outcome.value, answer_open=False, **values)
+    )

@@ -1,0 +1,49 @@
+"""The outcome of a notification: the verdict over its deliveries that count, set once, with the report that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, bindparam, case, exists, select, update
+
+from gateway.models import DeliveryState, Outcome, ReportState
+from gateway.store.clock import micros
+from gateway.store.tables import deliveries, notifications
+
+ANSWER_MARK = 10.0
+"""Seconds after an outcome in which the answer that carries it must be marked as written; else the PUT tells it."""
+
+_counts = (deliveries.c.notification_id == notifications.c.id) & deliveries.c.required
+_open = exists(select(deliveries.c.id).where(_counts, deliveries.c.state == DeliveryState.PENDING.value))
+_failed = exists(
+    select(deliveries.c.id).where(
+        _counts, deliveries.c.state.in_([DeliveryState.DEAD.value, DeliveryState.DROPPED.value])
+    )
+)
+_conclude = (
+    update(notifications)
+    .where(
+        notifications.c.id.in_(bindparam("ids", expanding=True)),
+        notifications.c.outcome.is_(None),
+        ~_open,
+    )
+    .values(
+        outcome=case((_failed, Outcome.FAILED.value), else_=Outcome.COMPLETED.value),
+        outcome_at=bindparam("moment"),
+        report_due_at=case(
+            (notifications.c.report_state != ReportState.OPEN.value, None),
+            # While the request is open its answer comes first; the PUT stands by, should the answer fail.
+            (notifications.c.answer_open, bindparam("stand_by")),
+            else_=bindparam("moment"),
+        ),
+    )
+    .returning(notifications.c.id, notifications.c.outcome)
+)
+
+
+def conclude(connection: Connection, ids: Collection[int], moment: int) -> dict[int, Outcome]:
+    """Set the outcome of those notifications whose last counting delivery has ended; returns the new outcomes."""
+    if not ids:
+        return {}
+    parameters = {"ids": sorted(ids), "moment": moment, "stand_by": moment + micros(ANSWER_MARK)}
+    return {row.id: Outcome(row.outcome) for row in connection.execute(_conclude, parameters)}

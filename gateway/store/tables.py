@@ -1,0 +1,226 @@
+"""The tables of the store. All times are integers: microseconds since 1970, UTC.
+
+Changing a table means writing a migration in `gateway.store.migrations`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of the exact type INTEGER."""
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("webservice_id", Text, nullable=False),
+    Column("notification_key", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("webservice", Text),  # its name in the routes file when it was kept; null: not in the file
+    Column("form", Text),
+    Column("project", Text),
+    Column("event", Text, nullable=False),
+    Column("status", Text),
+    Column("customer_key", Text),
+    Column("submission_key", Text),
+    Column("dispatch_key", Text),
+    Column("record_key", Text),
+    Column("created_at", BigInteger),
+    Column("received_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("mode_reason", Text, nullable=False),
+    Column("matched", Boolean, nullable=False),
+    Column("repeats", Integer, nullable=False, server_default=text("0")),
+    Column("outcome", Text),
+    Column("outcome_at", BigInteger),
+    # The answer: open while a request waits for the outcome; then what it was told ("" is an empty 200).
+    Column("answer_open", Boolean, nullable=False, server_default=text("0")),
+    Column("answer", Text),
+    # The report: due when `report_due_at` has come; `put_owed` means that some request was answered empty.
+    Column("report_state", Text, nullable=False),
+    Column("put_owed", Boolean, nullable=False, server_default=text("0")),
+    Column("report_due_at", BigInteger),
+    Column("report_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("report_spent", BigInteger, nullable=False, server_default=text("0")),
+    Column("report_reason", Text),
+    Column("reported_at", BigInteger),
+    # The fetch of the record, common to all deliveries of the notification; due until it is pinned or given up.
+    Column("fetch_state", Text, nullable=False),
+    Column("fetch_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("fetch_spent", BigInteger, nullable=False, server_default=text("0")),
+    Column("fetch_reason", Text),
+    UniqueConstraint("webservice_id", "notification_key"),
+)
+Index("ix_notifications_record", notifications.c.account, notifications.c.record_key)
+Index(
+    "ix_notifications_fetch",
+    notifications.c.account,
+    notifications.c.record_key,
+    sqlite_where=notifications.c.fetch_state == text("'due'"),
+    postgresql_where=notifications.c.fetch_state == text("'due'"),
+)
+Index("ix_notifications_received_at", notifications.c.received_at)
+Index(
+    "ix_notifications_report_due_at",
+    notifications.c.report_due_at,
+    sqlite_where=notifications.c.report_due_at.is_not(None),
+    postgresql_where=notifications.c.report_due_at.is_not(None),
+)
+
+records = Table(  # pinned: fetched once for a notification and kept as it came
+    "records",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("record_key", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    UniqueConstraint("notification_id", "kind"),
+    Index("ix_records_latest", "account", "record_key", "notification_id"),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("destination", Text, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),  # when a delivery was last placed in it
+    # When the lane may be claimed: null: it is empty; in the future: its head waits, or a lease runs until then.
+    Column("claimable_at", BigInteger),
+    Column("holder", Text),
+)
+Index(
+    "ix_lanes_claimable",
+    lanes.c.destination,
+    lanes.c.claimable_at,
+    sqlite_where=lanes.c.claimable_at.is_not(None),
+    postgresql_where=lanes.c.claimable_at.is_not(None),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), nullable=False),
+    Column("lane_id", Id, ForeignKey("lanes.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("delivery_key", Text, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    # Holds its place at the head of the lane: pending, or dead in a strict lane.
+    Column("in_lane", Boolean, nullable=False, server_default=text("1")),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("spent", BigInteger, nullable=False, server_default=text("0")),  # time that counts towards giving up
+    Column("attempt_id", BigInteger),  # of the last attempt begun
+    Column("sending_at", BigInteger),  # set while that attempt has no known end
+    Column("reason", Text),
+    Column("doubt", Boolean, nullable=False, server_default=text("0")),
+    Column("receipt", Text),
+    Column("settled_at", BigInteger),
+    Index("ix_deliveries_notification", "notification_id"),
+)
+Index(
+    "ix_deliveries_lane",
+    deliveries.c.lane_id,
+    deliveries.c.number,
+    sqlite_where=deliveries.c.in_lane,
+    postgresql_where=deliveries.c.in_lane,
+)
+Index(
+    "ix_deliveries_dead",
+    deliveries.c.destination,
+    deliveries.c.settled_at,
+    sqlite_where=deliveries.c.state == text("'dead'"),
+    postgresql_where=deliveries.c.state == text("'dead'"),
+)
+
+renderings = Table(  # what is sent, rendered once at the first attempt
+    "renderings",
+    metadata,
+    Column("delivery_id", Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("options", LargeBinary, nullable=False),
+)
+
+attempts = Table(  # those that did not deliver; a delivered one has its receipt
+    "attempts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("delivery_id", Id, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_attempts_delivery", "delivery_id"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("client", Text),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("raised_at", BigInteger, nullable=False),
+    Column("cleared_at", BigInteger),
+)
+Index(
+    "uq_alarms_open",
+    alarms.c.kind,
+    alarms.c.subject,
+    unique=True,
+    sqlite_where=alarms.c.cleared_at.is_(None),
+    postgresql_where=alarms.c.cleared_at.is_(None),
+)
+
+pauses = Table(  # destinations and web services that wait for a person, or for a time
+    "pauses",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+)

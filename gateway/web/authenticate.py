@@ -1,0 +1,56 @@
+"""Who may send notifications: secret headers, compared in constant time."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+
+from gateway.routing.loaded import Headers, Routes
+
+_Set = tuple[tuple[bytes, tuple[bytes, ...]], ...]
+
+
+class Authenticator:
+    """Checks a request's headers against those of ``[webhook]`` and of accounts that have their own.
+
+    Every header named in a set must be there exactly once and carry one of its values. Each comparison runs over all
+    values, so that the time it takes tells nothing about which one came close.
+    """
+
+    def __init__(self, routes: Routes) -> None:
+        self._common = _prepared(routes.headers)
+        self._own = {name: _prepared(account.headers) for name, account in routes.accounts.items() if account.headers}
+
+    @property
+    def secure(self) -> bool:
+        """Whether a request without any secret is refused."""
+        return bool(self._common)
+
+    def may_pass(self, headers: Mapping[bytes, Sequence[bytes]]) -> bool:
+        """Tell whether a request carries the headers of some set; asked before its body is read."""
+        common = _matches(self._common, headers)
+        own = [_matches(wanted, headers) for wanted in self._own.values()]
+        return common or any(own)
+
+    def may_speak_for(self, account: str, headers: Mapping[bytes, Sequence[bytes]]) -> bool:
+        """Tell whether a request may notify for an account: one with headers of its own accepts only those."""
+        return _matches(self._own.get(account, self._common), headers)
+
+
+def _prepared(headers: Headers) -> _Set:
+    return tuple(
+        (name.lower().encode("latin-1"), tuple(value.get_secret_value().encode() for value in values))
+        for name, values in headers
+    )
+
+
+def _matches(wanted: _Set, headers: Mapping[bytes, Sequence[bytes]]) -> bool:
+    good = True
+    for name, values in wanted:
+        sent = headers.get(name, ())
+        candidate = sent[0] if len(sent) == 1 else b""
+        found = False
+        for value in values:
+            found |= hmac.compare_digest(value, candidate)
+        good &= found and len(sent) == 1
+    return good

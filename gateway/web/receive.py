@@ -1,0 +1,251 @@
+"""Receiving: from doForms' request to its answer, with the keeping in between.
+
+The order is fixed: 405, 401, 413, 400, keep, answer. Nothing is answered 2xx before the notification was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.delivery.backlog import Backlog
+from gateway.delivery.current import Current
+from gateway.delivery.decide import Decider, account_of
+from gateway.delivery.outcomes import Outcomes
+from gateway.delivery.report import Reporter
+from gateway.delivery.worker import Worker
+from gateway.doforms.notification import parse_notification
+from gateway.errors import CannotKeep, NotANotification
+from gateway.models import Event, FetchState, Mode, Notification, Outcome
+from gateway.store import alarms, inbox, quarantine
+from gateway.store.clock import micros, now
+from gateway.store.inbox import Keep, Kept
+from gateway.store.records import KeptNotification
+from gateway.store.store import Store
+from gateway.web import answer
+from gateway.web.authenticate import Authenticator
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 1024 * 1024
+KEEP_WITHIN = 2.8
+"""Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
+_BURST = 20
+_BURST_WITHIN = 60.0
+
+
+class Receiver:
+    """The endpoint that doForms posts to: an ASGI application for each event path."""
+
+    def __init__(
+        self,
+        *,
+        current: Current,
+        store: Store,
+        worker: Worker,
+        decider: Decider,
+        outcomes: Outcomes,
+        backlog: Backlog,
+        reporter: Reporter,
+    ) -> None:
+        self._current = current
+        self._store = store
+        self._worker = worker
+        self._decider = decider
+        self._outcomes = outcomes
+        self._backlog = backlog
+        self._reporter = reporter
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused: list[float] = []
+        self.load()
+
+    def load(self) -> None:
+        """Take over the headers of the routes in force."""
+        self._authenticator = Authenticator(self._current.routes)
+
+    def endpoint(self, path_event: Event | None) -> Endpoint:
+        """Return the ASGI application of one path."""
+        return Endpoint(self, path_event)
+
+    async def finish(self) -> None:
+        """Wait for the marks of answers that were written."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, path_event: Event | None) -> None:
+        """Answer one request."""
+        started = time.monotonic()
+        if scope["method"] != "POST":
+            return await answer.error(send, 405, "only POST is accepted here", (b"allow", b"POST"))
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, []).append(value)
+        if not self._authenticator.may_pass(headers):
+            return await self._refuse(scope, send)
+        body = await _read(receive, headers.get(b"content-length", (b"",))[0])
+        if body is None:
+            return None  # doForms has hung up
+        if len(body) > LARGEST_BODY:
+            return await answer.error(send, 413, "the body is over 1 MiB", (b"connection", b"close"))
+        try:
+            notification = parse_notification(body, path_event=path_event, received=datetime.now(UTC))
+        except NotANotification as error:
+            return await self._quarantine(scope, send, body, str(error))
+        webservice = self._current.webservice(notification.webservice_id)
+        account = account_of(notification.webservice_id) if webservice is None else webservice.account
+        if not self._authenticator.may_speak_for(account, headers):
+            return await self._refuse(scope, send)
+        return await self._keep(notification, receive, send, started)
+
+    async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
+        item = self._decider.decide(notification)
+        try:
+            kept = await self._kept(item, started)
+        except CannotKeep as error:
+            log.error("not kept", notification=notification.key, reason=str(error))
+            return await answer.error(send, 503, str(error), answer.retry_later())
+        if kept.repeat:
+            log.info("repeat", notification=notification.key, outcome=kept.outcome)
+            return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
+        deadline = started + self._current.routes.answer_within
+        if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
+            return await self._answer_in_time(kept, item, receive, send, deadline)
+        self._hand_over(kept, item, urgent=False)
+        if kept.outcome is None:
+            return await answer.empty(send)
+        await answer.outcome(send, kept.outcome)
+        return self._mark(kept.id, kept.outcome)
+
+    async def _kept(self, item: Keep, started: float) -> Kept:
+        """Keep a notification; raises CannotKeep."""
+        if self._backlog.size >= self._current.routes.backlog_limit:
+            return await self._find_repeat(item)
+        self._backlog.add(len(item.deliveries))
+        keeping = self._store.submit(item)
+        await asyncio.wait({keeping}, timeout=max(0.0, started + KEEP_WITHIN - time.monotonic()))
+        if not keeping.done():
+            # It may still be committed: then its work goes on, and doForms' next try is a repeat.
+            keeping.add_done_callback(lambda done: self._kept_late(done, item))
+            raise CannotKeep("the store did not commit in time; send it again")
+        if (error := keeping.exception()) is not None:
+            raise CannotKeep(f"the notification could not be kept: {error}") from error
+        return keeping.result()
+
+    def _kept_late(self, keeping: asyncio.Future[Kept], item: Keep) -> None:
+        if not keeping.cancelled() and keeping.exception() is None and not keeping.result().repeat:
+            self._hand_over(keeping.result(), item, urgent=False)
+
+    async def _find_repeat(self, item: Keep) -> Kept:
+        try:
+            repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+        except Exception as error:
+            raise CannotKeep(f"the store cannot be read: {error}") from error
+        if repeat is None:
+            limit = self._current.routes.backlog_limit
+            raise CannotKeep(f"{limit} deliveries wait already (backlog_limit); send it again later")
+        return repeat
+
+    def _hand_over(self, kept: Kept, item: Keep, *, urgent: bool) -> None:
+        notification = KeptNotification(
+            id=kept.id,
+            notification=item.notification,
+            account=item.account,
+            webservice=item.webservice,
+            fetch_state=FetchState.DUE if item.fetch else FetchState.NONE,
+        )
+        self._worker.accept(kept, notification, urgent=urgent)
+
+    async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
+        """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
+        left = deadline - time.monotonic()
+        waiting = self._outcomes.expect(kept.id, now() + micros(left))
+        hung_up = asyncio.ensure_future(receive())
+        self._hand_over(kept, item, urgent=True)
+        try:
+            ends: set[asyncio.Future[Outcome | None] | asyncio.Future[Message]] = {waiting, hung_up}
+            await asyncio.wait(ends, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            outcome = waiting.result() if waiting.done() and not hung_up.done() else None
+            if outcome is None:
+                await answer.empty(send)
+            else:
+                await answer.outcome(send, outcome)
+            self._mark(kept.id, outcome)
+        finally:
+            self._outcomes.forget(kept.id)
+            hung_up.cancel()
+
+    def _mark(self, notification_id: int, outcome: Outcome | None) -> None:
+        """Note in the store what was answered, without keeping doForms waiting for it."""
+        self._spawn(self._write_mark(notification_id, outcome))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_mark(self, notification_id: int, outcome: Outcome | None) -> None:
+        try:
+            await self._store.write(lambda connection: inbox.mark_answered(connection, notification_id, outcome))
+        except Exception as error:
+            log.warning("the answer could not be marked; doForms is told again by PUT", error=str(error))
+        if outcome is None:
+            self._reporter.wake()
+
+    async def _quarantine(self, scope: Scope, send: Send, body: bytes, reason: str) -> None:
+        client = scope.get("client")
+        entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
+        try:
+            number = await self._store.write(lambda connection: quarantine.add(connection, entry))
+        except Exception as error:
+            log.error("a body that is no notification could not be kept", reason=reason, error=str(error))
+            return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
+        log.warning("quarantined", reason=reason, quarantine=number)
+        return await answer.error(send, 400, reason)
+
+    async def _refuse(self, scope: Scope, send: Send) -> None:
+        moment = time.monotonic()
+        self._refused = [at for at in self._refused if at > moment - _BURST_WITHIN][-_BURST:] + [moment]
+        client = scope.get("client")
+        log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
+        if len(self._refused) >= _BURST:
+            text = (
+                f"{_BURST} or more requests within {_BURST_WITHIN:g} s carried no or a wrong secret header: "
+                "somebody guesses, or the header in doForms and [webhook] headers differ"
+            )
+            self._refused.clear()
+            self._spawn(self._raise_alarm(text))
+        await answer.error(send, 401, "a secret header is missing or wrong")
+
+    async def _raise_alarm(self, text: str) -> None:
+        await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text))
+
+
+class Endpoint:
+    """One path that doForms posts to."""
+
+    def __init__(self, receiver: Receiver, path_event: Event | None) -> None:
+        self._receiver = receiver
+        self._path_event = path_event
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._receiver.handle(scope, receive, send, self._path_event)
+
+
+async def _read(receive: Receive, declared: bytes) -> bytes | None:
+    """Read a body; stops as soon as it is known to be too large. None: the client has hung up."""
+    if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
+        return b"\0" * (LARGEST_BODY + 1)
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY or not message.get("more_body", False):
+            return body

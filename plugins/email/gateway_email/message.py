@@ -1,0 +1,130 @@
+"""Composing a mail: everything that can be wrong with its content is found here, before any connection."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+
+from gateway.api import Delivery, Rejected
+from gateway_email.addresses import Mailbox, is_allowed, read_mailboxes
+from gateway_email.options import EmailOptions, EmailSettings
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail ready to be sent."""
+
+    message: EmailMessage
+    content: bytes
+    message_id: str
+    sender: str
+    recipients: tuple[Mailbox, ...]
+    """Everyone who gets it, each once."""
+
+    @property
+    def international(self) -> bool:
+        """Whether an address needs SMTPUTF8."""
+        return not (self.sender.isascii() and all(recipient.address.isascii() for recipient in self.recipients))
+
+
+def compose(settings: EmailSettings, delivery: Delivery[EmailOptions]) -> Mail:
+    """Make the mail of a delivery; the same delivery gives the same mail.
+
+    Raises:
+        Rejected: no or bad recipients, one that is not allowed, or text that cannot be sent.
+    """
+    options = delivery.options
+    to, cc, bcc = (_recipients(settings, getattr(options, key), key) for key in ("recipients", "cc", "bcc"))
+    everyone = tuple({mailbox.address: mailbox for mailbox in (*to, *cc, *bcc)}.values())
+    if not everyone:
+        raise Rejected("the mail has no recipients: recipients, cc and bcc are empty for this record")
+    sender = settings.sender_mailbox
+    message_id = _message_id(delivery.key, sender.domain)
+    message = EmailMessage()
+    _address_header(message, "From", [sender])
+    _address_header(message, "To", to)
+    _address_header(message, "Cc", cc)
+    _address_header(message, "Reply-To", _read(options.reply_to, "reply_to"))
+    message["Subject"] = _BREAKS.sub(" ", _sendable(options.subject)).strip()
+    message["Date"] = delivery.notification.received.replace(microsecond=0)
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps absence notes from answering
+    _set_body(message, options)
+    content = _to_bytes(message, not all(mailbox.address.isascii() for mailbox in (sender, *everyone)))
+    return Mail(message=message, content=content, message_id=message_id, sender=sender.address, recipients=everyone)
+
+
+def _recipients(settings: EmailSettings, texts: Sequence[str], key: str) -> list[Mailbox]:
+    mailboxes = _read(texts, key)
+    if settings.allowed_recipients:
+        for mailbox in mailboxes:
+            if not is_allowed(mailbox, settings.allowed_recipients):
+                allowed = ", ".join(settings.allowed_recipients)
+                raise Rejected(f"{key}: {mailbox.address} is not among the allowed_recipients ({allowed})")
+    return mailboxes
+
+
+def _read(texts: Sequence[str], key: str) -> list[Mailbox]:
+    try:
+        return [mailbox for text in texts for mailbox in read_mailboxes(text)]
+    except ValueError as error:
+        raise Rejected(f"{key}: {error}") from error
+
+
+def _message_id(key: str, domain: str) -> str:
+    # A digest: the key is whatever the core chose, and an identifier must not break the header.
+    return f"<doforms.{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:40]}@{domain}>"
+
+
+def _sendable(text: str) -> str:
+    """Put a question mark for half a surrogate pair and drop NUL: neither can be sent."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+
+
+def _address_header(message: EmailMessage, name: str, mailboxes: Sequence[Mailbox]) -> None:
+    if mailboxes:
+        message[name] = tuple(Address(m.name, username=m.local, domain=m.domain) for m in mailboxes)
+
+
+def _set_body(message: EmailMessage, options: EmailOptions) -> None:
+    text, html = (None if body is None else _sendable(body) for body in (options.text, options.html))
+    if text is None and html is None:
+        raise Rejected("the mail has neither text nor html: give one of them")
+    if text is not None:
+        message.set_content(text, cte=_encoding(text))
+    if html is None:
+        return
+    if text is None:
+        message.set_content(html, subtype="html", cte=_encoding(html))
+    else:
+        message.add_alternative(html, subtype="html", cte=_encoding(html))
+
+
+def _encoding(body: str) -> str | None:
+    """Choose quoted-printable for anything but short ASCII lines: it passes every server and stays readable."""
+    plain = body.isascii() and all(len(line) <= 78 for line in body.splitlines())
+    return "7bit" if plain else "quoted-printable"
+
+
+def _to_bytes(message: EmailMessage, international: bool) -> bytes:
+    return message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit"))
+
+
+def describe(mail: Mail, options: EmailOptions) -> str:
+    """Show headers and text of a mail for a person."""
+    lines = [f"{name}: {value}" for name, value in mail.message.items() if not name.startswith(("MIME", "Content"))]
+    shown = {mailbox.address for mailbox in _read([*options.recipients, *options.cc], "recipients")}
+    hidden = [mailbox.address for mailbox in mail.recipients if mailbox.address not in shown]
+    if hidden:
+        lines.append(f"Bcc: {', '.join(hidden)}")
+    for body in (options.text, options.html):
+        if body is not None:
+            lines += ["", body.rstrip("\n")]
+    return "\n".join(lines)
