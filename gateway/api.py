@@ -19,10 +19,12 @@ from gateway.destinations.options import (
     Secret,
     Settings,
     Template,
+    UrlTemplate,
     is_template,
     peek,
 )
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
+from gateway.http import certainly_unsent
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
 
 __all__ = [
@@ -52,7 +54,9 @@ __all__ = [
     "Traits",
     "Unavailable",
     "Uncertain",
+    "UrlTemplate",
     "Use",
+    "certainly_unsent",
     "hookimpl",
     "is_template",
     "peek",

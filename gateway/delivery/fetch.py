@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Later, Quota, Unauthorised
 from gateway.doforms.record import decode_record
@@ -146,16 +146,17 @@ class FetchDesk:
                 decode_record(body, kind=kind)  # a 200 with something else in it is not a record
                 fetched[kind] = body
         except Unauthorised as error:
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error))
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
             raise PutOff(_soon(), str(error)) from error
         except Quota as error:
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), until=error.until)
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
             raise PutOff(_soon(), str(error)) from error
         except DoformsError as error:
             await self._failed(kept, account, error, time.monotonic() - started)
         else:
             self._not_before.pop(kept.id, None)
             await self._store.write(lambda c: records.pin(c, kept, fetched))
+            await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
     async def _failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> None:
         number = kept.fetch_attempts + 1

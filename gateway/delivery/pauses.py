@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import structlog
@@ -24,6 +24,23 @@ class Kind(StrEnum):
     """Deliveries to it wait."""
     WEBSERVICE = "webservice"
     """Calls to doForms in its name wait; receiving goes on."""
+
+
+class Cause(StrEnum):
+    """Why something is paused, and so what ends it."""
+
+    MISCONFIGURED = "misconfigured"
+    """A destination needs a person; ends with a start, a reload, an order, or an hourly probe that works."""
+    UNAUTHORISED = "unauthorised"
+    """doForms refused a web service's password; ends like the one before."""
+    QUOTA = "quota"
+    """A web service's calls of the day are used up; ends with the day."""
+
+
+_MENDED_BY_SETTINGS = frozenset({Cause.MISCONFIGURED, Cause.UNAUTHORISED})
+
+PROBE_AFTER = timedelta(hours=1)
+"""How long a pause that a person should end lasts before one call shows whether its cause is gone."""
 
 
 class Pauses:
@@ -53,11 +70,23 @@ class Pauses:
         """Return the names of all that are paused."""
         return [name for (of_kind, name) in self._pauses if of_kind == kind and self.reason(kind, name)]
 
-    async def pause(self, kind: Kind, name: str, reason: str, *, until: datetime | None = None) -> None:
-        """Pause something and raise the alarm."""
+    async def mended(self) -> None:
+        """End the pauses that new settings may have mended: at start and after a reload."""
+        await self.refresh()
+        for kind, name in [key for key, pause in self._pauses.items() if pause.cause in _MENDED_BY_SETTINGS]:
+            await self.resume(Kind(kind), name)
+
+    async def worked(self, kind: Kind, name: str) -> None:
+        """Note that a call worked; ends a pause that was waiting for such a probe."""
+        if self.probing(kind, name):
+            await self.resume(kind, name)
+
+    async def pause(self, kind: Kind, name: str, reason: str, *, cause: Cause, until: datetime | None = None) -> None:
+        """Pause something until then (left out: until the next probe) and raise the alarm."""
         if self.reason(kind, name) is None:
             log.warning(f"{kind} paused", name=name, reason=reason)
-        pause = Pause(kind=kind, name=name, reason=reason, since=now(), until=to_store(until))
+        end = to_store(until or datetime.now(UTC) + PROBE_AFTER)
+        pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=now(), until=end)
         self._pauses[kind, name] = pause
         await self._store.write(lambda connection: _pause(connection, pause))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.settle import clean, delay, gives_up
 from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
@@ -107,14 +107,17 @@ class Reporter:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
-        except (Unauthorised, Quota) as error:
-            until = error.until if isinstance(error, Quota) else None
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), until=until)
+        except Unauthorised as error:
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
+            await self._settle(report, ReportState.DUE, str(error), wait=0.0)
+        except Quota as error:
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
             await self._settle(report, ReportState.DUE, str(error), wait=0.0)
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
         else:
             await self._settle(report, ReportState.REPORTED, None)
+            await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -14,7 +13,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
 from gateway.delivery.lanes import Leases
 from gateway.delivery.outcomes import Outcomes
-from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
 from gateway.delivery.report import Reporter
@@ -35,7 +34,6 @@ POLL = 1.0
 """Seconds after which the worker looks at the store though nothing woke it: for work and orders of other processes."""
 NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
-PROBE_MISCONFIGURED = timedelta(hours=1)
 
 
 class Worker:
@@ -99,6 +97,10 @@ class Worker:
         if pipeline.breaker.is_open:
             return f"the breaker of the destination {destination} is open"
         return None if pipeline.opened else f"the destination {destination} is not open yet"
+
+    def obstacles(self) -> dict[str, str | None]:
+        """Return what stands in the way of each destination; None: nothing."""
+        return {name: self.obstacle(name) for name in self._pipelines}
 
     def has_room(self, destination: str) -> bool:
         """Tell whether this process should take further deliveries to this destination as they arrive."""
@@ -274,8 +276,8 @@ class Worker:
             bound.warning("delivery is dead", reason=settlement.reason)
         elif settlement.state is DeliveryState.PENDING:
             bound.info("delivery waits", reason=settlement.reason)
-        elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
-            self._spawn(self._pauses.resume(Kind.DESTINATION, job.spec.destination))
+        elif settlement.state is DeliveryState.DELIVERED:
+            self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:
             self._leases.hold(settled.next)
             self._spawn(self._start_all([settled.next]))
@@ -287,8 +289,7 @@ class Worker:
         self.wake()
 
     def _misconfigured(self, destination: str, reason: str) -> None:
-        until = datetime.now(UTC) + PROBE_MISCONFIGURED
-        self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, until=until))
+        self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, cause=Cause.MISCONFIGURED))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

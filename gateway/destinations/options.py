@@ -47,6 +47,8 @@ class TemplateMark:
     """Rendered once for each item of the sibling field ``rows``, with ``row`` in scope; once if there is none."""
     expression: bool = False
     """A bare Jinja2 expression, without braces, that keeps its type."""
+    url: bool = False
+    """Each value put into the text is percent-encoded as one segment of a path."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Wrap the schema of the rendered type: compile when a compiler is in the context, else validate."""
@@ -72,6 +74,9 @@ Template: TypeAlias = Annotated[T, TemplateMark()]
 
 HtmlTemplate: TypeAlias = Annotated[str, TemplateMark(html=True)]
 """A `Template` for HTML: what is put in is escaped."""
+
+UrlTemplate: TypeAlias = Annotated[str, TemplateMark(url=True)]
+"""A `Template` for the path of a URL: each ``{{ }}`` is percent-encoded as one segment."""
 
 Expression: TypeAlias = Annotated[T, TemplateMark(expression=True)]
 """A field that is one bare expression, such as ``record.tables.findings``."""

@@ -17,6 +17,7 @@ class Pause:
 
     kind: str
     name: str
+    cause: str
     reason: str
     since: int
     until: int | None = None
@@ -25,18 +26,30 @@ class Pause:
 def list_pauses(connection: Connection) -> list[Pause]:
     """Return all pauses."""
     rows = connection.execute(select(pauses).order_by(pauses.c.kind, pauses.c.name))
-    return [Pause(kind=row.kind, name=row.name, reason=row.reason, since=row.since, until=row.until) for row in rows]
+    return [
+        Pause(kind=row.kind, name=row.name, cause=row.cause, reason=row.reason, since=row.since, until=row.until)
+        for row in rows
+    ]
 
 
 def pause(connection: Connection, entry: Pause) -> None:
     """Write a pause; one that is there already keeps its beginning."""
     statement = insert(pauses).values(
-        kind=entry.kind, name=entry.name, reason=entry.reason, since=entry.since, until=entry.until
+        kind=entry.kind,
+        name=entry.name,
+        cause=entry.cause,
+        reason=entry.reason,
+        since=entry.since,
+        until=entry.until,
     )
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[pauses.c.kind, pauses.c.name],
-            set_={"reason": statement.excluded.reason, "until": statement.excluded.until},
+            set_={
+                "cause": statement.excluded.cause,
+                "reason": statement.excluded.reason,
+                "until": statement.excluded.until,
+            },
         )
     )
 

@@ -39,7 +39,7 @@ class Entry:
 
 def add(connection: Connection, entry: NewEntry) -> int:
     """Put a body into quarantine; returns its number."""
-    number = connection.execute(
+    number: int = connection.execute(
         insert(quarantine)
         .values(received_at=now(), path=entry.path, client=entry.client, reason=entry.reason, body=entry.body)
         .returning(quarantine.c.id)

@@ -220,6 +220,7 @@ pauses = Table(  # destinations and web services that wait for a person, or for 
     metadata,
     Column("kind", Text, primary_key=True),
     Column("name", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),

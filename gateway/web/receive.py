@@ -210,7 +210,8 @@ class Receiver:
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         moment = time.monotonic()
-        self._refused = [at for at in self._refused if at > moment - _BURST_WITHIN][-_BURST:] + [moment]
+        self._refused = [at for at in self._refused if at > moment - _BURST_WITHIN][-_BURST:]
+        self._refused.append(moment)
         client = scope.get("client")
         log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
         if len(self._refused) >= _BURST:
@@ -234,6 +235,7 @@ class Endpoint:
         self._path_event = path_event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         await self._receiver.handle(scope, receive, send, self._path_event)
 
 

@@ -1,0 +1,55 @@
+# One word each. `make demo` and `make test` work on a fresh machine with Python 3.11+, pip and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PLUGINS = -e plugins/database -e plugins/rest -e plugins/email -e plugins/file
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test check format bench docs clean
+
+help:
+	@echo "make demo    install into $(VENV), run the main job against the simulator, show the outcomes"
+	@echo "make test    install what the tests need, run them"
+	@echo "make check   format, ruff, mypy strict, import contracts, docs up to date"
+	@echo "make format  put the format right"
+	@echo "make bench   measure: acknowledged and delivered per second"
+	@echo "make docs    write the configuration reference anew from the models"
+	@echo "make clean   remove $(VENV) and what tools left"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+	$(PIP) install --quiet --constraint constraints.txt -e '.[demo,postgresql]' $(PLUGINS)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --quiet --constraint constraints.txt -e '.[demo,postgresql,test,check,bench]' $(PLUGINS)
+	@touch $@
+
+demo: $(VENV)/.run
+	@$(BIN)/gateway demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy gateway plugins/database/gateway_database plugins/rest/gateway_rest plugins/email/gateway_email plugins/file/gateway_file
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m tests.bench
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m gateway.routing.describe > docs/configuration.md
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

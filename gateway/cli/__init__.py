@@ -1,0 +1,44 @@
+"""The command line: ``gateway``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gateway.cli import alarms, check, deliveries, demo, explain, migrate, notifications, plugins, quarantine, serve
+from gateway.cli.output import show_problems, stderr
+from gateway.cli.simulate import simulate
+from gateway.errors import GatewayError, RoutesFileError
+
+app = typer.Typer(
+    name="gateway",
+    help="The doForms gateway: takes notifications from doForms and hands records to your systems, as one file says.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(serve.serve)
+app.command()(check.check)
+app.command()(explain.explain)
+app.command()(demo.demo)
+app.command()(simulate)
+app.command()(migrate.migrate)
+app.command()(plugins.plugins)
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(quarantine.app, name="quarantine")
+app.command()(alarms.alarms)
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 done, 1 failed or not found, 2 bad file or usage."""
+    try:
+        app()
+    except RoutesFileError as error:
+        show_problems(error.problems)
+        sys.exit(2)
+    except GatewayError as error:
+        stderr.print(f"[red]Error:[/] {type(error).__name__}", highlight=False)
+        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

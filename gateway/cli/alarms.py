@@ -1,0 +1,29 @@
+"""``gateway alarms``: what needs a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
+from gateway.cli.output import print_json, print_table
+from gateway.store.alarms import list_alarms
+
+
+def alarms(
+    routes: RoutesFile = ROUTES,
+    all_: Annotated[bool, typer.Option("--all", help="Those whose cause has ended too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List the alarms that are raised: what needs a person, newest first."""
+    with store(routes) as connection:
+        found = list_alarms(connection, cleared=all_)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("raised", "kind", "about", "what", "cleared"),
+        ((one.raised, one.kind, one.subject, one.text, one.cleared) for one in found),
+        empty="No alarm is raised.",
+    )

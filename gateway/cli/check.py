@@ -1,0 +1,128 @@
+"""``gateway check``: is the routes file right, and do the destinations fit it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
+from gateway.cli.output import print_json, stderr, stdout
+from gateway.destinations.destination import Finding, Use
+from gateway.errors import RoutesFileError
+from gateway.log import Mask
+from gateway.routing.loaded import DestinationEntry, Routes
+
+_WITHIN = 20.0
+"""Seconds that one destination may take to be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Something wrong, as ``--json`` prints it."""
+
+    file: str
+    where: str
+    found: str
+    remedy: str
+    error: bool = True
+
+
+def check(
+    routes: RoutesFile = ROUTES,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Look at each destination too: does the table, path or login exist.")
+    ] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets/--no-secrets", help="Look the secrets up that the file refers to.")
+    ] = True,
+    json: AsJson = False,
+) -> None:
+    """Check the routes file as a whole: every mistake at once, with table, key and remedy. Changes nothing."""
+    if connect and not secrets:
+        raise typer.BadParameter("--connect needs the secrets: leave --no-secrets out")
+    try:
+        loaded = load_routes(routes, secrets=secrets)
+    except RoutesFileError as error:
+        if not json:
+            raise
+        print_json([Checked(file=p.file, where=p.where, found=p.found, remedy=p.remedy) for p in error.problems])
+        raise typer.Exit(2) from None
+    found = _warnings(loaded)
+    if connect:
+        found += asyncio.run(_connect(loaded))
+    if json:
+        print_json(found)
+    else:
+        _print(loaded, found, connect=connect)
+    if any(one.error for one in found):
+        raise typer.Exit(1)
+
+
+def _warnings(loaded: Routes) -> list[Checked]:
+    if loaded.headers:
+        return []
+    return [
+        Checked(
+            file=str(loaded.file),
+            where="webhook.headers",
+            found="no secret header is configured, so `gateway serve` refuses to start without --insecure",
+            remedy='Add headers = { X-Webhook-Key = ["env:WEBHOOK_KEY"] }',
+            error=False,
+        )
+    ]
+
+
+async def _connect(loaded: Routes) -> list[Checked]:
+    mask = Mask()
+    mask.learn(loaded.secrets)
+    found = await asyncio.gather(*(_check_destination(loaded, entry) for entry in loaded.destinations.values()))
+    return [
+        Checked(
+            file=str(loaded.file),
+            where=".".join(part for part in (f"destinations.{name}", finding.where) if part),
+            found=mask.text(finding.found),
+            remedy=mask.text(finding.remedy),
+            error=finding.error,
+        )
+        for name, findings in zip(loaded.destinations, found, strict=True)
+        for finding in findings
+    ]
+
+
+async def _check_destination(loaded: Routes, entry: DestinationEntry) -> Sequence[Finding]:
+    uses: list[Use[Any]] = [
+        Use(route=spec.route, delivery=spec.name, options=spec.options)
+        for route in loaded.routes
+        for spec in route.deliveries
+        if spec.destination == entry.name
+    ]
+    try:
+        async with asyncio.timeout(_WITHIN):
+            await entry.instance.open()
+            return await entry.instance.check(uses)
+    except TimeoutError:
+        return [Finding(where="", found=f"no answer within {_WITHIN:g} s", remedy="Look whether its address is right")]
+    except Exception as error:
+        text = str(error) or type(error).__name__
+        return [Finding(where="", found=text, remedy="Mend the destination's settings, or the other side")]
+    finally:
+        await entry.instance.close()
+
+
+def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
+    for one in found:
+        colour = "red" if one.error else "yellow"
+        stderr.print(Text.assemble((one.where, f"bold {colour}"), f": {one.found}."), soft_wrap=True)
+        stderr.print(Text(f"    {one.remedy}", style="cyan"), soft_wrap=True)
+    if any(one.error for one in found):
+        return
+    counts = (
+        f"{len(loaded.routes)} routes, {len(loaded.destinations)} destinations, {len(loaded.webservices)} web services"
+    )
+    looked = "; every destination answered" if connect else ""
+    stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)

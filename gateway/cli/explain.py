@@ -1,0 +1,113 @@
+"""``gateway explain``: what would become of a notification, without sending anything."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+from rich.text import Text
+
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
+from gateway.cli.output import fail, print_fields, print_json, print_table, stderr, stdout
+from gateway.delivery.explain import Explanation
+from gateway.delivery.explain import explain as explain_notification
+from gateway.doforms.notification import parse_notification
+from gateway.doforms.record import decode_record
+from gateway.errors import DoformsError, NotANotification, RoutesFileError
+from gateway.log import Mask
+from gateway.models import Event, Notification, Record, RecordKind
+from gateway.routing.loaded import Routes
+
+
+def explain(
+    payload: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAYLOAD.json", help="A notification as doForms posts it; - reads it from standard input."
+        ),
+    ],
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="The record as the doForms API gives it; without it templates that need one stay open.", metavar="FILE"
+        ),
+    ] = None,
+    event: Annotated[
+        Event | None, typer.Option(help="The event that the path tells, where the body tells none.")
+    ] = None,
+    routes: RoutesFile = ROUTES,
+    json: AsJson = False,
+) -> None:
+    """Explain a notification: which routes match and why, the mode and why, and what would be sent. Nothing is sent."""
+    loaded = _load(routes)
+    try:
+        notification = parse_notification(_read(payload), path_event=event, received=datetime.now(UTC))
+    except NotANotification as error:
+        raise fail(f"{payload}: {error}") from None
+    explanation = explain_notification(loaded, notification, _record(record, notification))
+    mask = Mask()
+    mask.learn(loaded.secrets)
+    if json:
+        print_json(explanation)
+    else:
+        _print(explanation, mask)
+
+
+def _load(file: Path) -> Routes:
+    try:
+        return load_routes(file)
+    except RoutesFileError:
+        loaded = load_routes(file, secrets=False)  # raises again if it is not for the secrets
+        stderr.print("Some references could not be looked up; stand-ins take their place.", style="yellow")
+        return loaded
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise fail(f"{file} cannot be read: {error.strerror or error}", status=2) from None
+
+
+def _record(file: Path | None, notification: Notification) -> Record | None:
+    if file is None:
+        return None
+    try:
+        return decode_record(_read(file), kind=notification.record_kind or RecordKind.SUBMISSION)
+    except DoformsError as error:
+        raise fail(f"{file}: {error}") from None
+
+
+def _print(one: Explanation, mask: Mask) -> None:
+    print_fields(
+        (
+            ("notification", one.notification),
+            ("event", one.event),
+            ("record", one.record_key),
+            ("web service", f"{one.webservice or 'not in the routes file'} ({one.webservice_id})"),
+            ("form", one.form),
+            ("project", one.project),
+            ("account", one.account),
+            ("mode", f"{one.mode}: {one.why}"),
+            ("fetches", ", ".join(one.fetches) or "nothing"),
+        )
+    )
+    print_table(
+        ("route", "matches", "why"), ((each.route, each.matches, each.why) for each in one.routes), empty="No route."
+    )
+    for each in one.deliveries:
+        title = f"{each.route} → {each.destination}" + (
+            f" ({each.delivery})" if each.delivery != each.destination else ""
+        )
+        lines = [
+            f"{each.result}{'' if each.required else ' (does not count)'}{f': {each.reason}' if each.reason else ''}"
+        ]
+        if each.preview:
+            lines += ["", mask.text(each.preview)]
+        stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))

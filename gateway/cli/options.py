@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from gateway.cli.output import fail
+from gateway.destinations.context import make_context
+from gateway.destinations.registry import load_registry
+from gateway.routing.load import load, store_of
+from gateway.routing.loaded import Routes
+from gateway.store.engine import Database
+from gateway.store.migrate import newest, revision_of
+
+RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="Only what was received since: a time such as 2026-01-31T08:00Z, or how long ago such as 2h or 3d.",
+    ),
+]
+
+ROUTES = Path("routes.toml")
+"""The routes file if nothing else is said."""
+
+_AGO = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str | datetime) -> datetime:
+    """Read a time, or how long ago; a time without zone is this machine's."""
+    if isinstance(text, datetime):
+        return text
+    if match := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a time such as 2026-01-31T08:00Z nor a span such as 2h"
+        ) from None
+
+
+def load_routes(file: Path, *, secrets: bool = True) -> Routes:
+    """Load a routes file with the installed plugins; raises RoutesFileError or PluginError."""
+    return load(file, load_registry(), make_context=make_context, environ=os.environ, secrets=secrets)
+
+
+@contextmanager
+def store(routes: Path) -> Iterator[Connection]:
+    """Open the store that a routes file names, for reading; no destination's secret is looked up."""
+    database = Database(store_of(routes))
+    if not database.path.exists():
+        raise fail(f"there is no store at {database.path} yet: `gateway serve` or `gateway migrate` makes it")
+    try:
+        with database.read() as connection:
+            revision = revision_of(connection)
+            if revision != newest():
+                raise fail(
+                    f"the store {database.path} has schema {revision or 'none'}, this gateway works with {newest()}. "
+                    "Run `gateway migrate`, or use the gateway that belongs to it"
+                )
+            yield connection
+    finally:
+        database.close()

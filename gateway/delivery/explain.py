@@ -1,0 +1,168 @@
+"""What would become of a notification: which routes match and why, the mode, and what each delivery would send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.delivery.decide import account_of
+from gateway.delivery.fetch import Records
+from gateway.delivery.lanes import delivery_key
+from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.settle import Result
+from gateway.models import Event, FetchState, Notification, Record
+from gateway.routing.loaded import DeliverySpec, Plan, Route, Routes, Webservice
+from gateway.routing.match import plan, route_matches
+from gateway.store.queue import Due
+from gateway.store.records import KeptNotification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteExplained:
+    """A route and whether it takes the notification."""
+
+    route: str
+    matches: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryExplained:
+    """A delivery and what would be sent."""
+
+    route: str
+    delivery: str
+    destination: str
+    required: bool
+    result: str
+    """``sent``, ``dry run``, ``skipped``, ``dead`` or ``unknown`` (the record was not given)."""
+    reason: str | None = None
+    preview: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What would become of a notification."""
+
+    notification: str
+    event: str
+    record_key: str | None
+    webservice: str | None
+    webservice_id: str
+    form: str | None
+    project: str | None
+    account: str
+    routes: tuple[RouteExplained, ...]
+    mode: str
+    why: str
+    fetches: tuple[str, ...]
+    """The records that would be fetched."""
+    deliveries: tuple[DeliveryExplained, ...]
+
+
+def explain(routes: Routes, notification: Notification, record: Record | None) -> Explanation:
+    """Explain a notification; ``record`` is the record it speaks of, if there is one to look at. Nothing is sent."""
+    webservice = routes.webservices.get(notification.webservice_id)
+    if webservice is None:
+        why = f"its web service is not in the routes file: unmatched = {routes.unmatched.value!r} decides"
+        return _explanation(notification, None, account_of(notification.webservice_id), mode="unmatched", why=why)
+    decided = plan(routes, webservice, notification.event)
+    judged = [(route.name, *route_matches(route, webservice, notification.event)) for route in routes.routes]
+    needs = frozenset().union(*(spec.needs for spec in decided.deliveries))
+    return _explanation(
+        notification,
+        webservice,
+        webservice.account,
+        mode=decided.mode.value if decided.routes else "unmatched",
+        why=decided.reason if decided.routes else f"no route matches: unmatched = {routes.unmatched.value!r} decides",
+        routes=tuple(RouteExplained(route=name, matches=matches, why=why) for name, matches, why in judged),
+        fetches=() if notification.event is Event.DELETE else tuple(sorted(needs)),
+        deliveries=tuple(
+            _delivery(routes, route, spec, notification, webservice, record) for route, spec in _pairs(decided)
+        ),
+    )
+
+
+def _pairs(decided: Plan) -> list[tuple[Route, DeliverySpec]]:
+    return [(route, spec) for route in decided.routes for spec in route.deliveries]
+
+
+def _explanation(
+    notification: Notification, webservice: Webservice | None, account: str, *, mode: str, why: str, **more: Any
+) -> Explanation:
+    return Explanation(
+        notification=notification.key,
+        event=notification.event.value,
+        record_key=notification.record_key,
+        webservice=None if webservice is None else webservice.name,
+        webservice_id=notification.webservice_id,
+        form=None if webservice is None else webservice.form,
+        project=None if webservice is None else webservice.project,
+        account=account,
+        mode=mode,
+        why=why,
+        **{"routes": (), "fetches": (), "deliveries": ()} | more,
+    )
+
+
+def _delivery(
+    routes: Routes,
+    route: Route,
+    spec: DeliverySpec,
+    notification: Notification,
+    webservice: Webservice,
+    record: Record | None,
+) -> DeliveryExplained:
+    def told(result: str, reason: str | None = None, preview: str | None = None) -> DeliveryExplained:
+        return DeliveryExplained(
+            route=route.name,
+            delivery=spec.name,
+            destination=spec.destination,
+            required=spec.required,
+            result=result,
+            reason=reason,
+            preview=preview,
+        )
+
+    if spec.needs and record is None and notification.record_key and notification.event is not Event.DELETE:
+        return told("unknown", f"it needs the {' and the '.join(sorted(spec.needs))}: give it with --record FILE")
+    records = Records(
+        record=record,
+        by_kind={} if record is None else {record.kind: record},
+        known=record is not None,
+    )
+    job = Job(due=_due(notification, spec), kept=_kept(notification, webservice), route=route, spec=spec)
+    job.records = records
+    ready = prepare(job, webservice, timezone=routes.timezone)
+    if not isinstance(ready, Prepared):
+        return told("skipped" if ready.result is Result.SKIPPED else "dead", ready.reason)
+    entry = routes.destinations[spec.destination]
+    if not entry.enabled:
+        return told("waits", "the destination is switched off", entry.instance.preview(ready.delivery))
+    return told("dry run" if spec.dry_run else "sent", None, entry.instance.preview(ready.delivery))
+
+
+def _due(notification: Notification, spec: DeliverySpec) -> Due:
+    return Due(
+        id=0,
+        notification_id=0,
+        lane_id=0,
+        token="",
+        lease_until=0,
+        number=0,
+        route=spec.route,
+        name=spec.name,
+        destination=spec.destination,
+        delivery_key=delivery_key(notification, spec.route, spec.name),
+        required=spec.required,
+    )
+
+
+def _kept(notification: Notification, webservice: Webservice) -> KeptNotification:
+    return KeptNotification(
+        id=0,
+        notification=notification,
+        account=webservice.account,
+        webservice=webservice.name,
+        fetch_state=FetchState.NONE,
+    )

@@ -1,0 +1,189 @@
+"""Questions that a person asks of the store: which notifications, which deliveries, and everything about one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from gateway.models import DeliveryState
+from gateway.store.clock import from_store, to_store
+from gateway.store.summaries import (
+    AttemptSummary,
+    DeliveryDetails,
+    DeliveryFilter,
+    DeliverySummary,
+    NotificationDetails,
+    NotificationFilter,
+    NotificationSummary,
+)
+from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
+
+
+def find_notifications(connection: Connection, wanted: NotificationFilter) -> list[NotificationSummary]:
+    """Return notifications, newest first."""
+    rows = connection.execute(_notifications(wanted)).all()
+    counts = _counts(connection, [row.id for row in rows])
+    return [NotificationSummary(**_summary(row, counts.get(row.id, {}))) for row in rows]
+
+
+def _notifications(wanted: NotificationFilter) -> Select[Any]:
+    column = notifications.c
+    statement = select(notifications).order_by(column.id.desc()).limit(wanted.limit)
+    for name, value in (
+        ("notification_key", wanted.key),
+        ("webservice", wanted.webservice),
+        ("record_key", wanted.record_key),
+        ("event", wanted.event),
+    ):
+        if value is not None:
+            statement = statement.where(column[name] == value)
+    if wanted.outcome is not None:
+        statement = statement.where(
+            column.outcome.is_(None) if wanted.outcome == "open" else column.outcome == wanted.outcome
+        )
+    if wanted.unmatched:
+        statement = statement.where(column.matched.is_(False))
+    if wanted.since is not None:
+        statement = statement.where(column.received_at >= to_store(wanted.since))
+    return statement
+
+
+def _counts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    column = deliveries.c
+    rows = connection.execute(
+        select(column.notification_id, column.state, func.count().label("count"))
+        .where(column.notification_id.in_(ids))
+        .group_by(column.notification_id, column.state)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for id_, state, count in rows:
+        counts.setdefault(id_, {})[state] = count
+    return counts
+
+
+def _summary(row: Row[Any], counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "key": row.notification_key,
+        "webservice": row.webservice,
+        "webservice_id": row.webservice_id,
+        "account": row.account,
+        "form": row.form,
+        "project": row.project,
+        "event": row.event,
+        "status": row.status,
+        "record_key": row.record_key,
+        "received": from_store(row.received_at),
+        "mode": row.mode,
+        "mode_reason": row.mode_reason,
+        "matched": row.matched,
+        "repeats": row.repeats,
+        "outcome": row.outcome,
+        "answer": row.answer,
+        "report": row.report_state,
+        "deliveries": counts,
+    }
+
+
+def show_notification(connection: Connection, id_: int) -> NotificationDetails | None:
+    """Return everything about a notification."""
+    row = connection.execute(select(notifications).where(notifications.c.id == id_)).first()
+    if row is None:
+        return None
+    pinned = connection.execute(select(records.c.kind, records.c.raw).where(records.c.notification_id == id_))
+    return NotificationDetails(
+        **_summary(row, _counts(connection, [id_]).get(id_, {})),
+        customer_key=row.customer_key,
+        submission_key=row.submission_key,
+        dispatch_key=row.dispatch_key,
+        created=from_store(row.created_at),
+        settled=from_store(row.outcome_at),
+        body=row.body.decode("utf-8", "replace"),
+        fetch=row.fetch_state,
+        fetch_attempts=row.fetch_attempts,
+        fetch_reason=row.fetch_reason,
+        report_due=from_store(row.report_due_at),
+        report_attempts=row.report_attempts,
+        report_reason=row.report_reason,
+        reported=from_store(row.reported_at),
+        pinned={kind: raw.decode("utf-8", "replace") for kind, raw in pinned},
+        all_deliveries=[
+            DeliverySummary(**_delivery(each)) for each in connection.execute(_of_notification.where(_of == id_))
+        ],
+    )
+
+
+_selected_deliveries = (
+    select(deliveries, notifications.c.notification_key, lanes.c.key.label("lane_key"))
+    .join_from(deliveries, notifications)
+    .join(lanes, lanes.c.id == deliveries.c.lane_id)
+)
+_of = deliveries.c.notification_id
+_of_notification = _selected_deliveries.order_by(deliveries.c.id)
+
+
+def find_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[DeliverySummary]:
+    """Return deliveries, newest first."""
+    statement = _selected_deliveries.order_by(deliveries.c.id.desc()).limit(wanted.limit)
+    for column, value in (
+        (notifications.c.notification_key, wanted.notification),
+        (notifications.c.record_key, wanted.record_key),
+        (deliveries.c.route, wanted.route),
+        (deliveries.c.destination, wanted.destination),
+        (deliveries.c.state, wanted.state),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.since is not None:
+        statement = statement.where(notifications.c.received_at >= to_store(wanted.since))
+    return [DeliverySummary(**_delivery(row)) for row in connection.execute(statement)]
+
+
+def show_delivery(connection: Connection, id_: int | None = None, *, key: str | None = None) -> DeliveryDetails | None:
+    """Return everything about a delivery, by its id or its delivery key."""
+    condition = deliveries.c.id == id_ if key is None else deliveries.c.delivery_key == key
+    row = connection.execute(_selected_deliveries.where(condition).limit(1)).first()
+    if row is None:
+        return None
+    tried = connection.execute(select(attempts).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id))
+    sent = connection.execute(select(renderings.c.options).where(renderings.c.delivery_id == row.id)).scalar()
+    return DeliveryDetails(
+        **_delivery(row),
+        history=[
+            AttemptSummary(number=one.number, ended=from_store(one.ended_at), result=one.result, reason=one.reason)
+            for one in tried
+        ],
+        sent=None if sent is None else _readable(sent),
+    )
+
+
+def _delivery(row: Row[Any]) -> dict[str, Any]:
+    pending = row.state == DeliveryState.PENDING
+    return {
+        "id": row.id,
+        "notification": row.notification_key,
+        "route": row.route,
+        "name": row.name,
+        "destination": row.destination,
+        "state": row.state,
+        "required": row.required,
+        "attempts": row.attempts,
+        "due": from_store(row.due_at) if pending else None,
+        "settled": from_store(row.settled_at),
+        "reason": row.reason,
+        "in_doubt": row.doubt,
+        "receipt": None if row.receipt is None else json.loads(row.receipt),
+        "delivery_key": row.delivery_key,
+        "lane": " ".join(part for part in row.lane_key.split("\x1f") if part),
+        "number": row.number,
+    }
+
+
+def _readable(options: bytes) -> Any:
+    try:
+        return json.loads(options)
+    except ValueError:
+        return options.decode("utf-8", "replace")

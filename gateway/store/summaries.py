@@ -1,0 +1,128 @@
+"""What a person gets to see of the store: notifications and deliveries as lists and in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSummary:
+    """An attempt that did not deliver."""
+
+    number: int
+    ended: datetime | None
+    result: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySummary:
+    """A delivery as a list shows it."""
+
+    id: int
+    notification: str
+    """The notification key."""
+    route: str
+    name: str
+    destination: str
+    state: str
+    required: bool
+    attempts: int
+    due: datetime | None
+    """When it is tried next; None once it has ended."""
+    settled: datetime | None
+    reason: str | None
+    in_doubt: bool
+    receipt: dict[str, Any] | None
+    delivery_key: str
+    lane: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDetails(DeliverySummary):
+    """Everything about one delivery."""
+
+    history: Sequence[AttemptSummary] = ()
+    sent: Any = None
+    """What was rendered for it at its first attempt, as kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSummary:
+    """A notification as a list shows it."""
+
+    id: int
+    key: str
+    webservice: str | None
+    webservice_id: str
+    account: str
+    form: str | None
+    project: str | None
+    event: str
+    status: str | None
+    record_key: str | None
+    received: datetime | None
+    mode: str
+    mode_reason: str
+    matched: bool
+    repeats: int
+    outcome: str | None
+    answer: str | None
+    """What the request was told; empty: an empty 200; None: not noted (a delayed one, always an empty 200)."""
+    report: str
+    deliveries: dict[str, int]
+    """State -> how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationDetails(NotificationSummary):
+    """Everything about one notification."""
+
+    customer_key: str | None
+    submission_key: str | None
+    dispatch_key: str | None
+    created: datetime | None
+    settled: datetime | None
+    body: str
+    fetch: str
+    fetch_attempts: int
+    fetch_reason: str | None
+    report_due: datetime | None
+    report_attempts: int
+    report_reason: str | None
+    reported: datetime | None
+    pinned: dict[str, str] = field(default_factory=dict)
+    """Kind of record -> its JSON as it was fetched."""
+    all_deliveries: Sequence[DeliverySummary] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFilter:
+    """Which notifications to list; what is left out does not filter."""
+
+    key: str | None = None
+    webservice: str | None = None
+    record_key: str | None = None
+    event: str | None = None
+    outcome: str | None = None
+    """``completed``, ``failed`` or ``open``."""
+    unmatched: bool = False
+    since: datetime | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries to list; what is left out does not filter."""
+
+    notification: str | None = None
+    record_key: str | None = None
+    route: str | None = None
+    destination: str | None = None
+    state: str | None = None
+    since: datetime | None = None
+    limit: int = 50

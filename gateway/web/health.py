@@ -1,0 +1,42 @@
+"""Health for whoever runs the process: alive, and ready to take notifications."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import Connection, text
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.delivery.worker import Worker
+from gateway.store.store import Store
+
+_WITHIN = 2.0
+"""Seconds in which a ready store commits."""
+
+
+class Health:
+    """``/healthz`` and ``/readyz``."""
+
+    def __init__(self, *, store: Store, worker: Worker) -> None:
+        self._store = store
+        self._worker = worker
+
+    async def alive(self, request: Request) -> Response:
+        """Answer 200: the process runs and its event loop turns."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        """Answer 200 if the store commits, else 503. Destinations that are down are told, but do not stop receiving."""
+        destinations = {name: reason or "ready" for name, reason in self._worker.obstacles().items()}
+        try:
+            async with asyncio.timeout(_WITHIN):
+                await self._store.write(_commit)
+        except Exception as error:
+            reason = str(error) or f"the store did not commit within {_WITHIN:g} s"
+            return JSONResponse({"status": "not ready", "store": reason, "destinations": destinations}, 503)
+        return JSONResponse({"status": "ready", "store": "ready", "destinations": destinations})
+
+
+def _commit(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

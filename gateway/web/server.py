@@ -1,0 +1,78 @@
+"""uvicorn on a socket of ours, with signal handling of ours: SIGTERM ends in order and with exit status 0."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.errors import SettingsError
+
+log = structlog.get_logger(__name__)
+
+_QUEUE = 2048
+"""Connections that may wait to be accepted."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals alone: uvicorn would raise them again after its shutdown and so end the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        SettingsError: the address is in use or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}. Give another --host or --port"
+        ) from error
+    listening.listen(_QUEUE)
+    listening.setblocking(False)
+    return listening
+
+
+async def serve_until_told(application: ASGIApp, listening: socket.socket, *, finish_within: float) -> None:
+    """Serve until SIGTERM or SIGINT, then stop accepting and let open requests end within ``finish_within`` seconds."""
+    config = uvicorn.Config(
+        application,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(finish_within)),
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        log.info("stopping: open requests end, then what is being sent")
+        server.should_exit = True
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop)
+    try:
+        await server.serve([listening])
+    finally:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from sqlalchemy import Row, select
+
+from gateway.models import Mode, Outcome, ReportState
+from gateway.store import inbox, outbox
+from gateway.store.clock import SECOND, now
+from gateway.store.inbox import Kept
+from gateway.store.outbox import Report
+from gateway.store.queue import Due
+from gateway.store.store import Store
+from gateway.store.tables import notifications
+from tests.store.test_queue import ALL, delivered
+from tests.support.keeping import keep
+
+
+async def kept_with_outcome(store: Store, mode: Mode = Mode.DELAYED, **more: object) -> int:
+    kept = await store.submit(keep(mode=mode, take=True, **more))  # type: ignore[arg-type]
+    (settled,) = await store.settle([delivered(held(kept))])
+    assert settled.outcome is Outcome.COMPLETED
+    return kept.id
+
+
+def held(kept: Kept) -> Due:
+    """Return the delivery whose lane was taken with the keeping."""
+    (one,) = kept.deliveries
+    assert one.token is not None
+    return Due(
+        id=one.id,
+        notification_id=kept.id,
+        lane_id=one.lane_id,
+        token=one.token,
+        lease_until=kept.lease_until,
+        number=one.number,
+        route=one.new.route,
+        name=one.new.name,
+        destination=one.new.destination,
+        delivery_key=one.new.delivery_key,
+        required=one.new.required,
+    )
+
+
+async def due(store: Store) -> list[Report]:
+    return await store.write(lambda c: outbox.claim_reports(c, most=10, lease=60.0))
+
+
+async def row(store: Store) -> Row[tuple[object, ...]]:
+    return await store.read(lambda c: c.execute(select(notifications)).one())
+
+
+async def mark(store: Store, id_: int, outcome: Outcome | None) -> None:
+    await store.write(lambda c: inbox.mark_answered(c, id_, outcome))
+
+
+async def test_in_delayed_mode_the_report_is_due_with_the_outcome(store: Store) -> None:
+    await kept_with_outcome(store)
+    (report,) = await due(store)
+    assert (report.notification_key, report.outcome) == ("n1", Outcome.COMPLETED)
+    assert await due(store) == []
+
+
+async def test_nothing_is_reported_where_reporting_is_off(store: Store) -> None:
+    await kept_with_outcome(store, report=False)
+    assert await due(store) == []
+
+
+async def test_an_outcome_told_in_the_answer_is_not_reported(store: Store) -> None:
+    id_ = await kept_with_outcome(store, Mode.IMMEDIATE)
+    assert await due(store) == []
+    await mark(store, id_, Outcome.COMPLETED)
+    assert (await row(store)).report_state == ReportState.ANSWERED
+    assert await store.read(outbox.next_report_due) is None
+
+
+async def test_without_the_mark_of_its_answer_the_report_is_due_after_ten_seconds(store: Store) -> None:
+    await kept_with_outcome(store, Mode.IMMEDIATE)
+    at = await store.read(outbox.next_report_due)
+    assert at is not None
+    assert 8 * SECOND < at - now() <= 10 * SECOND
+
+
+async def test_an_immediate_notification_answered_empty_is_reported(store: Store) -> None:
+    kept = await store.submit(keep(mode=Mode.IMMEDIATE, take=True))
+    await mark(store, kept.id, None)
+    await store.settle([delivered(held(kept))])
+    assert len(await due(store)) == 1
+
+
+async def test_a_repeat_answered_empty_makes_the_report_due_whatever_the_first_answer_says(store: Store) -> None:
+    kept = await store.submit(keep(mode=Mode.IMMEDIATE, take=True))
+    repeat = await store.submit(keep(mode=Mode.IMMEDIATE))
+    assert (repeat.repeat, repeat.outcome) == (True, None)
+    await store.settle([delivered(held(kept))])
+    await mark(store, kept.id, Outcome.COMPLETED)
+    assert len(await due(store)) == 1
+
+
+async def test_a_repeat_that_hears_the_outcome_owes_nothing(store: Store) -> None:
+    id_ = await kept_with_outcome(store, Mode.IMMEDIATE)
+    await mark(store, id_, Outcome.COMPLETED)
+    repeat = await store.submit(keep(mode=Mode.IMMEDIATE))
+    assert repeat.outcome is Outcome.COMPLETED
+    assert await due(store) == []
+
+
+async def test_a_report_that_failed_is_due_again_at_its_time(store: Store) -> None:
+    id_ = await kept_with_outcome(store)
+    await due(store)
+    later = now() + 60 * SECOND
+
+    await store.write(
+        lambda c: outbox.settle_report(c, id_, state=ReportState.DUE, due_at=later, reason="503", spent=5)
+    )
+    assert await store.read(outbox.next_report_due) == later
+    assert (await row(store)).report_attempts == 1
+
+
+async def test_a_report_that_was_heard_ends(store: Store) -> None:
+    id_ = await kept_with_outcome(store)
+    await due(store)
+    await store.write(lambda c: outbox.settle_report(c, id_, state=ReportState.REPORTED))
+    assert (await row(store)).report_state == ReportState.REPORTED
+    assert await store.read(outbox.next_report_due) is None
+
+
+async def test_a_paused_web_service_keeps_its_reports(store: Store) -> None:
+    await kept_with_outcome(store)
+    paused = [(await row(store)).webservice_id]
+    assert await store.write(lambda c: outbox.claim_reports(c, most=10, lease=60.0, paused=paused)) == []
+    assert len(await due(store)) == 1
+
+
+async def test_an_open_answer_of_a_dead_process_no_longer_holds_the_report_back(store: Store) -> None:
+    kept = await store.submit(keep(mode=Mode.IMMEDIATE, take=True))
+    await store.write(outbox.forget_open_answers)
+    await store.settle([delivered(held(kept))])
+    assert len(await due(store)) == 1
