@@ -145,6 +145,8 @@ class Pipeline:
             sending = [one for one in going if not self._is_dry(one[0])]
             if sending:
                 ended += await self._send(sending)
+            else:
+                self.breaker.cancelled()
             await self._settle(ended)
         finally:
             self.underway -= len(batch)

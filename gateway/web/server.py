@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
@@ -26,6 +26,21 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _server(application: ASGIApp, finish_within: float) -> _Server:
+    config = uvicorn.Config(
+        application,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(finish_within)),
+    )
+    return _Server(config)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -51,18 +66,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 async def serve_until_told(application: ASGIApp, listening: socket.socket, *, finish_within: float) -> None:
     """Serve until SIGTERM or SIGINT, then stop accepting and let open requests end within ``finish_within`` seconds."""
-    config = uvicorn.Config(
-        application,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(finish_within)),
-    )
-    server = _Server(config)
+    server = _server(application, finish_within)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -76,3 +80,16 @@ async def serve_until_told(application: ASGIApp, listening: socket.socket, *, fi
     finally:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(each)
+
+
+@asynccontextmanager
+async def serving(application: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve in the background of this event loop; yields the URL without a slash at its end."""
+    with bind(host, port) as listening:
+        server = _server(application, finish_within=1.0)
+        task = asyncio.create_task(server.serve([listening]))
+        try:
+            yield f"http://{host}:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task

@@ -10,7 +10,7 @@ from gateway.store.outbox import Report
 from gateway.store.queue import Due
 from gateway.store.store import Store
 from gateway.store.tables import notifications
-from tests.store.test_queue import ALL, delivered
+from tests.store.test_queue import delivered
 from tests.support.keeping import keep
 
 

@@ -12,7 +12,9 @@ from gateway.store.inbox import Keep, NewDelivery
 WEBSERVICE = "acme$$1$$Published$$2"
 
 
-def notification(key: str = "n1", *, record: str | None = "r1", event: Event = Event.CREATE, **more: Any) -> Notification:
+def notification(
+    key: str = "n1", *, record: str | None = "r1", event: Event = Event.CREATE, **more: Any
+) -> Notification:
     """Return a notification of a submission."""
     values: dict[str, Any] = {
         "key": key,

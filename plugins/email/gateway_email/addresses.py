@@ -13,11 +13,14 @@ _LOCAL = re.compile(r'[^\s"(),:;<>@\[\]\\.]+(\.[^\s"(),:;<>@\[\]\\.]+)*')
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _SPECIAL = re.compile(r'[,;:<>@"()\[\]\\]+')
 _ONE = re.compile(
-    r"""\s* (?: (?P<name> "(?:[^"\\]|\\.)*"\s* | [^"<>,;@:]* ) < (?P<angle>[^<>,;"]*) >
-          | (?P<bare>[^"<>,;]*) ) \s* (?: [,;] | $ )""",
+    r"""\s*+ (?: (?P<name> "(?:[^"\\]|\\.)*+" \s*+ | [^"<>,;@:]*+ ) < (?P<angle> [^<>,;"]*+ ) > \s*+
+           | (?P<bare> [^"<>,;]*+ ) ) (?: [,;] | $ )""",
     re.VERBOSE,
 )
-"""One address and the comma after it. Read here and not by `email.utils`, which differs between versions of Python."""
+"""One address and the comma after it. Read here and not by `email.utils`, which differs between versions of Python.
+
+All repeats are possessive: the text comes out of a form, and must not be able to make the reading slow.
+"""
 _LONGEST_LOCAL = 64
 _LONGEST = 254
 
@@ -47,7 +50,7 @@ def read_mailboxes(text: str) -> list[Mailbox]:
     if not text:
         return []
     if _CONTROL.search(text):
-        raise ValueError(f"{text!r} holds a line break or control character, which no address may")
+        raise ValueError(f"{_shortened(text)} holds a line break or control character, which no address may")
     mailboxes: list[Mailbox] = []
     position = 0
     while position < len(text):
@@ -63,7 +66,11 @@ def read_mailboxes(text: str) -> list[Mailbox]:
 
 
 def _no_address(text: str) -> str:
-    return f"{text!r} is no mail address, nor several with commas between them"
+    return f"{_shortened(text)} is no mail address, nor several with commas between them"
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 100 else text[:100] + "…")
 
 
 def _unquoted(name: str) -> str:
@@ -71,12 +78,14 @@ def _unquoted(name: str) -> str:
 
 
 def _mailbox(name: str, address: str, text: str) -> Mailbox:
+    if len(address) > _LONGEST:
+        raise ValueError(f"{_shortened(address)} is longer than a mail address may be")
     local, _, domain = address.rpartition("@")
     ascii_domain = _ascii_domain(domain)
     if not (_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(ascii_domain)):
         raise ValueError(_no_address(text))
     if len(local.encode("utf-8")) > _LONGEST_LOCAL or len(local) + 1 + len(ascii_domain) > _LONGEST:
-        raise ValueError(f"{text!r} is longer than a mail address may be")
+        raise ValueError(f"{_shortened(text)} is longer than a mail address may be")
     # Python's header folding has lost the quotes around encoded names with commas (python/cpython#100884), which
     # turns one address into two. A name that has to be encoded does without those characters.
     plain = name if name.isascii() else " ".join(_SPECIAL.sub(" ", name).split())

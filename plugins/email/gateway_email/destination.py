@@ -6,6 +6,8 @@ import socket
 import ssl
 from collections.abc import Sequence
 
+from aiosmtplib import SMTP
+
 from gateway.api import (
     Context,
     Delivery,
@@ -22,9 +24,10 @@ from gateway.api import (
     peek,
 )
 from gateway_email.addresses import is_allowed, read_mailboxes
+from gateway_email.connection import Connections, connect, part
 from gateway_email.message import compose, describe
 from gateway_email.options import EmailOptions, EmailSettings, Security
-from gateway_email.session import address_envelope, ask_for_nothing, connected, send_content
+from gateway_email.session import address_envelope, send_content
 
 _BEFORE_DATA = 0.6
 """The part of the time left that may pass before DATA, so that a slow server is found out while nothing is sent yet."""
@@ -32,7 +35,7 @@ _CHECK_WITHIN = 15.0
 
 
 class Email(Destination[EmailSettings, EmailOptions]):
-    """Sends a mail for each delivery, over a connection of its own."""
+    """Sends a mail for each delivery, over connections that are kept for some seconds for the next one."""
 
     name = "email"
     Settings = EmailSettings
@@ -42,6 +45,11 @@ class Email(Destination[EmailSettings, EmailOptions]):
         super().__init__(settings, context)
         self._tls: ssl.SSLContext | None = None
         self._hostname: str | None = None
+        self._connections = Connections(self._connect)
+
+    async def close(self) -> None:
+        """Part from the mail server."""
+        self._connections.close()
 
     def traits(self, options: EmailOptions) -> Traits:
         """A mail server takes about a second, and a second mail shows."""
@@ -56,6 +64,7 @@ class Email(Destination[EmailSettings, EmailOptions]):
         ]
         if not any(peek(part) for part in (options.recipients, options.cc, options.bcc)):
             findings.append(Finding(where="recipients", found="there are no recipients", remedy="Name at least one"))
+        findings += self._review_reply_to(options)
         if options.text is None and options.html is None:
             findings.append(
                 Finding(where="text", found="there is neither text nor html", remedy="Give one of them, or both")
@@ -76,15 +85,13 @@ class Email(Destination[EmailSettings, EmailOptions]):
                     remedy='Say who may get mail, e.g. allowed_recipients = ["*@example.com"] at the destination',
                 )
             ]
-        literal = peek(value)
-        texts = [text for text in literal if isinstance(text, str)] if isinstance(literal, list) else []
-        return [finding for text in texts for finding in self._review_literal(key, text)]
+        return [finding for text in _literal_texts(value) for finding in self._review_literal(key, text)]
 
     def _review_literal(self, key: str, text: str) -> list[Finding]:
         try:
             mailboxes = read_mailboxes(text)
         except ValueError as error:
-            return [Finding(where=key, found=str(error), remedy="Write addresses like boss@example.com")]
+            return [_no_address(key, error)]
         allowed = self.settings.allowed_recipients
         return [
             Finding(
@@ -96,13 +103,18 @@ class Email(Destination[EmailSettings, EmailOptions]):
             if allowed and not is_allowed(mailbox, allowed)
         ]
 
+    def _review_reply_to(self, options: EmailOptions) -> list[Finding]:
+        try:
+            for text in _literal_texts(options.reply_to):
+                read_mailboxes(text)
+        except ValueError as error:
+            return [_no_address("reply_to", error)]
+        return []
+
     async def deliver(self, delivery: Delivery[EmailOptions]) -> Receipt:
         """Send the mail to all of its recipients or to none."""
         mail = compose(self.settings, delivery)
-        tls, hostname = await self._prepare()
-        async with connected(
-            self.settings, tls=tls, hostname=hostname, timeout=self._left(delivery) * _BEFORE_DATA
-        ) as client:
+        async with self._connections.borrowed(self._left(delivery) * _BEFORE_DATA) as client:
             await address_envelope(client, mail, timeout=self._left(delivery) * _BEFORE_DATA)
             answer = await send_content(client, mail, timeout=self._left(delivery))
         count = len(mail.recipients)
@@ -113,6 +125,10 @@ class Email(Destination[EmailSettings, EmailOptions]):
 
     def _left(self, delivery: Delivery[EmailOptions]) -> float:
         return max((delivery.deadline - self.context.clock()).total_seconds(), 0.0)
+
+    async def _connect(self, timeout: float) -> SMTP:
+        tls, hostname = await self._prepare()
+        return await connect(self.settings, tls=tls, hostname=hostname, timeout=timeout)
 
     async def _prepare(self) -> tuple[ssl.SSLContext | None, str]:
         """Do once what reads files or asks the name service."""
@@ -132,9 +148,7 @@ class Email(Destination[EmailSettings, EmailOptions]):
     async def check(self, uses: Sequence[Use[EmailOptions]]) -> Sequence[Finding]:
         """Connect, log in and say goodbye; no mail is sent."""
         try:
-            tls, hostname = await self._prepare()
-            async with connected(self.settings, tls=tls, hostname=hostname, timeout=_CHECK_WITHIN) as client:
-                await ask_for_nothing(client, timeout=_CHECK_WITHIN)
+            part(await self._connect(_CHECK_WITHIN))
         except DeliveryError as error:
             remedy = "Compare host, port, security, ca and login with what the mail server asks for"
             return [Finding(where="host", found=str(error), remedy=remedy)]
@@ -148,6 +162,15 @@ class Email(Destination[EmailSettings, EmailOptions]):
                 )
             ]
         return []
+
+
+def _literal_texts(value: object) -> list[str]:
+    literal = peek(value)
+    return [text for text in (literal if isinstance(literal, list) else [literal]) if isinstance(text, str)]
+
+
+def _no_address(key: str, error: ValueError) -> Finding:
+    return Finding(where=key, found=str(error), remedy="Write addresses like boss@example.com")
 
 
 def _own_name() -> str:

@@ -16,6 +16,9 @@ from gateway_email.options import EmailOptions, EmailSettings
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
+_PLAIN = re.compile(r"[\t\r\n -~]*")
+_LONGEST_SUBJECT = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
@@ -27,11 +30,8 @@ class Mail:
     sender: str
     recipients: tuple[Mailbox, ...]
     """Everyone who gets it, each once."""
-
-    @property
-    def international(self) -> bool:
-        """Whether an address needs SMTPUTF8."""
-        return not (self.sender.isascii() and all(recipient.address.isascii() for recipient in self.recipients))
+    international: bool
+    """Whether an address in it is not ASCII, so that the server must speak SMTPUTF8 (RFC 6531)."""
 
 
 def compose(settings: EmailSettings, delivery: Delivery[EmailOptions]) -> Mail:
@@ -45,20 +45,29 @@ def compose(settings: EmailSettings, delivery: Delivery[EmailOptions]) -> Mail:
     everyone = tuple({mailbox.address: mailbox for mailbox in (*to, *cc, *bcc)}.values())
     if not everyone:
         raise Rejected("the mail has no recipients: recipients, cc and bcc are empty for this record")
-    sender = settings.sender_mailbox
-    message_id = _message_id(delivery.key, sender.domain)
+    sender, reply_to = settings.sender_mailbox, _read(options.reply_to, "reply_to")
+    international = not all(mailbox.address.isascii() for mailbox in (sender, *reply_to, *everyone))
+    message_id = f"<doforms.{_digest(delivery.key)}@{sender.domain}>"
     message = EmailMessage()
     _address_header(message, "From", [sender])
     _address_header(message, "To", to)
     _address_header(message, "Cc", cc)
-    _address_header(message, "Reply-To", _read(options.reply_to, "reply_to"))
-    message["Subject"] = _BREAKS.sub(" ", _sendable(options.subject)).strip()
+    _address_header(message, "Reply-To", reply_to)
+    message["Subject"] = _subject(options.subject)
     message["Date"] = delivery.notification.received.replace(microsecond=0)
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps absence notes from answering
     _set_body(message, options)
-    content = _to_bytes(message, not all(mailbox.address.isascii() for mailbox in (sender, *everyone)))
-    return Mail(message=message, content=content, message_id=message_id, sender=sender.address, recipients=everyone)
+    if message.is_multipart():
+        message.set_boundary(f"=_{_digest(delivery.key)}")  # else it were a random one
+    return Mail(
+        message=message,
+        content=message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit")),
+        message_id=message_id,
+        sender=sender.address,
+        recipients=everyone,
+        international=international,
+    )
 
 
 def _recipients(settings: EmailSettings, texts: Sequence[str], key: str) -> list[Mailbox]:
@@ -78,9 +87,14 @@ def _read(texts: Sequence[str], key: str) -> list[Mailbox]:
         raise Rejected(f"{key}: {error}") from error
 
 
-def _message_id(key: str, domain: str) -> str:
-    # A digest: the key is whatever the core chose, and an identifier must not break the header.
-    return f"<doforms.{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:40]}@{domain}>"
+def _digest(key: str) -> str:
+    # The key is whatever the core chose, and must not break a header.
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:40]
+
+
+def _subject(text: str) -> str:
+    subject = " ".join(_BREAKS.sub(" ", _sendable(text)).split())
+    return subject if len(subject) <= _LONGEST_SUBJECT else subject[: _LONGEST_SUBJECT - 1] + "…"
 
 
 def _sendable(text: str) -> str:
@@ -109,12 +123,8 @@ def _set_body(message: EmailMessage, options: EmailOptions) -> None:
 
 def _encoding(body: str) -> str | None:
     """Choose quoted-printable for anything but short ASCII lines: it passes every server and stays readable."""
-    plain = body.isascii() and all(len(line) <= 78 for line in body.splitlines())
+    plain = _PLAIN.fullmatch(body) and all(len(line) <= 78 for line in re.split(r"[\r\n]", body))
     return "7bit" if plain else "quoted-printable"
-
-
-def _to_bytes(message: EmailMessage, international: bool) -> bytes:
-    return message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit"))
 
 
 def describe(mail: Mail, options: EmailOptions) -> str:

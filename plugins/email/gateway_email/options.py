@@ -28,7 +28,7 @@ _PORTS = {Security.STARTTLS: 587, Security.TLS: 465, Security.NONE: 25}
 class EmailSettings(Settings):
     """``[destinations.NAME]`` with ``plugin = "email"``."""
 
-    host: str = Field(min_length=1, description="The mail server.")
+    host: str = Field(pattern=r"^[^\s/@]+$", description="The mail server.")
     port: int | None = Field(None, ge=1, le=65535, description="Left out: 587 for starttls, 465 for tls, 25 for none.")
     security: Security = Field(Security.STARTTLS, description="`starttls`, `tls` or `none`.")
     username: str | None = Field(None, min_length=1, description="Log in under this name; left out: no login.")
@@ -95,8 +95,16 @@ class EmailOptions(Options):
     cc: Addresses = Field(default_factory=list, description="Get a copy; everybody sees them.")
     bcc: Addresses = Field(default_factory=list, description="Get a copy; nobody sees them.")
     reply_to: Addresses = Field(default_factory=list, description="Where answers go.")
-    subject: Template[str] = Field("", description="Line breaks become spaces.")
+    subject: Template[str] = Field("", description="Line breaks become spaces; cut at 500 characters.")
     text: Template[str] | None = Field(None, description="The mail as plain text.")
     html: HtmlTemplate | None = Field(
         None, description="The mail as HTML; values put in are escaped. With `text` too, the reader's program chooses."
     )
+    attach: Any = Field(None, description="Not available in this version: mails carry no attachments yet.")
+
+    @field_validator("attach")
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("`attach` is not available in this version. Take it out; put links into the text instead")
+        return value

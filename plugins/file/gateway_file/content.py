@@ -1,0 +1,99 @@
+"""What is written: the bytes of a whole file, or of the rows to add to one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+from gateway.api import Delivery, Rejected
+from gateway_file.json_text import to_json, whole_object
+from gateway_file.options import FileFormat, FileOptions
+
+KEY_COLUMN = "delivery_key"
+"""The last column of each row that is added; tells a repeat."""
+_FORMULA = re.compile(r"[\s\0]*[=+\-@＝＋－＠]|[\t\r\n]")
+"""What a spreadsheet may take for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Rows to add to a file."""
+
+    key: str
+    data: bytes
+    """The rows, each with a line end; empty if there are none."""
+    header: bytes = b""
+    """The line that a csv file starts with."""
+    columns: tuple[str, ...] = ()
+    """The names in the header."""
+
+
+def file_bytes(delivery: Delivery[FileOptions]) -> bytes:
+    """Return the content of a whole file.
+
+    Raises:
+        Rejected: there is no text to write.
+    """
+    options = delivery.options
+    if options.format is FileFormat.TEXT:
+        if options.text is None:
+            raise Rejected("text: there is no text to write")
+        return options.text.encode("utf-8", "replace")
+    if options.columns is None:
+        document: Any = whole_object(delivery)
+    elif options.rows is None and len(options.columns) == 1:
+        document = options.columns[0]
+    else:
+        document = options.columns
+    return (to_json(document, indent=2) + "\n").encode()
+
+
+def rows_to_add(delivery: Delivery[FileOptions]) -> Rows:
+    """Return the rows of a delivery, as jsonl or csv.
+
+    Raises:
+        Rejected: a csv without columns.
+    """
+    options = delivery.options
+    if options.format is FileFormat.CSV:
+        return _csv_rows(delivery.key, options.columns)
+    objects = [whole_object(delivery)] if options.columns is None else options.columns
+    lines = [to_json({**each, KEY_COLUMN: delivery.key}) + "\n" for each in objects]
+    return Rows(key=delivery.key, data="".join(lines).encode())
+
+
+def _csv_rows(key: str, rows: Sequence[Mapping[str, Any]] | None) -> Rows:
+    if rows is None:
+        raise Rejected("columns: a csv file needs columns")
+    if not rows:
+        return Rows(key=key, data=b"")
+    columns = (*rows[0], KEY_COLUMN)
+    data = _csv_lines([[*(cell(value) for value in row.values()), key] for row in rows])
+    return Rows(key=key, data=data, header=_csv_lines([columns]), columns=columns)
+
+
+def _csv_lines(rows: Sequence[Sequence[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode("utf-8", "replace")
+
+
+def cell(value: Any) -> str:
+    """Write a value into a cell; text that a spreadsheet could take for a formula gets an apostrophe in front."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if not isinstance(value, str):
+        return to_json(value)
+    dangerous = _FORMULA.match(value) and not _NEGATIVE.fullmatch(value)
+    text = value.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")  # a lone CR would end the row
+    return f"'{text}" if dangerous else text

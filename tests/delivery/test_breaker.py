@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from gateway.delivery.breaker import BreakerState
+from gateway.models import Breaker
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def breaker(clock: Clock) -> BreakerState:
+    return BreakerState(Breaker(failures=3, probe_after=30), clock)
+
+
+def test_it_opens_after_so_many_failures_in_a_row() -> None:
+    state = breaker(Clock())
+    assert [state.failed(whole=False) for _ in range(3)] == [False, False, True]
+    assert state.is_open
+
+
+def test_a_success_in_between_starts_the_count_anew() -> None:
+    state = breaker(Clock())
+    state.failed(whole=False)
+    state.failed(whole=False)
+    state.succeeded()
+    assert not state.failed(whole=False)
+
+
+def test_a_destination_that_is_down_as_a_whole_opens_it_at_once() -> None:
+    state = breaker(Clock())
+    assert state.failed(whole=True)
+    assert state.room(10) == 0
+
+
+def test_one_delivery_probes_when_the_time_has_come() -> None:
+    clock = Clock()
+    state = breaker(clock)
+    state.failed(whole=True)
+    clock.seconds = 29.9
+    assert state.room(10) == 0
+    clock.seconds = 30.0
+    assert state.room(10) == 1
+    state.start()
+    assert state.room(10) == 0
+
+
+def test_a_probe_that_works_closes_it() -> None:
+    clock = Clock()
+    state = breaker(clock)
+    state.failed(whole=True)
+    clock.seconds = 30.0
+    state.start()
+    assert state.succeeded()
+    assert state.room(10) == 10
+
+
+def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
+    clock = Clock()
+    state = breaker(clock)
+    state.failed(whole=True)
+    clock.seconds = 30.0
+    state.start()
+    assert not state.failed(whole=False)
+    assert state.room(10) == 0
+    assert state.probe_at == 60.0
+
+
+def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:
+    clock = Clock()
+    state = breaker(clock)
+    state.failed(whole=True)
+    clock.seconds = 30.0
+    state.start()
+    state.cancelled()
+    assert state.room(10) == 1

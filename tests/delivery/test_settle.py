@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gateway.delivery.settle import Attempted, Result, clean, decide, delay, gives_up, receipt_json
+from gateway.destinations.destination import Traits
+from gateway.destinations.options import Options
+from gateway.models import DeliveryState, OnDoubt, Order, Receipt, Repeatable, Retry
+from gateway.routing.loaded import DeliverySpec
+from gateway.store.clock import SECOND
+from gateway.store.queue import Due, Settlement
+
+MOMENT = 1_000_000 * SECOND
+SPEC = DeliverySpec(route="route", name="table", destination="table", options=Options(), traits=Traits())
+DUE = Due(
+    id=1,
+    notification_id=1,
+    lane_id=1,
+    token="t",
+    lease_until=0,
+    number=1,
+    route="route",
+    name="table",
+    destination="table",
+    delivery_key="k",
+    required=True,
+)
+
+
+def after(result: Result, spec: DeliverySpec = SPEC, due: Due = DUE, **more: object) -> Settlement:
+    attempted = Attempted(result=result, reason="the reason", **more)  # type: ignore[arg-type]
+    return decide(due, spec, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
+
+
+def repeatable(how: Repeatable) -> DeliverySpec:
+    return replace(SPEC, traits=Traits(repeatable=how))
+
+
+def test_waits_grow_by_the_factor_up_to_the_longest() -> None:
+    retry = Retry(first=5, factor=3, max=100)
+    assert [delay(retry, number, jitter=0.5) for number in range(1, 6)] == [5, 15, 45, 100, 100]
+
+
+def test_jitter_spreads_a_wait_by_a_fifth_either_way() -> None:
+    assert delay(Retry(first=10), 1, jitter=0.0) == pytest.approx(8)
+    assert delay(Retry(first=10), 1, jitter=1.0) == pytest.approx(12)
+
+
+def test_a_thousandth_wait_does_not_overflow() -> None:
+    assert delay(Retry(max=60), 100_000, jitter=0.5) == 60
+
+
+def test_retry_after_is_honoured_within_bounds() -> None:
+    retry = Retry(first=5, max=100)
+    assert delay(retry, 1, jitter=0.5, wish=40) == 40
+    assert delay(retry, 1, jitter=0.5, wish=1) == 5
+    assert delay(retry, 1, jitter=0.5, wish=10**9) == 100
+
+
+def test_it_gives_up_when_the_next_attempt_would_come_too_late() -> None:
+    retry = Retry(give_up_after=100)
+    assert gives_up(retry, number=3, spent=50, wait=50) is None
+    assert gives_up(retry, number=3, spent=51, wait=50) == "given up after 3 attempts in 51.0s"
+
+
+def test_attempts_limit_only_if_set() -> None:
+    assert gives_up(Retry(), number=10_000, spent=0, wait=1) is None
+    assert gives_up(Retry(attempts=1), number=1, spent=0, wait=1) == "given up after 1 attempt"
+
+
+def test_a_receipt_ends_a_delivery() -> None:
+    settlement = after(Result.DELIVERED, receipt=Receipt(summary="row 1"))
+    assert settlement.state is DeliveryState.DELIVERED
+    assert json.loads(settlement.receipt or "")["summary"] == "row 1"
+
+
+def test_rejected_is_dead_at_once() -> None:
+    settlement = after(Result.REJECTED)
+    assert (settlement.state, settlement.reason, settlement.doubt) == (DeliveryState.DEAD, "the reason", False)
+
+
+def test_unavailable_is_tried_again_after_its_wait() -> None:
+    settlement = after(Result.UNAVAILABLE, duration=2.0)
+    assert settlement.state is DeliveryState.PENDING
+    assert settlement.counted
+    assert settlement.due_at == MOMENT + 5 * SECOND
+    assert settlement.spent == 7 * SECOND
+
+
+def test_unavailable_as_a_whole_spends_neither_attempt_nor_time() -> None:
+    settlement = after(Result.UNAVAILABLE, whole=True, duration=2.0)
+    assert (settlement.state, settlement.counted, settlement.spent) == (DeliveryState.PENDING, False, 0)
+
+
+def test_misconfigured_spends_neither_attempt_nor_time() -> None:
+    settlement = after(Result.MISCONFIGURED)
+    assert (settlement.state, settlement.counted, settlement.spent) == (DeliveryState.PENDING, False, 0)
+
+
+def test_given_up_says_how_often_and_why() -> None:
+    settlement = after(Result.UNAVAILABLE, replace(SPEC, retry=Retry(attempts=3)), replace(DUE, attempts=2))
+    assert settlement.state is DeliveryState.DEAD
+    assert settlement.reason == "given up after 3 attempts: the reason"
+
+
+@pytest.mark.parametrize("how", [Repeatable.YES, Repeatable.WITH_KEY])
+def test_an_unknown_end_is_repeated_where_that_is_safe(how: Repeatable) -> None:
+    assert after(Result.UNCERTAIN, repeatable(how)).state is DeliveryState.PENDING
+
+
+def test_an_unknown_end_is_dead_as_in_doubt_where_a_repeat_is_not_safe() -> None:
+    settlement = after(Result.UNCERTAIN, repeatable(Repeatable.NO))
+    assert (settlement.state, settlement.doubt) == (DeliveryState.DEAD, True)
+    assert settlement.reason == "in doubt: the reason"
+
+
+def test_an_unknown_end_is_repeated_when_the_routes_file_says_so() -> None:
+    spec = replace(repeatable(Repeatable.NO), on_doubt=OnDoubt.RETRY)
+    assert after(Result.UNCERTAIN, spec).state is DeliveryState.PENDING
+
+
+def test_dead_blocks_a_strict_lane_only() -> None:
+    assert after(Result.REJECTED, replace(SPEC, order=Order.STRICT)).blocks
+    assert not after(Result.REJECTED).blocks
+
+
+def test_a_receipt_over_four_kilobytes_is_cut() -> None:
+    text = receipt_json(Receipt(summary="long", details={"x": "y" * 5000}))
+    assert len(text) <= 4096
+    assert json.loads(text)["summary"] == "long"
+
+
+def test_a_receipt_and_a_reason_hold_nothing_that_a_text_column_refuses() -> None:
+    assert "\\u0000" not in receipt_json(Receipt(summary="a\x00b"))
+    assert clean("a\x00b\ud800c") == "a\N{REPLACEMENT CHARACTER}b?c"
