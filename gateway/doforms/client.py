@@ -1,0 +1,122 @@
+"""The calls to doForms' REST API, and what their answers mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote
+
+import httpx
+from pydantic import SecretStr
+
+from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.models import Outcome, RecordKind
+
+LARGEST_RECORD = 64 * 1024 * 1024
+"""Bytes; forms of tens of megabytes exist."""
+_SHOWN = 300
+_LOOKED_AT = 2048
+_QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
+_PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Where a web service's API is, and how it says who it is."""
+
+    api: str
+    webservice_id: str
+    password: SecretStr
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the static token: id and password joined by a colon, raw."""
+        return {"Authorization": f"Bearer {self.webservice_id}:{self.password.get_secret_value()}"}
+
+
+class DoformsClient:
+    """Calls doForms; each call is made once, repeating is the caller's business."""
+
+    def __init__(self, *, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
+        """Return the JSON of a record as it came.
+
+        Raises:
+            Gone, Unauthorised, Quota, NotARecord, Later: see `gateway.doforms.failures`.
+        """
+        answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{quote(key, safe='')}")
+        if not answer.is_success:
+            raise _failure(answer, f"the {kind} {key}")
+        if _is_over_quota(answer) and not answer.content.lstrip().startswith(b'{"key"'):
+            raise _quota(answer)
+        if not answer.content.strip():
+            raise NotARecord("doForms answered 200 with an empty body instead of a record")
+        if len(answer.content) > LARGEST_RECORD:
+            raise NotARecord(f"the {kind} {key} has {len(answer.content)} bytes; at most {LARGEST_RECORD} are read")
+        return answer.content
+
+    async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
+        """Tell the outcome of a notification; any 2xx means that it was heard.
+
+        Raises:
+            Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
+        """
+        path = f"notifications/{quote(key, safe='')}"
+        answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
+        if not answer.is_success:
+            raise _failure(answer, f"the notification {key}")
+
+    async def _call(
+        self, credentials: Credentials, method: str, path: str, *, json: dict[str, str] | None = None
+    ) -> httpx.Response:
+        url = f"{credentials.api.rstrip('/')}/{path}"
+        try:
+            return await self._http.request(method, url, json=json, headers=credentials.headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Later(f"{method} {url} failed: {type(error).__name__}: {error}") from error
+
+
+def _failure(answer: httpx.Response, what: str) -> Exception:
+    if _is_over_quota(answer):
+        return _quota(answer)
+    status = answer.status_code
+    text = f"doForms answered {status} for {what}{_shown(answer)}"
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return Unauthorised(f"{text}. Look whether the web service's id and password are right")
+    if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        return Gone(text)
+    if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
+        return Refused(text)
+    return Later(text, retry_after=retry_after(answer), status=status)
+
+
+def _is_over_quota(answer: httpx.Response) -> bool:
+    return _QUOTA.search(answer.content[:_LOOKED_AT]) is not None
+
+
+def _quota(answer: httpx.Response) -> Quota:
+    tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
+    return Quota(f"doForms says that today's calls are used up{_shown(answer)}", until=tomorrow)
+
+
+def _shown(answer: httpx.Response) -> str:
+    text = " ".join(answer.content[:_LOOKED_AT].decode(errors="replace").split())
+    return f": {text[:_SHOWN]}" if text else ""
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for: a number, or a date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text), 86400))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), 86400.0)

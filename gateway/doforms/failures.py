@@ -1,0 +1,49 @@
+"""How a call to doForms can fail, by what follows from it.
+
+    DoformsError
+    |-- Later          not now: network, 429, 5xx, an answer that makes no sense
+    |-- Gone           doForms does not know the thing (404, 410)
+    |-- Refused        doForms will never take it (400, 422)
+    |-- Unauthorised   the web service's id and password are not accepted (401, 403)
+    |-- Quota          the web service's calls for today are used up
+    `-- NotARecord     a success that holds no record
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.errors import DoformsError
+
+
+class Later(DoformsError):
+    """The call may work later; ``retry_after`` is the wait in seconds that doForms asked for, ``status`` its status."""
+
+    def __init__(self, text: str, *, retry_after: float | None = None, status: int | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.status = status
+
+
+class Gone(DoformsError):
+    """doForms does not know what was asked for (404, 410)."""
+
+
+class Refused(DoformsError):
+    """doForms will not take this call however often it is made (400, 422)."""
+
+
+class Unauthorised(DoformsError):
+    """The web service's id and password are not accepted (401, 403)."""
+
+
+class Quota(DoformsError):
+    """The daily quota of the web service is used up until ``until`` (aware, UTC)."""
+
+    def __init__(self, text: str, *, until: datetime) -> None:
+        super().__init__(text)
+        self.until = until
+
+
+class NotARecord(DoformsError):
+    """A body that holds no record, whatever the status said."""

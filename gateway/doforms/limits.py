@@ -1,0 +1,113 @@
+"""The limits of an account: so many requests a minute, so many in flight, the urgent ones first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import IntEnum
+
+_REPORTS_SHARE = 10
+"""At least every tenth call is a report while one waits."""
+
+
+class Priority(IntEnum):
+    """Whose call goes first."""
+
+    IMMEDIATE_FETCH = 0
+    """A request of doForms waits for it."""
+    FETCH = 1
+    """A delivery waits for it."""
+    REPORT = 2
+    """doForms waits for the outcome."""
+    BACKFILL = 3
+    """Nobody waits."""
+
+
+class AccountLimits:
+    """One token bucket and one set of slots; calls wait in order of priority, then of arrival.
+
+    The bucket holds the calls of two seconds, so that a burst neither waits nor uses up the minute.
+    """
+
+    def __init__(
+        self, *, requests_per_minute: int, max_in_flight: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = requests_per_minute / 60
+        self._size = max(1.0, self._per_second * 2)
+        self._tokens = self._size
+        self._slots = max_in_flight
+        self._clock = clock
+        self._filled = clock()
+        self._paused_until = 0.0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._reports: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._since_report = 0
+        self._arrivals = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def pause(self, seconds: float) -> None:
+        """Let no call begin for so long: the account answered that there were too many."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    @asynccontextmanager
+    async def slot(self, priority: Priority) -> AsyncIterator[None]:
+        """Wait for the turn of a call, and hold its slot while it is made."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._reports if priority is Priority.REPORT else self._waiting
+        heapq.heappush(queue, (priority, next(self._arrivals), turn))
+        self._let_go()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back()
+            raise
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._slots += 1
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Start as many waiting calls as there are slots and tokens; come back when there are more."""
+        self._fill()
+        while self._slots > 0 and (queue := self._next_queue()) is not None:
+            wait = self._wait()
+            if wait > 0:
+                self._come_back(wait)
+                return
+            _, _, turn = heapq.heappop(queue)
+            self._since_report = 0 if queue is self._reports else self._since_report + 1
+            self._tokens -= 1
+            self._slots -= 1
+            turn.set_result(None)
+
+    def _next_queue(self) -> list[tuple[int, int, asyncio.Future[None]]] | None:
+        for queue in (self._waiting, self._reports):
+            while queue and queue[0][2].done():  # its caller was cancelled
+                heapq.heappop(queue)
+        if not self._reports:
+            return self._waiting or None
+        behind = not self._waiting or self._waiting[0][0] > Priority.REPORT
+        return self._reports if behind or self._since_report >= _REPORTS_SHARE - 1 else self._waiting
+
+    def _wait(self) -> float:
+        missing = max(0.0, 1 - self._tokens) / self._per_second
+        return max(missing, self._paused_until - self._clock())
+
+    def _fill(self) -> None:
+        moment = self._clock()
+        self._tokens = min(self._size, self._tokens + (moment - self._filled) * self._per_second)
+        self._filled = moment
+
+    def _come_back(self, wait: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(wait, self._let_go)

@@ -1,0 +1,140 @@
+"""Reading what doForms POSTs: strict about what identifies it, tolerant about everything else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.errors import NotANotification
+from gateway.models import Event, Notification
+
+LONGEST_KEY = 512
+"""Characters that an identifier may have; the store's columns hold as many."""
+_DEEPEST = 100
+_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no text column takes: NUL and lone surrogates."""
+
+_EVENTS = {
+    "create": Event.CREATE,
+    "created": Event.CREATE,
+    "add": Event.CREATE,
+    "added": Event.CREATE,
+    "update": Event.UPDATE,
+    "updated": Event.UPDATE,
+    "edit": Event.UPDATE,
+    "edited": Event.UPDATE,
+    "delete": Event.DELETE,
+    "deleted": Event.DELETE,
+    "status": Event.STATUS,
+    "status changed": Event.STATUS,
+    "statuschanged": Event.STATUS,
+    "status change": Event.STATUS,
+}
+
+
+def parse_notification(body: bytes, *, path_event: Event | None, received: datetime) -> Notification:
+    """Read the body of a notification; ``path_event`` is what the path tells, used where the body tells no known event.
+
+    Raises:
+        NotANotification: saying what is wrong with it.
+    """
+    data = _object(body)
+    return Notification(
+        key=_identifier(data, "key"),
+        webservice_id=_identifier(data, "webserviceId"),
+        event=_event(data.get("event"), path_event),
+        status=_text(data.get("status")),
+        customer_key=_text(data.get("customerKey")),
+        submission_key=_record_key(data, "submissionKey"),
+        dispatch_key=_record_key(data, "dispatchKey"),
+        created=_time(data.get("createTime")),
+        received=received,
+        body=body,
+    )
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    if not body.strip():
+        raise NotANotification("the body is empty; a notification is a JSON object")
+    try:
+        data = json.loads(body)
+    except UnicodeDecodeError as error:
+        raise NotANotification(f"the body is not UTF-8 text: byte {error.start} cannot be decoded") from None
+    except json.JSONDecodeError as error:
+        raise NotANotification(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise NotANotification("the body is nested too deep") from None
+    except ValueError as error:  # a number with thousands of digits
+        raise NotANotification(f"the body is not JSON that can be read: {error}") from None
+    if not isinstance(data, dict):
+        raise NotANotification(f"the body is a JSON {_kind(data)}; a notification is an object")
+    if _deeper_than(data, _DEEPEST):
+        raise NotANotification(f"the body is nested too deep: more than {_DEEPEST} levels")
+    return data
+
+
+def _deeper_than(data: Any, levels: int) -> bool:
+    level = [data]
+    for _ in range(levels):
+        level = [
+            item
+            for value in level
+            for item in (value.values() if isinstance(value, dict) else value)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _identifier(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    if value is None:
+        raise NotANotification(f"`{name}` is missing")
+    return _checked(name, value)
+
+
+def _record_key(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    return None if value is None or value == "" else _checked(name, value)
+
+
+def _checked(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise NotANotification(f"`{name}` is a {_kind(value)}; it must be a text")
+    if not value.strip():
+        raise NotANotification(f"`{name}` is empty")
+    if len(value) > LONGEST_KEY:
+        raise NotANotification(f"`{name}` has {len(value)} characters; at most {LONGEST_KEY} are allowed")
+    if _UNKEEPABLE.search(value):
+        raise NotANotification(f"`{name}` holds a NUL or a lone surrogate")
+    return value
+
+
+def _event(value: Any, path_event: Event | None) -> Event:
+    known = None
+    if isinstance(value, str):
+        known = _EVENTS.get(" ".join(re.split(r"[\s_-]+", value.strip().lower())))
+    return known or path_event or Event.UPDATE
+
+
+def _text(value: Any) -> str | None:
+    return _UNKEEPABLE.sub("�", value)[:LONGEST_KEY] if isinstance(value, str) else None
+
+
+def _time(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
+    return names.get(type(value), "null")
