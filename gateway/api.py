@@ -22,9 +22,11 @@ from gateway.destinations.options import (
     UrlTemplate,
     is_template,
     peek,
+    subset,
 )
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.http import certainly_unsent
+from gateway.json_text import to_json
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
 
 __all__ = [
@@ -60,4 +62,6 @@ __all__ = [
     "hookimpl",
     "is_template",
     "peek",
+    "subset",
+    "to_json",
 ]

@@ -46,9 +46,8 @@ def build_client(
         context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     transport = AiohttpTransport(verify=context, client=_session(context, connections))
     jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
-    return httpx.AsyncClient(
-        **({"transport": transport, "cookies": jar, "follow_redirects": False} | options), timeout=timeout
-    )
+    given: dict[str, Any] = {"transport": transport, "cookies": jar, "follow_redirects": False} | options
+    return httpx.AsyncClient(timeout=timeout, **given)
 
 
 def _session(context: ssl.SSLContext, connections: int) -> Callable[[], aiohttp.ClientSession]:

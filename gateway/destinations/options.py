@@ -8,7 +8,7 @@ sees plain values of the declared types.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeAlias, TypeVar
 
@@ -35,6 +35,10 @@ class Unrendered(ABC):
     @abstractmethod
     def peek(self) -> Any:
         """Return the value as far as it is literal, with ``...`` for each template in it."""
+
+    def subset(self, keys: Iterable[str]) -> Unrendered:
+        """Return a table with these keys only; what is no table holds none and stays as it is."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,14 @@ def peek(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return [peek(item) for item in value]
     return value
+
+
+def subset(table: Any, keys: Iterable[str]) -> Any:
+    """Return a table of unrendered options with these keys only, so that the others are not rendered."""
+    wanted = set(keys)
+    if isinstance(table, Unrendered):
+        return table.subset(wanted)
+    return {key: item for key, item in table.items() if key in wanted}
 
 
 def is_template(value: Any) -> bool:

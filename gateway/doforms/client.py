@@ -51,7 +51,7 @@ class DoformsClient:
         answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{quote(key, safe='')}")
         if not answer.is_success:
             raise _failure(answer, f"the {kind} {key}")
-        if _is_over_quota(answer) and not answer.content.lstrip().startswith(b'{"key"'):
+        if b'"fields"' not in answer.content and _is_over_quota(answer):
             raise _quota(answer)
         if not answer.content.strip():
             raise NotARecord("doForms answered 200 with an empty body instead of a record")

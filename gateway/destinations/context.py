@@ -1,0 +1,61 @@
+"""What the core gives each destination: its name, a log, a clock, an HTTP client, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+
+import httpx
+import structlog
+
+from gateway.destinations.destination import Context, Logger
+from gateway.http import build_client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_THREADS = 16
+"""Blocking calls that one destination can have under way."""
+
+
+class DestinationContext:
+    """The `Context` of one destination."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.log: Logger = structlog.get_logger("gateway.destinations").bind(destination=name)
+        self._threads: ThreadPoolExecutor | None = None
+
+    def clock(self) -> datetime:
+        """Return the time, aware and UTC."""
+        return datetime.now(UTC)
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """Build an HTTP client; see `gateway.http.build_client`."""
+        return build_client(**options)
+
+    async def in_thread(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking function in a thread; on cancellation wait for it first, since it cannot be stopped."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"destination-{self.name}")
+        call = functools.partial(function, *args, **kwargs)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            running.exception()  # looked at, so that nothing warns of an exception nobody fetched
+            raise cancelled
+        return running.result()
+
+
+def make_context(name: str) -> Context:
+    """Make the context of the destination with this name in the routes file."""
+    return DestinationContext(name)

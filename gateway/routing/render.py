@@ -1,0 +1,148 @@
+"""Rendering a delivery's options, and keeping what was rendered so that every retry sends the same."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from gateway.destinations.options import Options, TemplateMark, Unrendered
+from gateway.errors import TemplateError
+from gateway.routing.names import Strict
+from gateway.routing.templates import Node
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+_TAG = "$"
+_FROM_TEXT: Mapping[str, Any] = {
+    "decimal": Decimal,
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "bytes": base64.b64decode,
+    "table": lambda value: {key: _untagged(item) for key, item in value.items()},
+}
+
+
+def render(options: BaseModel, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Render every template field of (unrendered) options; what was left out stays left out.
+
+    Raises:
+        TemplateError: a template cannot be evaluated for this record.
+    """
+    data: dict[str, Any] = {}
+    for name, info in type(options).model_fields.items():
+        if name not in options.model_fields_set:
+            continue
+        value = getattr(options, name)
+        if any(isinstance(mark, TemplateMark) and mark.per_row for mark in _marks(info)):
+            data[info.alias or name] = None if value is None else _per_row(options, value, names)
+        else:
+            data[info.alias or name] = _value(value, names)
+    return data
+
+
+def _marks(info: Any) -> list[Any]:
+    """Return the marks of a field, also those inside ``PerRow[…] | None``."""
+    found = list(info.metadata)
+    pending = [info.annotation]
+    while pending:
+        kind = pending.pop()
+        found += getattr(kind, "__metadata__", ())
+        pending += [each for each in getattr(kind, "__args__", ()) if each is not kind]
+    return found
+
+
+def _per_row(options: BaseModel, value: Any, names: Mapping[str, Any]) -> list[Any]:
+    rows = getattr(options, "rows", None)
+    if rows is None:
+        return [_value(value, {**names, "row": {}})]
+    found = _value(rows, names)
+    if found is None:
+        return []
+    if isinstance(found, Mapping):
+        found = [found]
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise TemplateError(f"`rows` gives {found!r:.60}, which is no list of rows")
+    return [_value(value, {**names, "row": row}) for row in found]
+
+
+def _value(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, Node):
+        return value.evaluate(names)
+    if isinstance(value, BaseModel):
+        return render(value, names)
+    if isinstance(value, Mapping):
+        return {key: _value(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_value(item, names) for item in value]
+    if isinstance(value, Unrendered):  # of a kind that is not ours
+        raise TemplateError("a template field was not compiled by the gateway")
+    return value if isinstance(value, (str, int, float, Decimal, type(None))) else to_jsonable_python(value)
+
+
+def validate_rendered(kind: type[O], data: Mapping[str, Any]) -> O:
+    """Validate rendered data as the options of a plugin.
+
+    Raises:
+        TemplateError: naming each option whose value does not fit.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        told = [
+            f"{'.'.join(str(piece) for piece in one['loc'])}: {one['msg']} (found {one['input']!r:.80})"
+            for one in error.errors(include_url=False)
+        ]
+        raise TemplateError(f"what was rendered does not fit the options: {'; '.join(told)}") from None
+
+
+def pin(data: Mapping[str, Any]) -> bytes:
+    """Write rendered data down without loss; equal data gives equal bytes."""
+    return json.dumps(_tagged(data), ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def unpin(kept: bytes) -> dict[str, Any]:
+    """Read back what `pin` wrote."""
+    data = _untagged(json.loads(kept))
+    assert isinstance(data, dict), "pinned data is a table"
+    return data
+
+
+def _tagged(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Strict):
+        return _tagged(dict(value))
+    if isinstance(value, Mapping):
+        table = {str(key): _tagged(item) for key, item in value.items()}
+        return {_TAG: ["table", table]} if _TAG in table else table
+    if isinstance(value, (list, tuple)):
+        return [_tagged(item) for item in value]
+    if isinstance(value, Decimal):
+        return {_TAG: ["decimal", str(value)]}
+    if isinstance(value, bytes):
+        return {_TAG: ["bytes", base64.b64encode(value).decode()]}
+    for kind in (datetime, date, time):  # a datetime is a date too
+        if isinstance(value, kind):
+            return {_TAG: [kind.__name__, value.isoformat()]}
+    raise TemplateError(f"a template gives {value!r:.60}, a {type(value).__name__}, which cannot be kept")
+
+
+def _untagged(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_untagged(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _TAG in value:
+        kind, inner = value[_TAG]
+        return _FROM_TEXT[kind](inner)
+    return {key: _untagged(item) for key, item in value.items()}

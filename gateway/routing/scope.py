@@ -1,0 +1,89 @@
+"""The scope of a delivery's templates: what each name holds for one notification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from gateway.models import Attachment, Notification, Record, RecordKind
+from gateway.routing.loaded import Webservice
+from gateway.routing.names import Strict
+
+
+def build_scope(
+    *,
+    notification: Notification,
+    webservice: Webservice | None,
+    route: str,
+    record: Record | None,
+    submission: Record | None,
+    dispatch: Record | None,
+    attachments: Sequence[Attachment] = (),
+    timezone: tzinfo = UTC,
+) -> dict[str, Any]:
+    """Return the names; ``now`` is the time of receipt in the routes file's timezone, the same in every retry."""
+    received = notification.received.astimezone(timezone)
+    return {
+        "notification": _notification(notification, timezone),
+        "record": _record("record", record, notification.record_key),
+        "submission": _record("submission", submission, notification.key_of(RecordKind.SUBMISSION)),
+        "dispatch": _record("dispatch", dispatch, notification.key_of(RecordKind.DISPATCH)),
+        "webservice": _webservice(webservice),
+        "route": Strict("route", {"name": route}, text=route),
+        "attachments": list(attachments),
+        "now": received,
+    }
+
+
+def _notification(one: Notification, timezone: tzinfo) -> Strict:
+    return Strict(
+        "notification",
+        {
+            "key": one.key,
+            "event": one.event.value,
+            "status": one.status,
+            "submission_key": one.submission_key,
+            "dispatch_key": one.dispatch_key,
+            "created": _local(one.created, timezone),
+            "received": _local(one.received, timezone),
+        },
+    )
+
+
+def _local(moment: datetime | None, timezone: tzinfo) -> datetime | None:
+    return None if moment is None else moment.astimezone(timezone)
+
+
+def _record(name: str, one: Record | None, key: str | None) -> Strict:
+    """Show a record; of one that is not known only the key, every question unanswered."""
+    if one is None:
+        return Strict(name, {"key": key, "id": None, "fields": {}, "tables": {}, "paths": {}, "raw": None})
+    return Strict(
+        name,
+        {
+            "key": key or one.key,
+            "id": one.id,
+            "fields": one.fields,
+            "tables": one.tables,
+            "paths": one.paths,
+            "raw": one.raw,
+        },
+    )
+
+
+def _webservice(one: Webservice | None) -> Strict:
+    values: Mapping[str, Any] = {
+        "name": one.name if one else None,
+        "form": one.form if one else None,
+        "project": one.project if one else None,
+        "account": one.account if one else None,
+        "vars": _strict("webservice.vars", one.vars if one else {}),
+    }
+    return Strict("webservice", values)
+
+
+def _strict(what: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Strict(what, {key: _strict(f"{what}.{key}", item) for key, item in value.items()})
+    return value

@@ -1,0 +1,87 @@
+"""What an answer or a failure of the service means for the delivery."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from gateway.api import DeliveryError, Misconfigured, Receipt, Rejected, Unavailable, Uncertain, certainly_unsent
+from gateway_rest.options import RestOptions
+
+_LATER = frozenset({408, 425, 429})
+_LOGIN = frozenset({401, 403})
+_SHOWN = 300
+_LONGEST_WAIT = 86400.0
+_ID_NAMES = ("id", "key", "uuid")
+
+
+def receipt_of(answer: httpx.Response, options: RestOptions) -> Receipt:
+    """Return the receipt of a success.
+
+    Raises:
+        Rejected, Unavailable, Misconfigured: what the status means.
+    """
+    status = answer.status_code
+    if status in options.success or (not options.success and answer.is_success):
+        found = _id_in(answer)
+        details = {"status": status} | ({"id": found} if found else {})
+        shown = f"HTTP {status}{f', id {found}' if found else ''}"
+        return Receipt(summary=f"{options.method} answered {shown}", details=details)
+    raise _failure(answer, options)
+
+
+def _failure(answer: httpx.Response, options: RestOptions) -> DeliveryError:
+    status = answer.status_code
+    text = f"the service answered {status}{_shown(answer)}"
+    if status in options.permanent:
+        return Rejected(text)
+    if status in options.retryable or status in _LATER or status >= 500:
+        return Unavailable(text, retry_after=_retry_after(answer))
+    if status in _LOGIN:
+        return Misconfigured(f"{text}. Look whether `auth` is right and may do this")
+    if answer.is_redirect:
+        return Rejected(f"{text}, a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed")
+    return Rejected(text)
+
+
+def failure_of(error: httpx.HTTPError | httpx.InvalidURL) -> DeliveryError:
+    """Return what a request without an answer means: unsent for certain, or nobody knows."""
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, httpx.InvalidURL):
+        return Rejected(f"the address cannot be used: {text}")
+    if certainly_unsent(error):
+        return Unavailable(f"the service cannot be reached: {text}")
+    return Uncertain(f"no answer came: {text}")
+
+
+def _id_in(answer: httpx.Response) -> str | None:
+    if "json" not in answer.headers.get("content-type", "") or len(answer.content) > 100_000:
+        return None
+    try:
+        data = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return None
+    found = next((data[name] for name in _ID_NAMES if name in data), None) if isinstance(data, dict) else None
+    return str(found)[:200] if isinstance(found, (str, int)) else None
+
+
+def _shown(answer: httpx.Response) -> str:
+    text = re.sub(r"\s+", " ", answer.content[:2048].decode(errors="replace")).strip()
+    return f": {text[:_SHOWN]}" if text else ""
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Read ``Retry-After``: seconds, or a date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
