@@ -1,21 +1,21 @@
 """Everything the gateway raises on purpose.
 
-    GatewayError
-    |-- RoutesFileError        the routes file has problems; carries all of them
-    |-- PluginError            a plugin cannot be used; the gateway refuses to start
-    |-- SettingsError          the process settings do not fit together
-    |-- NotANotification       an authenticated body that is no notification
-    |-- TemplateError          a template or expression could not be compiled or evaluated
-    |-- StoreError
-    |   |-- CannotKeep         the store did not commit; nothing was kept
-    |   |-- StoreTooNew        the store was written by a newer gateway
-    |   `-- StoreInUse         another `gateway serve` holds the store
-    |-- DoformsError           a call to the doForms API failed; see gateway.doforms.client
-    `-- DeliveryError          what a destination raises
-        |-- Rejected           this delivery, never
-        |-- Unavailable        later; nothing was sent
-        |-- Misconfigured      the destination needs a person; nothing was sent
-        `-- Uncertain          it may have happened
+GatewayError
+|-- RoutesFileError        the routes file has problems; carries all of them
+|-- PluginError            a plugin cannot be used; the gateway refuses to start
+|-- SettingsError          the process settings do not fit together
+|-- NotANotification       an authenticated body that is no notification
+|-- TemplateError          a template or expression could not be compiled or evaluated
+|-- StoreError
+|   |-- CannotKeep         the store did not commit; nothing was kept
+|   |-- StoreTooNew        the store was written by a newer gateway
+|   `-- StoreInUse         another `gateway serve` holds the store
+|-- DoformsError           a call to the doForms API failed; see gateway.doforms.client
+`-- DeliveryError          what a destination raises
+    |-- Rejected           this delivery, never
+    |-- Unavailable        later; nothing was sent
+    |-- Misconfigured      the destination needs a person; nothing was sent
+    `-- Uncertain          it may have happened
 """
 
 from __future__ import annotations

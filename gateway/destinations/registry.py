@@ -122,7 +122,9 @@ def load_registry() -> Registry:
         except pluggy.PluginValidationError as error:
             raise PluginError(f"Plugin {name!r} of {source} does not fit the hook: {error}") from None
         if not (manager.get_hookcallers(module) or []):
-            raise PluginError(f"Plugin {name!r} of {source} implements no hook: mark gateway_destinations with @hookimpl")
+            raise PluginError(
+                f"Plugin {name!r} of {source} implements no hook: mark gateway_destinations with @hookimpl"
+            )
         for one in _asked(manager, module, name, source):
             registry._add(one, source)
     return registry

@@ -1,12 +1,12 @@
 """How a call to doForms can fail, by what follows from it.
 
-    DoformsError
-    |-- Later          not now: network, 429, 5xx, an answer that makes no sense
-    |-- Gone           doForms does not know the thing (404, 410)
-    |-- Refused        doForms will never take it (400, 422)
-    |-- Unauthorised   the web service's id and password are not accepted (401, 403)
-    |-- Quota          the web service's calls for today are used up
-    `-- NotARecord     a success that holds no record
+DoformsError
+|-- Later          not now: network, 429, 5xx, an answer that makes no sense
+|-- Gone           doForms does not know the thing (404, 410)
+|-- Refused        doForms will never take it (400, 422)
+|-- Unauthorised   the web service's id and password are not accepted (401, 403)
+|-- Quota          the web service's calls for today are used up
+`-- NotARecord     a success that holds no record
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ def _object(body: bytes) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         raise NotANotification(f"the body is not UTF-8 text: byte {error.start} cannot be decoded") from None
     except json.JSONDecodeError as error:
-        raise NotANotification(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise NotANotification(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
     except RecursionError:
         raise NotANotification("the body is nested too deep") from None
     except ValueError as error:  # a number with thousands of digits

@@ -16,7 +16,22 @@ from gateway.models import Record, RecordKind
 log = structlog.get_logger(__name__)
 
 _KNOWN = frozenset(
-    "text integer strings decimal number date time dateTime boolean blob location string double long".split()
+    [
+        "text",
+        "integer",
+        "strings",
+        "decimal",
+        "number",
+        "date",
+        "time",
+        "dateTime",
+        "boolean",
+        "blob",
+        "location",
+        "string",
+        "double",
+        "long",
+    ]
 )
 _ABOUT = frozenset({"name", "data", "type", "label", "options", "fields", "key", "id"})
 """Properties of a field that are never its value."""
@@ -169,4 +184,6 @@ def _others(one: Mapping[str, Any]) -> Iterator[str]:
 def _warn(question: str, word: str) -> None:
     if (question, word) not in _warned and len(_warned) < 10_000:
         _warned.add((question, word))
-        log.warning("a question holds a kind of value that is not known; it is passed through", question=question, kind=word)
+        log.warning(
+            "a question holds a kind of value that is not known; it is passed through", question=question, kind=word
+        )

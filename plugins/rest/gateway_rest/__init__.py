@@ -1,4 +1,4 @@
-"""The ``rest`` destination of the doForms gateway: a delivery becomes a mail."""
+"""The ``rest`` destination of the doForms gateway: a delivery becomes a request."""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ def _failure(answer: httpx.Response, options: RestOptions) -> DeliveryError:
     if status in _LOGIN:
         return Misconfigured(f"{text}. Look whether `auth` is right and may do this")
     if answer.is_redirect:
-        return Rejected(f"{text}, a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed")
+        return Rejected(
+            f"{text}, a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed"
+        )
     return Rejected(text)
 
 

@@ -56,7 +56,9 @@ class RestSettings(Settings):
     headers: Annotated[dict[str, str], AfterValidator(_header_names)] = Field(
         default_factory=dict, description="Sent with every request."
     )
-    ca: str | None = Field(None, description="Path of a PEM file with the authorities to trust instead of the system's.")
+    ca: str | None = Field(
+        None, description="Path of a PEM file with the authorities to trust instead of the system's."
+    )
 
     @field_validator("url")
     @classmethod
@@ -79,7 +81,9 @@ _Status = Annotated[int, Field(ge=100, le=599)]
 class RestOptions(Options):
     """A delivery to a ``rest`` destination."""
 
-    method: str = Field("POST", pattern=r"^(GET|POST|PUT|PATCH|DELETE)$", description="GET, POST, PUT, PATCH or DELETE.")
+    method: str = Field(
+        "POST", pattern=r"^(GET|POST|PUT|PATCH|DELETE)$", description="GET, POST, PUT, PATCH or DELETE."
+    )
     path: UrlTemplate = Field("", description="Added to `url`; each `{{ }}` is percent-encoded as one segment.")
     query: Template[dict[str, Any]] = Field(
         default_factory=dict, description="Query parameters; null leaves one out, a list repeats it."
@@ -88,7 +92,9 @@ class RestOptions(Options):
     json_: Template[Any] = Field(None, alias="json", description="The body as JSON; templates nest and keep types.")
     form: Template[dict[str, Any]] | None = Field(None, description="The body as an HTML form's.")
     body: Template[str] | None = Field(None, description="The body as a text.")
-    success: list[_Status] = Field(default_factory=list, description="Statuses that count as done; left out: 200 to 299.")
+    success: list[_Status] = Field(
+        default_factory=list, description="Statuses that count as done; left out: 200 to 299."
+    )
     permanent: list[_Status] = Field(default_factory=list, description="Statuses after which it is never tried again.")
     retryable: list[_Status] = Field(default_factory=list, description="Statuses after which it is tried again later.")
 
