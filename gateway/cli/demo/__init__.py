@@ -1,0 +1,5 @@
+"""``gateway demo``: the whole main job on this machine, against a simulated doForms."""
+
+from gateway.cli.demo.command import demo
+
+__all__ = ["demo"]
