@@ -60,7 +60,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not body.strip():
         raise NotANotification("the body is empty; a notification is a JSON object")
     try:
-        data = json.loads(body)
+        data = json.loads(body.decode())  # decoded here: json guesses at UTF-16
     except UnicodeDecodeError as error:
         raise NotANotification(f"the body is not UTF-8 text: byte {error.start} cannot be decoded") from None
     except json.JSONDecodeError as error:
