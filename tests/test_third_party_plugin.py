@@ -1,0 +1,91 @@
+"""A plugin written from ``docs/plugins.md`` alone, installed by pip, is listed, validated, tested and used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = (ROOT / "docs" / "plugins.md").read_text()
+FILES = re.findall(r"```(?:toml|python)\n# file: (\S+)\n(.*?)```", DOCS, re.DOTALL)
+
+ROUTES = """
+[webhook]
+headers = {{ X-Key = ["env:KEY"] }}
+[webservices.one]
+id = "acme$$1"
+password = "env:KEY"
+form = "Lamp form"
+[destinations.signal]
+plugin = "lamp"
+log = "{folder}/lamp.log"
+[[routes]]
+name = "lamps"
+form = "Lamp form"
+[[routes.deliver]]
+to = "signal"
+colour = "{colour}"
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the package into a scratch folder and install it beside it, away from this environment's packages."""
+    folder = tmp_path_factory.mktemp("lamp")
+    for name, text in FILES:
+        path = folder / "package" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(folder / "site")]
+    subprocess.run([sys.executable, "-m", "pip", *install, str(folder / "package")], check=True)
+    return folder
+
+
+def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(site / "site"), str(ROOT)])
+    environ = {**os.environ, "PYTHONPATH": path, "KEY": "secret-key", "COLUMNS": "200"}
+    return subprocess.run([sys.executable, *command], env=environ, capture_output=True, text=True, cwd=site, check=False)
+
+
+def routes(site: Path, colour: str) -> str:
+    file = site / "routes.toml"
+    file.write_text(ROUTES.format(folder=site, colour=colour))
+    return str(file)
+
+
+def test_it_is_listed(site: Path) -> None:
+    listed = json.loads(run(site, "-m", "gateway", "plugins", "--json").stdout)
+    [lamp] = [one for one in listed if one["name"] == "lamp"]
+    assert lamp["package"] == "doforms-gateway-lamp"
+    assert (lamp["settings"], lamp["options"]) == (["log", "token"], ["colour", "level"])
+
+
+def test_its_options_are_validated(site: Path) -> None:
+    assert run(site, "-m", "gateway", "check", "--routes", routes(site, "red")).returncode == 0
+    refused = run(site, "-m", "gateway", "check", "--routes", routes(site, "infrared"))
+    assert refused.returncode == 2
+    assert "nobody sees infrared" in refused.stderr
+
+
+def test_it_is_used(site: Path) -> None:
+    payload = site / "payload.json"
+    payload.write_text(json.dumps({"key": "n1", "webserviceId": "acme$$1", "submissionKey": "s1", "event": "create"}))
+    record = site / "record.json"
+    colour = {"name": "colour", "data": "text", "text": "green"}
+    record.write_text(json.dumps({"key": "s1", "id": "1", "fields": [colour]}))
+    file = routes(site, "{{ record.fields.colour }}")
+    explained = run(site, "-m", "gateway", "explain", str(payload), "--record", str(record), "--routes", file)
+    assert explained.returncode == 0, explained.stderr
+    assert "lamp: green at 100 %" in explained.stdout
+
+
+def test_its_own_tests_pass(site: Path) -> None:
+    options = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-c", os.devnull, "--rootdir", str(site)]
+    tested = run(site, "-m", "pytest", *options, str(site / "package" / "tests"))
+    assert tested.returncode == 0, tested.stdout
