@@ -50,7 +50,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(site / "site"), str(ROOT)])
     environ = {**os.environ, "PYTHONPATH": path, "KEY": "secret-key", "COLUMNS": "200"}
-    return subprocess.run([sys.executable, *command], env=environ, capture_output=True, text=True, cwd=site, check=False)
+    return subprocess.run(
+        [sys.executable, *command], env=environ, capture_output=True, text=True, cwd=site, check=False
+    )
 
 
 def routes(site: Path, colour: str) -> str:

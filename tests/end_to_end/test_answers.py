@@ -106,9 +106,7 @@ async def test_a_delayed_route_answers_an_empty_200_and_puts(world: World, route
         assert seen.puts == ["completed"]
 
 
-async def test_an_overrun_is_answered_empty_in_time_happens_once_and_one_put_follows(
-    world: World, route: Make
-) -> None:
+async def test_an_overrun_is_answered_empty_in_time_happens_once_and_one_put_follows(world: World, route: Make) -> None:
     with world.running(route(SLOW)):
         seen = await world.doforms.create(FORM, {"site": "Dock"})
         answer = seen.answers[0]

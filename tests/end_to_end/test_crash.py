@@ -26,9 +26,7 @@ async def test_after_a_kill_everything_acknowledged_is_settled_reported_and_ther
     world: World, route: Make, seed: int
 ) -> None:
     chance = random.Random(seed)
-    routes = route(INSERT, UPSERT) + route(
-        INSERT, UPSERT, head='mode = "delayed"', form="Other", name="two"
-    )
+    routes = route(INSERT, UPSERT) + route(INSERT, UPSERT, head='mode = "delayed"', form="Other", name="two")
     world.write(routes.replace("[[routes]]", "\n[[routes]]"))
     world.gateway.start()
     world.doforms.target = world.gateway.url
@@ -69,6 +67,5 @@ async def _load(world: World, chance: random.Random) -> list[Seen]:
 
 
 def _record(seen: Seen) -> str:
-
 
     return str(json.loads(seen.body)["submissionKey"])

@@ -9,7 +9,7 @@ from tests.end_to_end.conftest import FORM, Make, World
 
 ROW = 'to = "table"\ntable = "plain"\ndelivery_key = "delivery_key"\ncolumns = { record = "{{ notification.key }}" }'
 TRIGGER = """
-CREATE TRIGGER refuse BEFORE INSERT ON notifications WHEN NEW.key = 'culprit'
+CREATE TRIGGER refuse BEFORE INSERT ON notifications WHEN NEW.notification_key = 'culprit'
 BEGIN SELECT RAISE(ABORT, 'this one cannot be stored'); END
 """
 
@@ -27,5 +27,5 @@ async def test_in_a_group_only_the_notification_that_cannot_be_stored_is_refused
         assert statuses.pop("culprit") == 503
         assert set(statuses.values()) == {200}
         await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == 40)
-        kept = {key for (key,) in world.stored("SELECT key FROM notifications")}
+        kept = {key for (key,) in world.stored("SELECT notification_key FROM notifications")}
         assert kept == set(keys) - {"culprit"}
