@@ -26,6 +26,7 @@ answer_within = "1s"
 [doforms]
 api = "{api}"
 expected_fetch = "10ms"
+requests_per_minute = 60000
 fetch_retry = {{ first = "200ms", max = "1s" }}
 report_retry = {{ first = "200ms", max = "1s" }}
 [webhook]

@@ -41,7 +41,7 @@ async def test_after_a_kill_everything_acknowledged_is_settled_reported_and_ther
     sent = await load
     acknowledged = [seen for seen in sent if any(answer.status == 200 for answer in seen.answers)]
     assert len(acknowledged) == NOTIFICATIONS
-    await world.doforms.until(lambda: all(seen.belief == "completed" for seen in sent), timeout=60)
+    await world.doforms.until(lambda: all(seen.belief == "completed" for seen in sent), timeout=25)
     assert world.gateway.stop() == 0
     rows = world.rows("SELECT delivery_key FROM plain")
     assert len(rows) == len(set(rows)) == NOTIFICATIONS
@@ -60,7 +60,7 @@ async def _load(world: World, chance: random.Random) -> list[Seen]:
     async def send(seen: Seen) -> None:
         async with gate:
             await world.doforms.send(seen)
-            await world.doforms.until(lambda: not seen.answers[-1].repeats, timeout=40)
+            await world.doforms.until(lambda: not seen.answers[-1].repeats, timeout=15)
 
     await asyncio.gather(*(send(seen) for seen in sent))
     return sent
