@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.api import (
-    Delivery,
-    DeliveryError,
-    Destination,
-    Finding,
-    Misconfigured,
-    Receipt,
-    Repeatable,
-    Traits,
-    Uncertain,
-    Use,
-    peek,
-    to_json,
-)
+from gateway.api import Delivery, DeliveryError, Destination, Finding, Receipt, Repeatable, Traits, Use
+from gateway_database.batch import Results, write_all
 from gateway_database.check import check
-from gateway_database.engine import make_engine
+from gateway_database.engine import LOOKING, make_engine
 from gateway_database.failures import failure_of
 from gateway_database.options import DatabaseOptions, DatabaseSettings, Write
+from gateway_database.preview import preview
 from gateway_database.review import review
 from gateway_database.tables import Tables
-from gateway_database.write import row_of, write
 
 _EXPECTED_LATENCY = 0.05
-Results = list[Receipt | DeliveryError]
 
 
 class Database(Destination[DatabaseSettings, DatabaseOptions]):
@@ -44,12 +31,11 @@ class Database(Destination[DatabaseSettings, DatabaseOptions]):
 
     def traits(self, options: DatabaseOptions) -> Traits:
         """Tell that only an insert without a ``delivery_key`` column shows when it is repeated."""
-        shows = options.write is Write.INSERT and not options.delivery_key
-        everything = (peek(options.columns) or {}).get("*", False) is not False
+        shows = options.write is Write.INSERT and options.delivery_key is None
         return Traits(
             expected_latency=_EXPECTED_LATENCY,
             repeatable=Repeatable.NO if shows else Repeatable.YES,
-            needs=frozenset({"record"}) if everything else frozenset(),
+            needs=frozenset({"record"} if options.takes_everything and options.write is not Write.DELETE else ()),
         )
 
     def review(self, options: DatabaseOptions) -> Sequence[Finding]:
@@ -58,20 +44,19 @@ class Database(Destination[DatabaseSettings, DatabaseOptions]):
 
     async def open(self) -> None:
         """Make the engine; connections are opened when they are needed."""
+        self._opened()
+
+    def _opened(self) -> Engine:
         if self._engine is None:
-            try:
-                self._engine = make_engine(self.settings)
-            except (ImportError, SQLAlchemyError) as error:
-                raise Misconfigured(
-                    f"no driver for {self.settings.url!r}: {error}. Install it, or correct `url`"
-                ) from error
             self._tables = Tables(self.settings.schema_)
+            self._engine = make_engine(self.settings)
+        return self._engine
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._engine is not None:
-            await self.context.in_thread(self._engine.dispose)
-            self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await self.context.in_thread(engine.dispose)
 
     async def deliver(self, delivery: Delivery[DatabaseOptions]) -> Receipt:
         """Write one delivery in a transaction of its own."""
@@ -82,75 +67,23 @@ class Database(Destination[DatabaseSettings, DatabaseOptions]):
 
     async def deliver_many(self, deliveries: Sequence[Delivery[DatabaseOptions]]) -> Results:
         """Write several in one transaction; one that fails leaves the others alone."""
-        if self._engine is None:
-            await self.open()
-        return await self.context.in_thread(self._write, deliveries)
-
-    def _write(self, deliveries: Sequence[Delivery[DatabaseOptions]]) -> Results:
-        assert self._engine is not None, "open() made it"
-        try:
-            connection = self._engine.connect()
-        except SQLAlchemyError as error:
-            failure = failure_of(error)
-            return [failure for _ in deliveries]
-        with connection:
-            try:
-                results: Results = [self._write_one(connection, one) for one in deliveries]
-            except SQLAlchemyError as error:  # the transaction is gone, and all that it did
-                failure = failure_of(error)
-                return [failure for _ in deliveries]
-            try:
-                connection.commit()
-            except SQLAlchemyError as error:
-                return [_after_commit(error) if isinstance(one, Receipt) else one for one in results]
-        return results
-
-    def _write_one(self, connection: Connection, delivery: Delivery[DatabaseOptions]) -> Receipt | DeliveryError:
-        savepoint = connection.begin_nested()
-        try:
-            receipt = write(connection, self._tables, delivery)
-            savepoint.commit()
-        except DeliveryError as error:
-            savepoint.rollback()
-            return error
-        except SQLAlchemyError as error:
-            if connection.invalidated or connection.closed:
-                raise
-            savepoint.rollback()
-            failure = failure_of(error)
-            if isinstance(failure, Misconfigured):
-                self._tables.forget()
-            return failure
-        return receipt
+        engine = self._opened()
+        return await self.context.in_thread(write_all, engine, self._tables, deliveries)
 
     def preview(self, delivery: Delivery[DatabaseOptions]) -> str:
         """Show the row and the rows that belong to it."""
-        options = delivery.options
-        lines = [f"{options.write} {options.table}"]
-        lines += [f"  {name} = {to_json(value)}" for name, value in row_of(delivery).items()]
-        for child in options.children:
-            lines += [f"{len(child.columns)} rows of {child.table} where {to_json(child.parent)}"]
-            lines += [f"  {to_json(columns)}" for columns in child.columns]
-        return "\n".join(lines)
+        return preview(delivery)
 
     async def check(self, uses: Sequence[Use[DatabaseOptions]]) -> Sequence[Finding]:
         """Look whether tables, columns and unique indexes are there."""
-        if self._engine is None:
-            await self.open()
-        return await self.context.in_thread(self._check, uses)
-
-    def _check(self, uses: Sequence[Use[DatabaseOptions]]) -> Sequence[Finding]:
-        assert self._engine is not None, "open() made it"
-        try:
-            with self._engine.connect() as connection:
-                return check(connection, self._tables, uses)
-        except SQLAlchemyError as error:
-            remedy = "Look whether `url`, `username` and `password` are right and the database is up"
-            return [Finding(where="url", found=str(failure_of(error)), remedy=remedy)]
+        engine = self._opened()
+        return await self.context.in_thread(_check, engine, self._tables, uses)
 
 
-def _after_commit(error: SQLAlchemyError) -> DeliveryError:
-    failure = failure_of(error)
-    if isinstance(failure, Misconfigured) or getattr(error, "connection_invalidated", False):
-        return Uncertain(f"the database broke off while committing: {failure}")
-    return failure
+def _check(engine: Engine, tables: Tables, uses: Sequence[Use[DatabaseOptions]]) -> Sequence[Finding]:
+    try:
+        with engine.connect().execution_options(**LOOKING) as connection:
+            return check(connection, tables, uses)
+    except SQLAlchemyError as error:
+        remedy = "Look whether `url`, `username` and `password` are right and the database is up"
+        return [Finding(where="url", found=str(failure_of(error)), remedy=remedy)]

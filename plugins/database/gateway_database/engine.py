@@ -2,43 +2,72 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from gateway.api import to_json
 from gateway_database.options import DatabaseSettings
 
-_BUSY = 10.0
-_CONNECT_WITHIN = 10
+LOOKING = {"gateway_looking": True}
+"""Execution options of a connection that only looks: it takes no write lock."""
+_WAIT = 10
+"""Seconds to wait for a connection or a lock; the deliveries then come again."""
 
 
-def make_engine(settings: DatabaseSettings) -> Engine:
-    """Make the engine; no connection is opened."""
-    url = make_url(settings.url)
-    if settings.username is not None:
-        url = url.set(username=settings.username)
-    if settings.password is not None:
-        url = url.set(password=settings.password.get_secret_value())
-    name = url.get_backend_name()
-    options: dict[str, Any] = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_pre_ping": True}
-    if name == "sqlite":
-        options["connect_args"] = {"timeout": _BUSY, "check_same_thread": False}
-    elif name == "postgresql" and url.get_driver_name() == "psycopg":
-        options["connect_args"] = {"connect_timeout": _CONNECT_WITHIN}
+def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
+    """Make the engine; no connection is opened. ``wait`` is the seconds that a connection or a lock may take."""
+    url = settings.location
+    options: dict[str, Any] = {"json_serializer": to_json}
+    if not _is_in_memory(url):
+        options |= {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": wait, "pool_pre_ping": True}
+    if url.get_driver_name() == "psycopg":
+        # A server that vanished without a word is noticed within a minute.
+        options["connect_args"] = {
+            "connect_timeout": wait,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        }
+    elif url.get_driver_name() == "pysqlite":
+        options["connect_args"] = {"timeout": wait, "check_same_thread": False}
+    elif url.get_driver_name() == "pymysql":
+        options["connect_args"] = {"connect_timeout": wait, "read_timeout": 3 * wait, "write_timeout": 3 * wait}
     engine = create_engine(url, **options)
-    if name == "sqlite":
-        _begin_at_once(engine)
+    if url.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine)
+    elif url.get_driver_name() == "psycopg":
+        _limit_waiting(engine, wait)
     return engine
 
 
-def _begin_at_once(engine: Engine) -> None:
-    """Take SQLite's write lock at the beginning: one taken later can fail where waiting would have helped."""
+def _is_in_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and (not url.database or ":memory:" in url.database)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def look_first(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+        path = str(args[0]) if args else ":memory:"
+        # SQLite would make an empty database of a misspelt name or below a disk that is not mounted.
+        if not path.startswith("file:") and ":memory:" not in path and not Path(path).is_file():
+            raise sqlite3.OperationalError(f"unable to open database file: {path} is not there")
 
     @event.listens_for(engine, "connect")
-    def connected(connection: Any, _: Any) -> None:
+    def begin_ourselves(connection: Any, record: Any) -> None:
         connection.isolation_level = None
 
     @event.listens_for(engine, "begin")
-    def begun(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def begin_at_once(connection: Connection) -> None:
+        # A write lock taken later than at the beginning can fail where waiting would have helped.
+        looking = connection.get_execution_options().get("gateway_looking")
+        connection.exec_driver_sql("BEGIN" if looking else "BEGIN IMMEDIATE")
+
+
+def _limit_waiting(engine: Engine, wait: int) -> None:
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{wait}s'")
+        connection.commit()

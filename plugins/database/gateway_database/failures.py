@@ -3,29 +3,96 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.api import DeliveryError, Misconfigured, Rejected, Unavailable
 
-_LOGIN = frozenset({"28P01", "28000", "42501", "3D000"})
-_WRONG = frozenset({"42P01", "42703", "42P10"})
-_AGAIN = frozenset({"40001", "40P01", "55P03", "57014"})
+_LONGEST = 500
+_SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_FULL, _SQLITE_CONSTRAINT = 5, 6, 13, 19
+_MYSQL_LOGIN = frozenset({1044, 1045, 1049, 1142, 1143})
+_MYSQL_SCHEMA = frozenset({1054, 1146})
+_MYSQL_AGAIN = frozenset({1205, 1213})
+_LOGIN = re.compile(
+    r"authentication failed|no password supplied|access denied|permission denied|readonly database"
+    r'|no pg_hba\.conf entry|(role|database) ".*" does not exist',
+    re.IGNORECASE,
+)
+_SCHEMA = re.compile(r"no such (table|column)|has no column|ON CONFLICT clause does not match", re.IGNORECASE)
+_DOWN = re.compile(r"connect|unable to open|disk is full|starting up|shutting down|too many", re.IGNORECASE)
 
 
 def failure_of(error: SQLAlchemyError) -> DeliveryError:
     """Return what an error before the commit means: nothing was written."""
-    text = re.sub(r"\s+", " ", str(getattr(error, "orig", None) or error)).strip()[:500]
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    if isinstance(error, (IntegrityError, DataError)):
+    text, state, code = _text(error), _state(error), _code(error)
+    if _is_row(error, state):
         return Rejected(f"the database refused the row: {text}")
-    if state in _LOGIN or "authentication failed" in text or "no password supplied" in text:
-        return Misconfigured(f"the database refused the login or the right: {text}")
-    if state in _WRONG or "no such table" in text or "no such column" in text or "has no column" in text:
+    if state[:2] == "28" or state in ("42501", "3D000") or code in _MYSQL_LOGIN or _LOGIN.search(text):
+        return Misconfigured(f"the database refused the login or the right to do this: {text}")
+    if _is_busy(text, state, code):
+        return Unavailable(f"the database is busy: {text}", whole=getattr(error, "connection_invalidated", False))
+    if state[:2] in ("42", "3F", "0A") or state == "55000" or code in _MYSQL_SCHEMA or _SCHEMA.search(text):
         return Misconfigured(f"the table does not fit: {text}")
-    if state in _AGAIN or "locked" in text:
-        return Unavailable(f"the database was busy: {text}")
-    if isinstance(error, NotSupportedError) or not isinstance(error, DBAPIError):
+    if isinstance(error, PoolTimeout):
+        return Unavailable(f"no connection was free: {text}")
+    if isinstance(error, (ProgrammingError, NotSupportedError)) or not isinstance(error, DBAPIError):
         return Misconfigured(f"the database cannot do this: {text}")
-    down = error.connection_invalidated or "connect" in text.lower() or "unable to open" in text
-    return Unavailable(f"the database cannot be used: {text}", whole=down)
+    whole = error.connection_invalidated or bool(_DOWN.search(text))
+    return Unavailable(f"the database cannot be used: {text}", whole=whole)
+
+
+def broken_off(error: SQLAlchemyError) -> DeliveryError:
+    """Return what an error that took the whole transaction with it means for every delivery in it."""
+    failure = failure_of(error)
+    return Unavailable(f"the transaction was broken off: {failure}") if isinstance(failure, Rejected) else failure
+
+
+def surely_undone(error: SQLAlchemyError) -> bool:
+    """Tell whether an error raised by COMMIT proves that nothing was committed."""
+    if getattr(error, "connection_invalidated", False):
+        return False
+    state, code = _state(error), _code(error)
+    if state:
+        return state[:2] in ("23", "40", "P0")
+    sqlite = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    if sqlite is not None:
+        return sqlite & 0xFF in (_SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_FULL, _SQLITE_CONSTRAINT)
+    return code in _MYSQL_AGAIN or isinstance(error, IntegrityError)
+
+
+def _is_row(error: SQLAlchemyError, state: str) -> bool:
+    """Tell whether the row is to blame: a constraint, a value that does not fit, a trigger that refuses it."""
+    if isinstance(error, OperationalError) and not state:
+        return False
+    own = isinstance(error, StatementError) and not isinstance(error, DBAPIError)  # the type refused to bind the value
+    return isinstance(error, (IntegrityError, DataError)) or own or state[:2] in ("22", "23", "44", "P0")
+
+
+def _is_busy(text: str, state: str, code: Any) -> bool:
+    server = state[:2] in ("40", "53", "55", "57") and state != "55000"  # that one: the index cannot be used
+    return server or code in _MYSQL_AGAIN or "locked" in text
+
+
+def _text(error: SQLAlchemyError) -> str:
+    return re.sub(r"\s+", " ", str(getattr(error, "orig", None) or error)).strip()[:_LONGEST]
+
+
+def _state(error: SQLAlchemyError) -> str:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def _code(error: SQLAlchemyError) -> Any:
+    """Return the number of a MySQL error."""
+    arguments = getattr(getattr(error, "orig", None), "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None

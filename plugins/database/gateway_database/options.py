@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from gateway.api import Event, Expression, Options, PerRow, Secret, Settings, Template, peek, subset
 
@@ -27,6 +27,10 @@ class Write(StrEnum):
     """Upsert, and ``on_delete`` for a delete."""
 
 
+EVERYTHING = "*"
+"""The column name that stands for every question under its own name."""
+
+
 class DatabaseSettings(Settings):
     """``[destinations.NAME]`` with ``plugin = "database"``."""
 
@@ -38,14 +42,35 @@ class DatabaseSettings(Settings):
 
     @field_validator("url")
     @classmethod
-    def _readable(cls, value: str) -> str:
+    def _usable(cls, value: str) -> str:
         try:
-            make_url(value)
+            url = _read_url(value)
+            dialect = url.get_dialect()
+            if dialect.is_async:
+                raise ValueError(f"the driver {url.drivername} is asynchronous. Write one such as postgresql+psycopg")
+            dialect.import_dbapi()
+        except NoSuchModuleError:
+            raise ValueError(f"no driver for {url.drivername} is known. Install its SQLAlchemy dialect") from None
         except ArgumentError:
             raise ValueError(
                 "it is no SQLAlchemy URL. Write it as postgresql+psycopg://user@host/name or sqlite:////path/file.db"
             ) from None
+        except ImportError as error:
+            raise ValueError(f"the driver of {url.drivername} is not installed ({error}). Install it") from None
         return value
+
+    @property
+    def location(self) -> URL:
+        """The URL with username and password."""
+        url = _read_url(self.url)
+        if self.username is not None:
+            url = url.set(username=self.username)
+        return url if self.password is None else url.set(password=self.password.get_secret_value())
+
+
+def _read_url(text: str) -> URL:
+    url = make_url(text)
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
 
 class Child(BaseModel):
@@ -85,17 +110,23 @@ class DatabaseOptions(Options):
     children: list[Child] = Field(default_factory=list, description="Tables with the rows of the form's tables.")
 
     def for_event(self, event: Event) -> DatabaseOptions:
-        """Leave out what a delete does not write: only the key, ``on_delete`` and the children's parents are left."""
+        """Leave out what the event does not write: of a delete only key, ``on_delete`` and children's parents stay."""
         if self.write is not Write.DELETE and not (self.write is Write.MIRROR and event is Event.DELETE):
-            return self
-        children = [
-            child.model_copy(update={"columns": [], "rows": None}).model_copy(update={"rows": []})
-            for child in self.children
-        ]
+            return self.model_copy(update={"on_delete": None}) if self.on_delete is not None else self
+        children = [child.model_copy(update={"columns": [], "rows": []}) for child in self.children]
         return self.model_copy(update={"columns": subset(self.columns, self.key), "children": children})
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether every question is taken under its own name."""
+        return bool(_table(self.columns).get(EVERYTHING) is True)
 
     @property
     def named_columns(self) -> list[str]:
         """The columns that are named, without ``*``."""
-        table = peek(self.columns)
-        return [name for name in table if name != "*"] if isinstance(table, dict) else []
+        return [name for name in _table(self.columns) if name != EVERYTHING]
+
+
+def _table(value: Any) -> dict[str, Any]:
+    table = peek(value)
+    return table if isinstance(table, dict) else {}

@@ -1,40 +1,42 @@
-"""The tables of the database as they are: reflected once, looked at again when something is missing."""
+"""The tables of the database as they are: reflected once, looked at again when something does not fit."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, UniqueConstraint, inspect
+from sqlalchemy import JSON, Connection, Float, MetaData, Numeric, Table, UniqueConstraint, inspect
 from sqlalchemy.exc import NoSuchTableError
 
 from gateway.api import Misconfigured
+from gateway_database.digits import Digits
+
+_UNIQUE = "gateway_unique"
 
 
 class Tables:
-    """Reflected tables of one database and schema."""
+    """Reflected tables of one database and schema; used by several threads."""
 
     def __init__(self, schema: str | None) -> None:
         self._schema = schema
         self._known: dict[str, Table] = {}
         self._lock = threading.Lock()
 
-    def get(self, connection: Connection, name: str, columns: Iterable[str]) -> Table:
-        """Return a table that has these columns.
+    def get(self, connection: Connection, name: str, columns: Iterable[str] = ()) -> Table:
+        """Return a table, looked at again if it lacks one of the columns.
 
         Raises:
             Misconfigured: the table or a column is not there.
         """
+        wanted = list(columns)
         with self._lock:
             table = self._known.get(name)
-            if table is None or any(column not in table.c for column in columns):
+            if table is None or missing(table, wanted):
                 table = self._known[name] = self._reflect(connection, name)
-        missing = [column for column in columns if column not in table.c]
-        if missing:
-            close = get_close_matches(missing[0], list(table.c.keys()), 1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
-            raise Misconfigured(f"the table {name} has no column {missing[0]!r}{hint}")
+        for column in missing(table, wanted):
+            raise Misconfigured(f"the table {name} has no column {column!r}{nearest(column, table.c.keys())}")
         return table
 
     def forget(self) -> None:
@@ -44,29 +46,65 @@ class Tables:
 
     def _reflect(self, connection: Connection, name: str) -> Table:
         try:
-            return Table(name, MetaData(), schema=self._schema, autoload_with=connection, resolve_fks=False)
+            table = Table(name, MetaData(), schema=self._schema, autoload_with=connection, resolve_fks=False)
         except NoSuchTableError:
-            names = inspect(connection).get_table_names(self._schema)
-            close = get_close_matches(name, names, 1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
-            raise Misconfigured(f"there is no table {name!r} in the database{hint}") from None
+            look = inspect(connection)
+            names = [*look.get_table_names(self._schema), *look.get_view_names(self._schema)]
+            raise Misconfigured(f"there is no table {name!r} in the database{nearest(name, names)}") from None
+        for column in table.c:
+            column.type = _own_type(connection.dialect.name, column.type)
+        table.info[_UNIQUE] = _unique_sets(connection, table)
+        return table
+
+
+def _own_type(dialect: str, kind: Any) -> Any:
+    if isinstance(kind, JSON):
+        kind.none_as_null = True
+    if dialect == "sqlite" and isinstance(kind, Numeric) and not isinstance(kind, Float):
+        return Digits(str(kind))
+    return kind
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the name that was meant, or nothing."""
+    close = get_close_matches(name.lower(), by_lower := {one.lower(): one for one in names}, 1)
+    return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
+
+
+def missing(table: Table, columns: Iterable[str]) -> list[str]:
+    """Return the columns that the table does not have."""
+    return [column for column in columns if column not in table.c]
 
 
 def is_unique(table: Table, columns: Sequence[str]) -> bool:
-    """Tell whether the database itself keeps these columns unique."""
-    wanted = set(columns)
+    """Tell whether the database itself keeps exactly these columns unique."""
+    return set(columns) in table.info[_UNIQUE]
+
+
+def _unique_sets(connection: Connection, table: Table) -> list[set[str]]:
     found = [set(table.primary_key.columns.keys())]
     found += [set(one.columns.keys()) for one in table.constraints if isinstance(one, UniqueConstraint)]
-    found += [set(one.columns.keys()) for one in table.indexes if one.unique]
-    return wanted in found
+    # Of SQLite, constraints are read from the text of CREATE TABLE, which misses some; their indexes are all there.
+    more = {"include_auto_indexes": True} if connection.dialect.name == "sqlite" else {}
+    indexes = inspect(connection).get_indexes(table.name, table.schema, **more)
+    return [*found, *({str(name) for name in one["column_names"]} for one in indexes if _is_whole(one))]
+
+
+def _is_whole(index: Any) -> bool:
+    """Tell whether an index is unique over whole columns and all rows."""
+    partial = any(value is not None for name, value in index.get("dialect_options", {}).items() if "_where" in name)
+    return bool(index["unique"]) and None not in index["column_names"] and not partial
 
 
 def need_unique(table: Table, columns: Sequence[str]) -> None:
     """Raise Misconfigured with the statement that makes these columns unique, unless they are."""
     if not is_unique(table, columns):
-        raise Misconfigured(
-            f"the table {table.name} does not keep {', '.join(columns)} unique. Run: {ddl(table, columns)}"
-        )
+        raise Misconfigured(f"{not_unique(table, columns)}. Run: {ddl(table, columns)}")
+
+
+def not_unique(table: Table, columns: Sequence[str]) -> str:
+    """Say that columns are not kept unique."""
+    return f"the table {table.name} has no unique index on {', '.join(columns)}"
 
 
 def ddl(table: Table, columns: Sequence[str]) -> str:

@@ -1,0 +1,79 @@
+"""Several deliveries in one transaction, each in a savepoint of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.api import Delivery, DeliveryError, Receipt, Rejected, Uncertain
+from gateway_database.failures import broken_off, failure_of, surely_undone
+from gateway_database.options import DatabaseOptions
+from gateway_database.tables import Tables
+from gateway_database.write import write
+
+Results = list[Receipt | DeliveryError]
+Deliveries = Sequence[Delivery[DatabaseOptions]]
+
+
+def write_all(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
+    """Write deliveries; one that fails leaves the others alone, and each gets its own receipt or error."""
+    try:
+        connection = engine.connect()
+    except SQLAlchemyError as error:
+        return [broken_off(error) for _ in deliveries]
+    with connection:
+        try:
+            results = [_write_one(connection, tables, one) for one in deliveries]
+        except SQLAlchemyError as error:  # the transaction is gone, and all that it did
+            tables.forget()
+            return [broken_off(error) for _ in deliveries]
+        try:
+            connection.commit()
+        except SQLAlchemyError as error:
+            failed = error
+        else:
+            return results
+    return _after_failed_commit(engine, tables, deliveries, results, failed)
+
+
+def _write_one(connection: Connection, tables: Tables, delivery: Delivery[DatabaseOptions]) -> Receipt | DeliveryError:
+    savepoint = connection.begin_nested()
+    try:
+        receipt = write(connection, tables, delivery)
+        savepoint.commit()
+        return receipt
+    except DeliveryError as error:
+        failure = error
+    except (ValueError, TypeError, ArithmeticError) as error:
+        failure = Rejected(f"the database driver cannot take a value: {error}")  # raised by it before it sends
+    except SQLAlchemyError as error:
+        if connection.invalidated or connection.closed:
+            raise
+        try:
+            savepoint.rollback()
+        except SQLAlchemyError:
+            raise error from None  # some errors end the transaction by themselves
+        tables.forget()
+        return failure_of(error)
+    savepoint.rollback()
+    tables.forget()  # whoever mends the table expects it to be noticed
+    return failure
+
+
+def _after_failed_commit(
+    engine: Engine, tables: Tables, deliveries: Deliveries, results: Results, error: SQLAlchemyError
+) -> Results:
+    if not surely_undone(error):
+        told = f"the database broke off while committing: {failure_of(error)}"
+        return [Uncertain(told) if isinstance(one, Receipt) else one for one in results]
+    failure = failure_of(error)
+    written = sum(isinstance(one, Receipt) for one in results)
+    if isinstance(failure, Rejected) and written > 1:
+        # A deferred constraint does not tell whose row it refuses, and nothing was written: each by itself then.
+        return [
+            write_all(engine, tables, [delivery])[0] if isinstance(one, Receipt) else one
+            for delivery, one in zip(deliveries, results, strict=True)
+        ]
+    return [failure_of(error) if isinstance(one, Receipt) else one for one in results]

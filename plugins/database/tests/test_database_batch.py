@@ -1,0 +1,166 @@
+"""Several deliveries in one transaction, and what an error in it means."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from gateway_database import Database
+from gateway_database.batch import write_all
+from gateway_database.engine import make_engine
+from gateway_database.options import DatabaseSettings
+from gateway_database.tables import Tables
+
+from gateway.api import Misconfigured, Receipt, Rejected, Unavailable, Uncertain
+from gateway.testing import make_context, make_record, settings
+
+UPSERT = {
+    "write": "upsert",
+    "key": ["doforms_key"],
+    "columns": {"doforms_key": "{{ record.fields.id }}", "risk": "{{ record.fields.risk }}"},
+}
+
+
+@pytest.fixture(autouse=True)
+def tables(place: Any) -> None:
+    place.run("CREATE TABLE inspections (doforms_key VARCHAR(40) PRIMARY KEY, risk INTEGER CHECK (risk < 10))")
+
+
+def several(delivery: Any, *risks: Any, **more: Any) -> list[Any]:
+    return [
+        delivery(record=make_record(id=f"s{number}", risk=risk), unique=f"d{number}", **{**UPSERT, **more})
+        for number, risk in enumerate(risks)
+    ]
+
+
+async def test_one_that_fails_leaves_the_others_alone(place: Any, database: Any, delivery: Any) -> None:
+    made = [*several(delivery, 1, 11, "x", 4), *several(delivery, 5, table="nowhere")]
+    results = await database.deliver_many(made)
+    assert [type(one) for one in results] == [Receipt, Rejected, Rejected, Receipt, Misconfigured]
+    assert place.rows("SELECT doforms_key, risk FROM inspections ORDER BY 1") == [("s0", 1), ("s3", 4)]
+
+
+async def test_a_deferred_constraint_rejects_only_the_culprit(place: Any, database: Any, delivery: Any) -> None:
+    if place.kind != "postgresql":
+        pytest.skip("deferred constraints need PostgreSQL")
+    place.run(
+        "CREATE TABLE sites (name INTEGER PRIMARY KEY)",
+        "INSERT INTO sites VALUES (1), (3)",
+        "ALTER TABLE inspections ADD FOREIGN KEY (risk) REFERENCES sites DEFERRABLE INITIALLY DEFERRED",
+    )
+    results = await database.deliver_many(several(delivery, 1, 2, 3, "x"))
+    assert [type(one) for one in results] == [Receipt, Rejected, Receipt, Rejected]
+    assert place.rows("SELECT risk FROM inspections ORDER BY 1") == [(1,), (3,)]
+
+
+async def test_a_commit_of_unknown_end_is_uncertain(place: Any, database: Any, delivery: Any) -> None:
+    if place.kind != "postgresql":
+        pytest.skip("SQLite has no connection to lose")
+    place.run(
+        "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER break_off AFTER INSERT ON inspections "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION break_off()",
+    )
+    results = await database.deliver_many(several(delivery, 1, "x", 3))
+    assert [type(one) for one in results] == [Uncertain, Rejected, Uncertain]
+    place.run("DROP TRIGGER break_off ON inspections")
+    assert [type(one) for one in await database.deliver_many(several(delivery, 1))] == [Receipt]
+
+
+async def test_a_connection_lost_before_the_commit_is_unavailable(place: Any, database: Any, delivery: Any) -> None:
+    if place.kind != "postgresql":
+        pytest.skip("SQLite has no connection to lose")
+    place.run(
+        "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$",
+        "CREATE TRIGGER break_off AFTER INSERT ON inspections FOR EACH ROW WHEN (NEW.risk = 3) "
+        "EXECUTE FUNCTION break_off()",
+    )
+    results = await database.deliver_many(several(delivery, 1, "x", 3, 4))
+    assert [type(one) for one in results] == [Unavailable] * 4
+    assert all(one.whole for one in results)
+    assert place.rows("SELECT * FROM inspections") == []
+
+
+async def test_a_trigger_that_refuses_a_row_rejects_it(place: Any, database: Any, delivery: Any) -> None:
+    if place.kind == "sqlite":
+        place.run(
+            "CREATE TRIGGER refuse BEFORE INSERT ON inspections WHEN NEW.risk = 3 "
+            "BEGIN SELECT RAISE(ABORT, 'not three'); END"
+        )
+    else:
+        place.run(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not three'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON inspections FOR EACH ROW WHEN (NEW.risk = 3) "
+            "EXECUTE FUNCTION refuse()",
+        )
+    results = await database.deliver_many(several(delivery, 1, 3))
+    assert [type(one) for one in results] == [Receipt, Rejected]
+    assert "not three" in str(results[1])
+
+
+async def test_a_trigger_that_ends_the_transaction_makes_all_unavailable(
+    place: Any, database: Any, delivery: Any
+) -> None:
+    if place.kind != "sqlite":
+        pytest.skip("only SQLite lets a trigger do that")
+    place.run(
+        "CREATE TRIGGER refuse BEFORE INSERT ON inspections WHEN NEW.risk = 3 "
+        "BEGIN SELECT RAISE(ROLLBACK, 'all back'); END"
+    )
+    results = await database.deliver_many(several(delivery, 1, 3, 4))
+    assert [type(one) for one in results] == [Unavailable] * 3
+    assert "all back" in str(results[0])
+    assert place.rows("SELECT * FROM inspections") == []
+
+
+async def test_writers_at_the_same_moment_all_get_through(place: Any, database: Any, delivery: Any) -> None:
+    made = several(delivery, *[number % 10 for number in range(40)])
+    groups = [made[start : start + 5] for start in range(0, 40, 5)]
+    results = await asyncio.gather(*(database.deliver_many(group) for group in groups))
+    assert {type(one) for group in results for one in group} == {Receipt}
+    assert place.rows("SELECT count(*) FROM inspections") == [(40,)]
+
+
+async def test_a_locked_database_is_unavailable(place: Any, delivery: Any) -> None:
+    made = settings(DatabaseSettings, **place.settings)
+    engine, tables = make_engine(made, wait=1), Tables(made.schema_)
+    with place.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if place.kind == "sqlite" else "LOCK TABLE inspections")
+        [failure] = await asyncio.to_thread(write_all, engine, tables, several(delivery, 1))
+        assert isinstance(failure, Unavailable)
+        assert not failure.whole
+        connection.rollback()
+    [receipt] = await asyncio.to_thread(write_all, engine, tables, several(delivery, 1))
+    assert isinstance(receipt, Receipt)
+    engine.dispose()
+
+
+async def test_a_refused_login_or_right_is_misconfigured(place: Any, delivery: Any) -> None:
+    if place.kind == "postgresql":
+        wrong: dict[str, Any] = {"username": "nobody_here"}
+    else:
+        path = place.settings["url"].removeprefix("sqlite:///")
+        wrong = {"url": f"sqlite:///file:{path}?mode=ro&uri=true"}
+    database = Database(settings(DatabaseSettings, **{**place.settings, **wrong}), make_context("warehouse"))
+    with pytest.raises(Misconfigured, match="login or the right"):
+        await database.deliver(several(delivery, 1)[0])
+    await database.close()
+
+
+async def test_a_database_that_is_not_there_is_unavailable_and_not_made(
+    place: Any, delivery: Any, tmp_path: Any
+) -> None:
+    gone = tmp_path / "gone.db"
+    url = f"sqlite:///{gone}" if place.kind == "sqlite" else "postgresql+psycopg://postgres@127.0.0.1:1/postgres"
+    database = Database(settings(DatabaseSettings, url=url), make_context("warehouse"))
+    await database.open()
+    with pytest.raises(Unavailable) as caught:
+        await database.deliver(several(delivery, 1)[0])
+    assert caught.value.whole
+    [finding] = await database.check([])
+    assert finding.where == "url"
+    assert not gone.exists()
+    await database.close()
