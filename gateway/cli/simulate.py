@@ -3,50 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import re
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from gateway.cli.output import fail, stdout
-from gateway.doforms.simulator import Seen, Simulator
+from gateway.cli.output import COLOURS, fail, stdout
+from gateway.doforms.simulator import Seen, Simulator, control_routes
 
+_WEBSERVICE = "acme$$1234$$Published$$5678=secret"
 _SITES = ("North pier", "Dock 4", "Warehouse 12", "Old mill")
 _PEOPLE = ("Ada", "Grace", "Edsger", "Barbara")
 _RISKS = ("Low", "Medium", "High")
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
 def simulate(
+    host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the REST API; 0 takes a free one.")] = 8900,
     target: Annotated[
         str, typer.Option(help="The gateway's webhook.", metavar="URL")
     ] = "http://127.0.0.1:8080/webhooks/doforms",
     header: Annotated[
-        list[str] | None, typer.Option(help='A secret header, such as "X-Webhook-Key: secret".', metavar="NAME: VALUE")
+        list[str] | None,
+        typer.Option(help='A secret header, such as "X-Webhook-Key: secret"; can be repeated.', metavar="NAME: VALUE"),
     ] = None,
     webservice: Annotated[
         list[str] | None,
         typer.Option(
-            help="A web service that exists, as ID=PASSWORD; the id may hold `$`: quote it.", metavar="ID=PASSWORD"
+            help="A web service that exists; can be repeated. Ids hold `$`: put single quotes around it. The form's "
+            f"name follows the last colon and may be left out. None given: {_WEBSERVICE}",
+            metavar="ID=PASSWORD:FORM",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the REST API; 0 takes a free one.")] = 8900,
-    count: Annotated[int, typer.Option(min=0, help="Send so many made-up records, then end; 0: until Ctrl-C.")] = 0,
-    every: Annotated[float, typer.Option(min=0.01, help="Seconds between two notifications.")] = 5.0,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            help="Add a made-up record so often, such as 500ms, 5s or 1m. Left out: none.", metavar="DURATION"
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Add so many made-up records, then only serve. Left out: no end.")
+    ] = None,
 ) -> None:
-    """Simulate doForms: its REST API, and a notification of a made-up record every few seconds.
+    """Simulate doForms until Ctrl-C: its REST API, its notifications, and `/control` for scripts.
 
-    Set `api` of the routes file to the address that is printed. Example:
+    Set `api` of the routes file to the address that is printed. Example, a record every 5 seconds:
 
-        gateway simulate --webservice 'acme$$1$$Published$$2=secret' --header 'X-Webhook-Key: key' --count 3
-    """
-    headers = dict(_pair(one, ":", "--header") for one in header or ())
-    webservices = [_pair(one, "=", "--webservice") for one in webservice or ["acme$$1234$$Published$$5678=secret"]]
-    simulator = Simulator(target=target, headers=headers)
-    for ident, password in webservices:
-        simulator.add_webservice(ident, password)
+        gateway simulate --webservice 'acme$$1$$Published$$2=secret:Site inspection' --header 'X-Webhook-Key: key' --every 5s
+    """  # noqa: E501  a command to copy stays on one line
+    if not target.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{target!r} is no http or https URL", param_hint="--target")
+    if every is None and count is not None:
+        every = "5s"
+    wait = None if every is None else _seconds(every)
+    simulator = Simulator(target=target, headers=dict(_header(one) for one in header or ()))
+    for text in webservice or [_WEBSERVICE]:
+        simulator.add_webservice(*_webservice(text))
+    simulator.listen(_print)
     try:
-        asyncio.run(_run(simulator, host, port, count, every))
+        asyncio.run(_run(simulator, host, port, wait, count))
     except KeyboardInterrupt:
         stdout.print("ended")
     except OSError as error:
@@ -55,38 +75,67 @@ def simulate(
         ) from None
 
 
-def _pair(text: str, sign: str, option: str) -> tuple[str, str]:
-    name, found, value = text.partition(sign)
+def _header(text: str) -> tuple[str, str]:
+    name, found, value = text.partition(":")
     if not found or not name.strip():
-        raise typer.BadParameter(f"{text!r} has no {sign!r}", param_hint=option)
+        raise typer.BadParameter(f"{text!r} is not NAME: VALUE", param_hint="--header")
     return name.strip(), value.strip()
 
 
-async def _run(simulator: Simulator, host: str, port: int, count: int, every: float) -> None:
-    async with simulator.serving(host=host, port=port):
-        stdout.print(f'doForms is simulated: [bold]api = "{simulator.api}"[/], notifications to {simulator.target}')
-        sent: list[Seen] = []
-        while not count or len(sent) < count:
+def _webservice(text: str) -> tuple[str, str, str]:
+    ident, _, rest = text.partition("=")
+    password, _, form = rest.rpartition(":") if ":" in rest else (rest, "", "")
+    if not ident or not password:
+        raise typer.BadParameter(f"{text!r} is neither ID=PASSWORD nor ID=PASSWORD:FORM", param_hint="--webservice")
+    return ident, password, form
+
+
+def _seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text.strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise typer.BadParameter(f"{text!r} is no duration such as 500ms, 5s or 1m", param_hint="--every")
+    return seconds
+
+
+async def _run(simulator: Simulator, host: str, port: int, every: float | None, count: int | None) -> None:
+    async with simulator.serving(*control_routes(simulator), host=host, port=port):
+        stdout.print(
+            Text.assemble("doForms is simulated: ", (f'api = "{simulator.api}"', "bold")),
+            highlight=False,
+            soft_wrap=True,
+        )
+        stdout.print(f"Notifications go to {simulator.target}. End with Ctrl-C.", markup=False, soft_wrap=True)
+        if every is not None:
+            await _send(simulator, every, count)
+        await asyncio.Event().wait()
+
+
+async def _send(simulator: Simulator, every: float, count: int | None) -> None:
+    """Keep the pace whatever the answers take: doForms does not wait for one notification to send the next."""
+    async with asyncio.TaskGroup() as sending:
+        for number in itertools.count(1):
             ident = random.choice(list(simulator.world.webservices))
-            seen = await simulator.create(ident, _made_up())
-            sent.append(seen)
-            answer = seen.answers[-1]
-            told = answer.error or f"{answer.status} {answer.body.decode(errors='replace')}".strip()
-            stdout.print(
-                f"{seen.key} create: {told} in {answer.seconds * 1000:.0f} ms; doForms believes: {seen.belief}"
-            )
-            if not count or len(sent) < count:
-                await asyncio.sleep(every)
-        await _wait_for_reports(simulator, sent)
+            sending.create_task(simulator.create(ident, _made_up()))
+            if number == count:
+                return
+            await asyncio.sleep(every)
 
 
-async def _wait_for_reports(simulator: Simulator, sent: list[Seen]) -> None:
-    try:
-        await simulator.until(lambda: all(one.belief in ("completed", "failed") for one in sent), timeout=15)
-    except TimeoutError:
-        stdout.print("not every outcome was heard within 15 s", style="yellow")
-    for one in sent:
-        stdout.print(f"{one.key}: {one.belief}{f', heard by {one.heard}' if one.heard else ''}")
+def _print(what: str, seen: Seen) -> None:
+    line = Text.assemble((seen.key, "bold"), f" {seen.event}: ")
+    if what == "sent":
+        line.append(f"sent again, repeat {len(seen.answers)}" if seen.answers else "sent")
+    elif what == "put":
+        line.append(f"PUT heard after {seen.reports[-1].seconds:.1f} s")
+    else:
+        answer = seen.answers[-1]
+        body = " ".join(answer.body[:200].decode(errors="replace").split()) or "empty"
+        line.append(answer.error or f"answered {answer.status} {body}")
+        line.append(f" in {answer.seconds * 1000:.0f} ms")
+    if what != "sent":
+        line.append("; doForms believes: ").append(seen.belief, COLOURS.get(seen.belief, ""))
+    stdout.print(line, soft_wrap=True)
 
 
 def _made_up() -> dict[str, object]:

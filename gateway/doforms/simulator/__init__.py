@@ -3,9 +3,25 @@
 It imports nothing of the gateway, so that one mistake in reading or writing cannot hide in both.
 """
 
+from gateway.doforms.simulator.control import control_routes
 from gateway.doforms.simulator.faults import Fault, Faults
-from gateway.doforms.simulator.sending import Answer, Seen
+from gateway.doforms.simulator.fields import field
+from gateway.doforms.simulator.notifications import Answer, NotificationSeen, Report, Seen, Sent
 from gateway.doforms.simulator.simulator import Simulator
-from gateway.doforms.simulator.world import Request, Webservice, World, field
+from gateway.doforms.simulator.world import Request, Webservice, World
 
-__all__ = ["Answer", "Fault", "Faults", "Request", "Seen", "Simulator", "Webservice", "World", "field"]
+__all__ = [
+    "Answer",
+    "Fault",
+    "Faults",
+    "NotificationSeen",
+    "Report",
+    "Request",
+    "Seen",
+    "Sent",
+    "Simulator",
+    "Webservice",
+    "World",
+    "control_routes",
+    "field",
+]

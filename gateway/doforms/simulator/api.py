@@ -5,33 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.doforms.simulator.faults import Faults
-from gateway.doforms.simulator.sending import Seen
+from gateway.doforms.simulator.faults import Fault, Faults
+from gateway.doforms.simulator.fields import to_json
+from gateway.doforms.simulator.notifications import FINAL, Seen, Watch
 from gateway.doforms.simulator.world import Request, Webservice, World
 
 PREFIX = "/api/v2"
+_MOST = 1000
+"""Records in one listing."""
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[[HttpRequest, Webservice], Awaitable[Response]]
 
 
 class Api:
     """Answers ``/api/v2``."""
 
-    def __init__(self, world: World, notifications: MutableMapping[str, Seen], faults: Faults) -> None:
+    def __init__(self, world: World, notifications: Mapping[str, Seen], faults: Faults, watch: Watch) -> None:
         self._world = world
         self._notifications = notifications
         self._faults = faults
+        self._watch = watch
         self.requests: list[Request] = []
-        self.changed = asyncio.Event()
+        self.closing = asyncio.Event()
+        """Set when the server ends, so that delayed and hanging requests end too."""
 
     def application(self, *more: Route) -> Starlette:
         """Return the web application."""
@@ -41,6 +46,7 @@ class Api:
                 Route(f"{PREFIX}/submissions/{{key:path}}", self._guarded(self._submission)),
                 Route(f"{PREFIX}/dispatches/{{key:path}}", self._guarded(self._dispatch)),
                 Route(f"{PREFIX}/notifications/{{key:path}}", self._guarded(self._report), methods=["PUT"]),
+                Route(f"{PREFIX}/{{rest:path}}", self._guarded(self._nothing), methods=_METHODS),
                 *more,
             ]
         )
@@ -48,39 +54,66 @@ class Api:
     def _guarded(self, handler: Handler) -> Callable[[HttpRequest], Awaitable[Response]]:
         async def handle(request: HttpRequest) -> Response:
             webservice = self._who(request)
-            answer = await self._answer(request, webservice, handler)
-            name = None if webservice is None else webservice.id
-            path = unquote(request.url.path)
-            self.requests.append(Request(request.method, path, answer.status_code, time.time(), name))
-            self.changed.set()
+            fault = self._faults.take(request.method, request.scope["path"])
+            if fault is not None and fault.hang:
+                self._log(request, None, webservice)
+                await self._hang(request)
+                return Response(status_code=503)  # nobody reads it
+            answer = await self._answer(request, webservice, fault, handler)
+            self._log(request, answer.status_code, webservice)
             return answer
 
         return handle
 
-    async def _answer(self, request: HttpRequest, webservice: Webservice | None, handler: Handler) -> Response:
-        fault = self._faults.take(request.method, request.url.path)
+    async def _answer(
+        self, request: HttpRequest, webservice: Webservice | None, fault: Fault | None, handler: Handler
+    ) -> Response:
         if fault is not None:
-            await asyncio.sleep(fault.delay)
+            await self._pause(fault.delay)
             if fault.status is not None:
                 return Response(fault.body, fault.status, dict(fault.headers))
         if webservice is None:
-            return _error(401, "unknown web service or wrong password")
+            return error(401, "unknown web service or wrong password")
         return await handler(request, webservice)
 
+    def _log(self, request: HttpRequest, status: int | None, webservice: Webservice | None) -> None:
+        name = None if webservice is None else webservice.id
+        self.requests.append(Request(request.method, request.scope["path"], status, time.time(), name))
+        self._watch.changed.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.closing.wait()
+        except TimeoutError:
+            pass
+
+    async def _hang(self, request: HttpRequest) -> None:
+        while not self.closing.is_set() and not await request.is_disconnected():
+            await self._pause(0.02)
+
     def _who(self, request: HttpRequest) -> Webservice | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        ident, _, password = token.rpartition(":")
-        known = self._world.webservices.get(ident)
-        return known if scheme == "Bearer" and known is not None and known.password == password else None
+        # The whole token is compared: a password may hold colons.
+        token = request.headers.get("authorization", "")
+        return next(
+            (one for one in self._world.webservices.values() if token == f"Bearer {one.id}:{one.password}"), None
+        )
 
     async def _list(self, request: HttpRequest, webservice: Webservice) -> Response:
-        limit, skip = int(request.query_params.get("limit", 1000)), int(request.query_params.get("skip", 0))
+        try:
+            begin, end = _moment(request, "receiveTimeBegin"), _moment(request, "receiveTimeEnd")
+            limit, skip = _count(request, "limit", _MOST), _count(request, "skip", 0)
+        except ValueError as wrong:
+            return error(400, str(wrong))
         own = [
             {"key": one.document["key"], "id": one.document["id"]}
             for one in self._world.records.values()
-            if one.webservice == webservice.id and one.kind == "submission"
+            if one.webservice == webservice.id
+            and one.kind == "submission"
+            and (begin is None or begin <= one.received)
+            and (end is None or one.received < end)
         ]
-        return _json(own[skip : skip + min(limit, 1000)])
+        return _json(own[skip : skip + min(limit, _MOST)])
 
     async def _submission(self, request: HttpRequest, webservice: Webservice) -> Response:
         return self._record(request, webservice, "submission")
@@ -90,37 +123,53 @@ class Api:
 
     def _record(self, request: HttpRequest, webservice: Webservice, kind: str) -> Response:
         found = self._world.find(request.path_params["key"], kind)
-        if found is None or found.readable_at > time.monotonic():
-            return _error(404, f"there is no such {kind}")
+        if found is None:
+            return error(404, f"there is no such {kind}")
         if found.webservice != webservice.id:
-            return _error(403, f"the {kind} belongs to another web service")
+            return error(403, f"the {kind} belongs to another web service")
         return _json(found.document)
 
     async def _report(self, request: HttpRequest, webservice: Webservice) -> Response:
         seen = self._notifications.get(request.path_params["key"])
         if seen is None:
-            return _error(404, "there is no such notification")
+            return error(404, "there is no such notification")
         if seen.webservice != webservice.id:
-            return _error(403, "the notification belongs to another web service")
+            return error(403, "the notification belongs to another web service")
         try:
-            status = (await request.json())["status"]
+            status = json.loads(await request.body())["status"]
         except (ValueError, KeyError, TypeError):
-            return _error(400, "the body must be a JSON object with a status")
-        if status not in ("completed", "failed"):
-            return _error(400, f"{status!r} is no final status")
+            return error(400, "the body must be a JSON object with a status")
+        if status not in FINAL:
+            return error(400, f"{status!r} is no final status")
         seen.hear_put(status)
-        return _json({**json.loads(seen.body), "status": status})
+        self._watch.tell("put", seen)
+        return _json({**seen.document, "status": status})
+
+    async def _nothing(self, request: HttpRequest, webservice: Webservice) -> Response:
+        return error(404, f"there is no call {request.method} {request.scope['path']}")
+
+
+def _moment(request: HttpRequest, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} has no offset: {text!r}")
+    return moment
+
+
+def _count(request: HttpRequest, name: str, default: int) -> int:
+    number = int(request.query_params.get(name, default))
+    if number < 0:
+        raise ValueError(f"{name} is below 0")
+    return number
 
 
 def _json(data: Any) -> Response:
-    return Response(json.dumps(data, default=_number), 200, media_type="application/json")
+    return Response(to_json(data), 200, media_type="application/json")
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _error(status: int, text: str) -> Response:
-    return Response(json.dumps({"error": text}), status, media_type="application/json")
+def error(status: int, text: str) -> Response:
+    """Return an answer that tells what is wrong."""
+    return Response(to_json({"error": text}), status, media_type="application/json")

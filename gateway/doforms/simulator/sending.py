@@ -3,78 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import httpx
 
-_FINAL = ("completed", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one POST; ``status`` is None if nothing came in time."""
-
-    status: int | None
-    body: bytes
-    seconds: float
-    headers: Mapping[str, str] = field(default_factory=dict)
-    error: str = ""
-
-    @property
-    def repeats(self) -> bool:
-        """Whether doForms sends the notification again."""
-        return self.status is None or self.status >= 500
-
-    @property
-    def final(self) -> str | None:
-        """The final status that the body holds, if any."""
-        if self.status is None or not 200 <= self.status < 300:
-            return None if self.repeats else "failed"
-        try:
-            status = json.loads(self.body).get("status")
-        except (ValueError, AttributeError):
-            return None
-        return status if status in _FINAL else None
-
-
-@dataclass(slots=True)
-class Seen:
-    """A notification and what doForms believes of it."""
-
-    key: str
-    webservice: str
-    event: str
-    body: bytes
-    belief: str = "new"
-    """``new``, ``received``, ``completed`` or ``failed``."""
-    heard: str | None = None
-    """How the final status came: ``answer`` or ``put``."""
-    answers: list[Answer] = field(default_factory=list)
-    puts: list[str] = field(default_factory=list)
-
-    def hear(self, answer: Answer) -> None:
-        """Take an answer in."""
-        self.answers.append(answer)
-        if answer.final is not None:
-            self.belief, self.heard = answer.final, "answer"
-        elif answer.status is not None and 200 <= answer.status < 300 and self.belief == "new":
-            self.belief = "received"
-
-    def hear_put(self, status: str) -> None:
-        """Take a report in."""
-        self.puts.append(status)
-        self.belief, self.heard = status, "put"
+from gateway.doforms.simulator.notifications import Answer, Seen, Watch
 
 
 class Sender:
     """Posts notifications and repeats them."""
 
-    def __init__(self, *, answer_limit: float, repeat_after: Sequence[float]) -> None:
+    def __init__(self, *, answer_limit: float, repeat_after: Sequence[float], watch: Watch) -> None:
         self._limit = answer_limit
         self._repeat_after = repeat_after
+        self._watch = watch
         self._http = httpx.AsyncClient(
             timeout=None, trust_env=False, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
         )
@@ -96,19 +39,25 @@ class Sender:
 
     async def send(self, seen: Seen, url: str, headers: Mapping[str, str]) -> Answer:
         """Post a notification; repeats go on in the background."""
-        answer = await self.post(url, seen.body, headers)
-        seen.hear(answer)
+        answer = await self._send_once(seen, url, headers)
         if answer.repeats:
             task = asyncio.create_task(self._repeat(seen, url, headers))
             self._repeating.add(task)
             task.add_done_callback(self._repeating.discard)
         return answer
 
+    async def _send_once(self, seen: Seen, url: str, headers: Mapping[str, str]) -> Answer:
+        self._watch.tell("sent", seen)
+        answer = await self.post(url, seen.body, headers)
+        seen.hear(answer)
+        self._watch.tell("answered", seen)
+        return answer
+
     async def _repeat(self, seen: Seen, url: str, headers: Mapping[str, str]) -> None:
+        # A PUT in between does not end it: a POST is repeated until that POST is answered.
         for wait in self._repeat_after:
             await asyncio.sleep(wait)
-            answer = await self.post(url, seen.body, headers)
-            seen.hear(answer)
+            answer = await self._send_once(seen, url, headers)
             if not answer.repeats:
                 return
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
-import uvicorn
 from starlette.routing import Route
 
 from gateway.doforms.simulator.api import PREFIX, Api
 from gateway.doforms.simulator.faults import Faults
-from gateway.doforms.simulator.sending import Answer, Seen, Sender
+from gateway.doforms.simulator.fields import Fields, to_json
+from gateway.doforms.simulator.notifications import Answer, Listener, Seen, Watch
+from gateway.doforms.simulator.sending import Sender
+from gateway.doforms.simulator.server import serve
 from gateway.doforms.simulator.world import Request, Webservice, World, new_key
 
 _PATHS = {"create": "/added", "update": "/edited", "delete": "/deleted", "status": "/status"}
+_LOOK_AGAIN = 0.02
+"""Seconds between two looks at a condition that nothing here announces."""
 
 
 class Simulator:
@@ -46,70 +48,87 @@ class Simulator:
         self.api = ""
         self._paths = paths
         self._limit, self._repeat_after = answer_limit, repeat_after
-        self._api = Api(self.world, self.notifications, self.faults)
+        self._watch = Watch()
+        self._api = Api(self.world, self.notifications, self.faults, self._watch)
+        self._sender: Sender | None = None
 
     @property
     def requests(self) -> list[Request]:
         """What the REST API was asked."""
         return self._api.requests
 
+    def listen(self, listener: Listener) -> None:
+        """Have a function called for each notification ``sent``, ``answered`` and told of by ``put``."""
+        self._watch.listeners.append(listener)
+
     @asynccontextmanager
     async def serving(self, *more: Route, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Self]:
-        """Serve the REST API on a real socket, with ``more`` routes beside it."""
-        self._sender = Sender(answer_limit=self._limit, repeat_after=self._repeat_after)
-        config = uvicorn.Config(self._api.application(*more), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        server.capture_signals = _no_signals  # type: ignore[method-assign]
-        with socket.create_server((host, port)) as listening:
-            self.api = f"http://{host}:{listening.getsockname()[1]}{PREFIX}"
-            running = asyncio.create_task(server.serve(sockets=[listening]))
-            try:
-                while not server.started:
-                    await asyncio.sleep(0.005)
+        """Serve the REST API on a real socket, with ``more`` routes beside it; raises OSError."""
+        self._sender = Sender(answer_limit=self._limit, repeat_after=self._repeat_after, watch=self._watch)
+        self._api.closing.clear()
+        try:
+            async with serve(
+                self._api.application(*more), host=host, port=port, closing=self._api.closing.set
+            ) as address:
+                self.api = f"{address}{PREFIX}"
                 yield self
-            finally:
-                await self._sender.close()
-                server.should_exit = True
-                server.force_exit = True
-                await running
+        finally:
+            await self._sender.close()
+            self._sender = None
 
-    def add_webservice(self, id: str, password: str, form: str = "") -> Webservice:
+    def add_webservice(self, id: str, password: str, form: str = "", project: str = "") -> Webservice:
         """Add a web service."""
-        self.world.webservices[id] = Webservice(id, password, form)
+        self.world.webservices[id] = Webservice(id, password, form, project)
         return self.world.webservices[id]
 
-    async def create(self, webservice: str, values: Mapping[str, Any], *, key: str | None = None) -> Seen:
+    def put_record(
+        self, webservice_id: str, key: str, fields: Fields, *, id: str | None = None, kind: str = "submission"
+    ) -> dict[str, Any]:
+        """Keep a record without notifying; raises KeyError for a web service that is not there."""
+        return self.world.put(webservice_id, key, fields, id=id, kind=kind)
+
+    def readable_after(self, key: str, seconds: float) -> None:
+        """Answer 404 for the next ``seconds`` to whoever reads a record by this key; by id it can be read."""
+        self.world.readable_at[key] = time.monotonic() + seconds
+
+    async def create(self, webservice: str, fields: Fields = (), *, key: str | None = None) -> Seen:
         """Add a submission and notify."""
         key = key or new_key()
-        self.world.put(webservice, key, dict(values))
-        return await self.notify(webservice, "create", submission=key)
+        self.world.put(webservice, key, fields)
+        return await self.notify(webservice, "create", submission_key=key)
 
-    async def update(self, webservice: str, key: str, values: Mapping[str, Any]) -> Seen:
+    async def update(self, webservice: str, key: str, fields: Fields = ()) -> Seen:
         """Edit a submission and notify."""
-        self.world.put(webservice, key, dict(values))
-        return await self.notify(webservice, "update", submission=key)
+        self.world.put(webservice, key, fields)
+        return await self.notify(webservice, "update", submission_key=key)
 
     async def delete(self, webservice: str, key: str) -> Seen:
-        """Delete a submission and notify."""
-        self.world.records.pop(key, None)
-        return await self.notify(webservice, "delete", submission=key)
+        """Delete a record and notify."""
+        self.world.remove(key)
+        return await self.notify(webservice, "delete", submission_key=key)
 
-    async def status(self, webservice: str, key: str, values: Mapping[str, Any]) -> Seen:
+    async def status(self, webservice: str, key: str, fields: Fields = ()) -> Seen:
         """Change a dispatch and notify of its status."""
-        self.world.put(webservice, key, dict(values), kind="dispatch")
-        return await self.notify(webservice, "status", dispatch=key)
+        self.world.put(webservice, key, fields, kind="dispatch")
+        return await self.notify(webservice, "status", dispatch_key=key)
 
     async def notify(
         self,
         webservice: str,
         event: str,
         *,
-        submission: str | None = None,
-        dispatch: str | None = None,
+        submission_key: str | None = None,
+        dispatch_key: str | None = None,
         key: str | None = None,
+        body: bytes | Mapping[str, Any] | None = None,
     ) -> Seen:
-        """Send a notification; returns when the first answer came or the limit is over."""
-        seen = self.compose(webservice, event, submission=submission, dispatch=dispatch, key=key)
+        """Send a notification; returns when the first answer came or the limit is over.
+
+        ``body`` is sent in place of the one that doForms would make.
+        """
+        seen = self.compose(webservice, event, submission=submission_key, dispatch=dispatch_key, key=key)
+        if body is not None:
+            seen.body = body if isinstance(body, bytes) else to_json(dict(body))
         await self.send(seen)
         return seen
 
@@ -122,7 +141,7 @@ class Simulator:
         dispatch: str | None = None,
         key: str | None = None,
     ) -> Seen:
-        """Make a notification without sending it."""
+        """Make a notification without sending it; a key that was used before gives the old one."""
         key = key or new_key()
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body: dict[str, Any] = {"key": key, "customerKey": "customer", "webserviceId": webservice}
@@ -131,20 +150,20 @@ class Simulator:
         if dispatch:
             body["dispatchKey"] = dispatch
         body |= {"event": event, "status": "new", "createTime": moment}
-        seen = Seen(key, webservice, event, json.dumps(body).encode())
-        return self.notifications.setdefault(key, seen)
+        return self.notifications.setdefault(key, Seen(key, webservice, event, to_json(body)))
 
     async def send(self, seen: Seen) -> Answer:
         """Send a composed notification, or an old one again."""
-        answer = await self._sender.send(
-            seen, self._url(_PATHS.get(seen.event, "") if self._paths else ""), self.headers
-        )
-        self._api.changed.set()
-        return answer
+        return await self._post().send(seen, self._url(_PATHS.get(seen.event, "") if self._paths else ""), self.headers)
 
     async def post(self, body: bytes, *, path: str = "", headers: Mapping[str, str] | None = None) -> Answer:
         """Post raw bytes once; ``headers`` replace the secret ones."""
-        return await self._sender.post(self._url(path), body, self.headers if headers is None else headers)
+        return await self._post().post(self._url(path), body, self.headers if headers is None else headers)
+
+    def _post(self) -> Sender:
+        if self._sender is None:
+            raise RuntimeError("the simulator sends only inside `async with simulator.serving()`")
+        return self._sender
 
     def _url(self, path: str) -> str:
         if self.target is None:
@@ -157,14 +176,9 @@ class Simulator:
         while not true():
             if time.monotonic() > end:
                 raise TimeoutError(f"it did not come true within {timeout:g} s")
-            self._api.changed.clear()
+            self._watch.changed.clear()
             try:
-                async with asyncio.timeout(0.05):
-                    await self._api.changed.wait()
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await self._watch.changed.wait()
             except TimeoutError:
                 continue
-
-
-def _no_signals() -> AbstractContextManager[None]:
-    """Leave signals to the process."""
-    return nullcontext()

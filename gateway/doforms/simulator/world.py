@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
+
+from gateway.doforms.simulator.fields import Fields, raw_fields
+
+KINDS = ("submission", "dispatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,7 @@ class Webservice:
     id: str
     password: str
     form: str = ""
+    project: str = ""
 
 
 @dataclass(slots=True)
@@ -25,18 +31,22 @@ class Stored:
     webservice: str
     kind: str
     document: dict[str, Any]
-    readable_at: float = 0.0
+    received: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that the REST API answered."""
+    """A request that the REST API got."""
 
     method: str
     path: str
-    status: int
+    """Percent-encoding undone, without the query."""
+    status: int | None
+    """None: it was left hanging."""
     at: float
-    webservice: str | None
+    """Seconds since 1970."""
+    webservice_id: str | None
+    """None: nobody could be told from its Authorization."""
 
 
 @dataclass(slots=True)
@@ -44,48 +54,48 @@ class World:
     """The web services and records."""
 
     webservices: dict[str, Webservice] = dataclass_field(default_factory=dict)
-    records: dict[str, Stored] = dataclass_field(default_factory=dict)
-    """By key, submissions and dispatches."""
+    records: dict[tuple[str, str], Stored] = dataclass_field(default_factory=dict)
+    """By kind and key."""
+    readable_at: dict[str, float] = dataclass_field(default_factory=dict)
+    """Monotonic time from which a record can be read by its key, where that is not at once."""
 
-    def put(self, webservice: str, key: str, values: dict[str, Any], *, kind: str = "submission") -> dict[str, Any]:
-        """Keep a record with these answers; returns the document as the API gives it."""
+    def put(
+        self,
+        webservice: str,
+        key: str,
+        values: Fields,
+        *,
+        kind: str = "submission",
+        id: str | None = None,
+        received: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Keep a record with these answers; returns the document as the API gives it.
+
+        An edited record counts as received anew, and keeps its id.
+        """
         if webservice not in self.webservices:
             raise KeyError(f"there is no web service {webservice!r}: add it first")
-        document = {
-            "key": key,
-            "id": f"id-{key}",
-            "fields": [field(name, value) for name, value in values.items()],
-        }
-        self.records[key] = Stored(webservice, kind, document)
+        if kind not in KINDS:
+            raise ValueError(f"a record is a submission or a dispatch, not {kind!r}")
+        before = self.records.get((kind, key))
+        id = id or (before.document["id"] if before else f"id-{key}")
+        document = {"key": key, "id": id, "fields": raw_fields(values)}
+        self.records[kind, key] = Stored(webservice, kind, document, received or datetime.now(UTC))
         return document
 
+    def remove(self, key: str) -> None:
+        """Forget the submission with this key, or else the dispatch."""
+        for kind in KINDS:
+            if self.records.pop((kind, key), None):
+                return
+
     def find(self, key_or_id: str, kind: str) -> Stored | None:
-        """Find a record by key or by id."""
-        for key, stored in self.records.items():
-            if stored.kind == kind and key_or_id in (key, stored.document["id"]):
-                return stored
-        return None
-
-
-def field(name: str, value: Any) -> dict[str, Any]:
-    """Write an answer as doForms does: the property named by ``data`` holds the value; tables nest rows of fields."""
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        rows = [{"fields": [field(inner, item) for inner, item in row.items()]} for row in value]
-        return {"name": name, "type": "table", "fields": rows}
-    if isinstance(value, dict):
-        return {"name": name, "type": "section", "fields": [field(inner, item) for inner, item in value.items()]}
-    word, kind = _word(value)
-    return {"name": name, "data": word, "type": kind} | ({} if value is None else {word: value})
-
-
-def _word(value: Any) -> tuple[str, str]:
-    if isinstance(value, bool):
-        return "boolean", "checkbox"
-    if isinstance(value, int):
-        return "integer", "numeric"
-    if isinstance(value, (float, Decimal)):
-        return "decimal", "numeric"
-    return ("strings", "choose multiple") if isinstance(value, list) else ("text", "text")
+        """Find a record that can be read by this key or id."""
+        by_key = self.records.get((kind, key_or_id))
+        if by_key is not None:
+            return by_key if self.readable_at.get(key_or_id, 0.0) <= time.monotonic() else None
+        own = (stored for stored in self.records.values() if stored.kind == kind)
+        return next((stored for stored in own if stored.document["id"] == key_or_id), None)
 
 
 def new_key() -> str:
