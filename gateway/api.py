@@ -24,8 +24,9 @@ from gateway.destinations.options import (
     peek,
     subset,
 )
+from gateway.destinations.whole_object import whole_object
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
-from gateway.http import certainly_unsent
+from gateway.http import certainly_unsent, excerpt, retry_after
 from gateway.json_text import to_json
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
 
@@ -59,9 +60,12 @@ __all__ = [
     "UrlTemplate",
     "Use",
     "certainly_unsent",
+    "excerpt",
     "hookimpl",
     "is_template",
     "peek",
+    "retry_after",
     "subset",
     "to_json",
+    "whole_object",
 ]

@@ -1,13 +1,15 @@
 """The one way out over HTTP: httpx with aiohttp's transport, which sends each request exactly once.
 
-httpx's own transport delivers 700 requests a second here, aiohttp's 4,500. What aiohttp does behind the caller's back is
-switched off: it would send PUT and DELETE again when a reused connection drops.
+httpx's own transport delivers 700 requests a second here, aiohttp's 4,500. What aiohttp does behind the caller's back
+is switched off: it would send PUT and DELETE again when a reused connection drops.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ from httpx_aiohttp import AiohttpTransport
 
 TIMEOUT = 30.0
 """Seconds for each step of a request, unless the caller says otherwise."""
+LONGEST_WAIT = 86400.0
+"""Seconds; what a server asks for beyond this is not waited for."""
+_LOOKED_AT = 2048
+_SHOWN = 300
 CONNECTIONS = 100
 KEEP_IDLE = 15.0
 """Seconds that an idle connection is kept; below what servers usually allow, so that few are found closed."""
@@ -72,3 +78,22 @@ def certainly_unsent(error: httpx.HTTPError) -> bool:
     return isinstance(error.__cause__, aiohttp.ClientConnectorError) or isinstance(
         error, (httpx.UnsupportedProtocol, httpx.InvalidURL)
     )
+
+
+def excerpt(answer: httpx.Response) -> str:
+    """Return the beginning of an answer's body on one line after ``": "``, for an error text; empty if it is."""
+    text = " ".join(answer.content[:_LOOKED_AT].decode(errors="replace").split())
+    return f": {text[:_SHOWN]}" if text else ""
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for: a number, or a date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
 
 LARGEST_RECORD = 64 * 1024 * 1024
 """Bytes; forms of tens of megabytes exist."""
-_SHOWN = 300
 _LOOKED_AT = 2048
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
@@ -84,7 +83,7 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
     if _is_over_quota(answer):
         return _quota(answer)
     status = answer.status_code
-    text = f"doForms answered {status} for {what}{_shown(answer)}"
+    text = f"doForms answered {status} for {what}{excerpt(answer)}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return Unauthorised(f"{text}. Look whether the web service's id and password are right")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
@@ -100,23 +99,4 @@ def _is_over_quota(answer: httpx.Response) -> bool:
 
 def _quota(answer: httpx.Response) -> Quota:
     tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
-    return Quota(f"doForms says that today's calls are used up{_shown(answer)}", until=tomorrow)
-
-
-def _shown(answer: httpx.Response) -> str:
-    text = " ".join(answer.content[:_LOOKED_AT].decode(errors="replace").split())
-    return f": {text[:_SHOWN]}" if text else ""
-
-
-def retry_after(answer: httpx.Response) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for: a number, or a date (RFC 9110, 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(min(int(text), 86400))
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), 86400.0)
+    return Quota(f"doForms says that today's calls are used up{excerpt(answer)}", until=tomorrow)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from gateway.api import Delivery, Rejected
-from gateway_file.json_text import to_json, whole_object
+from gateway.api import Delivery, Rejected, to_json, whole_object
 from gateway_file.options import FileFormat, FileOptions
 
 KEY_COLUMN = "delivery_key"

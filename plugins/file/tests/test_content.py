@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from gateway_file.content import cell, file_bytes, rows_to_add
-from gateway_file.json_text import to_json
 from gateway_file.options import FileOptions
 
-from gateway.api import Delivery, Rejected
+from gateway.api import Delivery, Rejected, to_json
 
 Make = Callable[..., Delivery[FileOptions]]
 

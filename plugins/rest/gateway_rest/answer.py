@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
-from gateway.api import DeliveryError, Misconfigured, Receipt, Rejected, Unavailable, Uncertain, certainly_unsent
+from gateway.api import (
+    DeliveryError,
+    Misconfigured,
+    Receipt,
+    Rejected,
+    Unavailable,
+    Uncertain,
+    certainly_unsent,
+    excerpt,
+    retry_after,
+)
 from gateway_rest.options import RestOptions
 
 _LATER = frozenset({408, 425, 429})
 _LOGIN = frozenset({401, 403})
-_SHOWN = 300
-_LONGEST_WAIT = 86400.0
 _ID_NAMES = ("id", "key", "uuid")
 
 
@@ -36,11 +41,11 @@ def receipt_of(answer: httpx.Response, options: RestOptions) -> Receipt:
 
 def _failure(answer: httpx.Response, options: RestOptions) -> DeliveryError:
     status = answer.status_code
-    text = f"the service answered {status}{_shown(answer)}"
+    text = f"the service answered {status}{excerpt(answer)}"
     if status in options.permanent:
         return Rejected(text)
     if status in options.retryable or status in _LATER or status >= 500:
-        return Unavailable(text, retry_after=_retry_after(answer))
+        return Unavailable(text, retry_after=retry_after(answer))
     if status in _LOGIN:
         return Misconfigured(f"{text}. Look whether `auth` is right and may do this")
     if answer.is_redirect:
@@ -69,21 +74,3 @@ def _id_in(answer: httpx.Response) -> str | None:
         return None
     found = next((data[name] for name in _ID_NAMES if name in data), None) if isinstance(data, dict) else None
     return str(found)[:200] if isinstance(found, (str, int)) else None
-
-
-def _shown(answer: httpx.Response) -> str:
-    text = re.sub(r"\s+", " ", answer.content[:2048].decode(errors="replace")).strip()
-    return f": {text[:_SHOWN]}" if text else ""
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Read ``Retry-After``: seconds, or a date (RFC 9110, 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.api import Delivery, Rejected, to_json
+from gateway.api import Delivery, Rejected, to_json, whole_object
 from gateway_rest.options import RestOptions, RestSettings
 
 _WITHOUT_BODY = frozenset({"GET", "DELETE"})
@@ -72,21 +72,4 @@ def _body(delivery: Delivery[RestOptions]) -> tuple[str | None, bytes | None]:
         return "application/json", to_json(options.json_).encode()
     if options.method in _WITHOUT_BODY:
         return None, None
-    return "application/json", to_json(_whole_object(delivery)).encode()
-
-
-def _whole_object(delivery: Delivery[RestOptions]) -> dict[str, Any]:
-    one, record = delivery.notification, delivery.record
-    return {
-        "notification": {
-            "key": one.key,
-            "event": one.event.value,
-            "status": one.status,
-            "webservice_id": one.webservice_id,
-            "submission_key": one.submission_key,
-            "dispatch_key": one.dispatch_key,
-            "created": one.created,
-            "received": one.received,
-        },
-        "record": None if record is None else {"key": record.key, "id": record.id, "fields": record.fields},
-    }
+    return "application/json", to_json(whole_object(delivery)).encode()

@@ -1,0 +1,28 @@
+"""What a delivery sends where its options name no content of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.destinations.destination import Delivery
+
+
+def whole_object(delivery: Delivery[Any]) -> dict[str, Any]:
+    """Return notification and record as one object, ready for `gateway.api.to_json`.
+
+    Its shape is ``{"notification": {...}, "record": {"key", "id", "fields"}}``; the record is null if there is none.
+    """
+    one, record = delivery.notification, delivery.record
+    return {
+        "notification": {
+            "key": one.key,
+            "event": one.event.value,
+            "status": one.status,
+            "webservice_id": one.webservice_id,
+            "submission_key": one.submission_key,
+            "dispatch_key": one.dispatch_key,
+            "created": one.created,
+            "received": one.received,
+        },
+        "record": None if record is None else {"key": record.key, "id": record.id, "fields": record.fields},
+    }
