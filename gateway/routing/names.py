@@ -7,8 +7,6 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from markupsafe import Markup
-
 from gateway.json_text import to_json
 
 NAMES: Mapping[str, frozenset[str] | None] = {
@@ -26,7 +24,7 @@ NAMES: Mapping[str, frozenset[str] | None] = {
 
 
 class Strict(Mapping[str, Any]):
-    """Names that are fixed: asking for one that is not there is a mistake. ``text`` is what it is when printed whole."""
+    """Names that are fixed: asking for another one is a mistake. ``text`` is what it is when printed whole."""
 
     __slots__ = ("_text", "_values", "_what")
 
@@ -62,8 +60,6 @@ def as_text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, Strict):
         return str(value)
-    if hasattr(value, "__html__"):
-        return Markup(value)
     if isinstance(value, (Mapping, list, tuple)):
         return to_json(value)
     return str(value)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -34,7 +34,10 @@ SECONDS = 2.0
 """How long one value may take to render."""
 LARGEST = 16 * 1024 * 1024
 """Characters or items that an expression may build."""
+_NUMBERS: tuple[Any, ...] = (int, float, Decimal)
 _LARGEST_POWER = 4096
+_LARGEST_NUMBER = 1_000_000
+"""Bits of a power of whole numbers."""
 _ROUNDS_BETWEEN = 64
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock, nodes.Block)
 _OF_NULL: Mapping[str, Any] = {"length": 0, "count": 0, "list": [], "items": []}
@@ -199,23 +202,29 @@ def _holds(name: str, left: Any, right: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return "a number" if isinstance(value, (int, float, Decimal)) else f"a {type(value).__name__}"
+    return "a number" if isinstance(value, _NUMBERS) else f"a {type(value).__name__}"
 
 
 def _check_size(name: str, left: Any, right: Any) -> None:
-    if name == "**" and isinstance(right, (int, Decimal, float)) and abs(right) > _LARGEST_POWER:
-        raise TemplateError(f"the power {right} is too large")
-    if name == "*":
+    sized = (str, list, tuple)
+    if name == "**":
+        if isinstance(right, _NUMBERS) and abs(right) > _LARGEST_POWER:
+            raise TemplateError(f"the power {right} is too large")
+        if isinstance(left, int) and left.bit_length() * max(1, int(right)) > _LARGEST_NUMBER:
+            raise TemplateError("the power is too large")
+    elif name == "*":
         pairs: tuple[tuple[Any, Any], ...] = ((left, right), (right, left))
         for text, times in pairs:
-            if isinstance(text, (str, list, tuple)) and isinstance(times, int) and len(text) * times > LARGEST:
-                raise TemplateError(f"it builds more than {LARGEST} characters or items")
-    if name == "**" and isinstance(left, int) and left.bit_length() * max(1, int(right)) > 1_000_000:
-        raise TemplateError("the power is too large")
-    if name == "%" and isinstance(left, str) and _WIDTH.search(left):
+            if isinstance(text, sized) and isinstance(times, int):
+                _check_length(len(text) * times)
+    elif name == "+" and isinstance(left, (str, list)) and isinstance(right, (str, list)):
+        _check_length(len(left) + len(right))
+    elif name == "%" and isinstance(left, str) and _WIDTH.search(left):
         raise TemplateError("a width in it is too large")
-    both = isinstance(left, (str, list)) and isinstance(right, (str, list))
-    if name == "+" and both and len(left) + len(right) > LARGEST:
+
+
+def _check_length(length: int) -> None:
+    if length > LARGEST:
         raise TemplateError(f"it builds more than {LARGEST} characters or items")
 
 
@@ -263,5 +272,5 @@ def _encoded(value: Any) -> str:
 TEXT = Sandbox()
 HTML = Sandbox(autoescape=True)
 URL = Sandbox(url=True)
-FAILURES = (ArithmeticError, DecimalException, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+FAILURES = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What Python raises where a template asks for something impossible."""

@@ -197,19 +197,13 @@ def _build(value: Any, mark: TemplateMark, kind: Any, extra: Iterable[str]) -> N
         return _build_text(value, mark, kind, extra)
     if isinstance(value, Mapping):
         inner = _argument(kind, dict, 1)
-        return _folded(value, Table({key: _build(item, mark, inner, extra) for key, item in value.items()}))
+        return Table({key: _build(item, mark, inner, extra) for key, item in value.items()})
     if isinstance(value, list):
         inner = _argument(kind, list, 0)
-        nodes_ = [_build(item, mark, Any if inner is str else inner, extra) for item in value]
-        return _folded(value, Items(nodes_, text=inner is str))
+        items = [_build(item, mark, Any if inner is str else inner, extra) for item in value]
+        literal = all(isinstance(item, Literal) for item in items)
+        return Literal(value) if literal else Items(items, text=inner is str)
     return Literal(value)
-
-
-def _folded(value: Any, node: Table | Items) -> Node:
-    children = node.items.values() if isinstance(node, Table) else node._items
-    if isinstance(node, Items) and all(isinstance(child, Literal) for child in children):
-        return Literal(value)
-    return node
 
 
 def _build_text(value: str, mark: TemplateMark, kind: Any, extra: Iterable[str]) -> Node:

@@ -32,7 +32,7 @@ async def test_without_the_right_secret_it_is_401_and_nothing_is_kept(
     world: World, route: Make, headers: dict[str, str]
 ) -> None:
     with world.running(route(ROW)):
-        seen = world.doforms.compose(FORM, "create", submission="r1")
+        seen = world.doforms.compose(FORM, "create", submission_key="r1")
         assert (await world.doforms.post(seen.body, headers=headers)).status == 401
         assert world.stored("SELECT count(*) FROM notifications") == [(0,)]
         assert world.stored("SELECT count(*) FROM quarantine") == [(0,)]
@@ -74,11 +74,11 @@ async def test_beyond_the_backlog_limit_it_is_503_with_retry_after_and_a_repeat_
     world: World, route: Make
 ) -> None:
     with world.running(route(SLOW, head=DELAYED), gateway="backlog_limit = 1"):
-        first = world.doforms.compose(FORM, "create", submission="r1")
+        first = world.doforms.compose(FORM, "create", submission_key="r1")
         world.doforms.world.put(FORM, "r1", {})
         assert (await world.doforms.post(first.body)).status == 200
         for _ in range(100):
-            other = world.doforms.compose(FORM, "create", submission="r1")
+            other = world.doforms.compose(FORM, "create", submission_key="r1")
             answer = await world.doforms.post(other.body)
             if answer.status == 503:
                 break
@@ -127,7 +127,7 @@ async def test_fifty_repeats_at_once_are_one_notification(
 ) -> None:
     with world.running(route(ROW, FILE, MAIL, head=head)):
         world.doforms.world.put(FORM, "r1", {"site": "Dock"})
-        seen = world.doforms.compose(FORM, "create", submission="r1")
+        seen = world.doforms.compose(FORM, "create", submission_key="r1")
         answers = await asyncio.gather(*(world.doforms.send(seen) for _ in range(50)))
         assert {answer.status for answer in answers} == {200}
         assert {answer.body for answer in answers} <= {b"", answered}
@@ -156,7 +156,7 @@ async def test_an_unmatched_notification_is_answered_as_configured_and_kept(
     world: World, route: Make, unmatched: str, body: bytes, alarms: int, webservice: str
 ) -> None:
     with world.running(route(ROW, form="Other"), gateway=f'unmatched = "{unmatched}"'):
-        seen = world.doforms.compose(webservice, "create", submission="r1")
+        seen = world.doforms.compose(webservice, "create", submission_key="r1")
         answer = await world.doforms.post(seen.body)
         assert (answer.status, answer.body) == (200, body)
         assert world.stored("SELECT count(*) FROM notifications") == [(1,)]

@@ -54,7 +54,7 @@ async def _load(world: World, chance: random.Random) -> list[Seen]:
     sent = []
     for _ in range(NOTIFICATIONS):
         ident = chance.choice((FORM, OTHER))
-        sent.append(world.doforms.compose(ident, "update", submission=f"{ident}-{chance.randrange(RECORDS)}"))
+        sent.append(world.doforms.compose(ident, "update", submission_key=f"{ident}-{chance.randrange(RECORDS)}"))
     gate = asyncio.Semaphore(12)
 
     async def send(seen: Seen) -> None:

@@ -6,7 +6,7 @@ It imports nothing of the gateway, so that one mistake in reading or writing can
 from gateway.doforms.simulator.control import control_routes
 from gateway.doforms.simulator.faults import Fault, Faults
 from gateway.doforms.simulator.fields import field
-from gateway.doforms.simulator.notifications import Answer, NotificationSeen, Report, Seen, Sent
+from gateway.doforms.simulator.notifications import Answer, Report, Seen
 from gateway.doforms.simulator.simulator import Simulator
 from gateway.doforms.simulator.world import Request, Webservice, World
 
@@ -14,11 +14,9 @@ __all__ = [
     "Answer",
     "Fault",
     "Faults",
-    "NotificationSeen",
     "Report",
     "Request",
     "Seen",
-    "Sent",
     "Simulator",
     "Webservice",
     "World",

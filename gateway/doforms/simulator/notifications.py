@@ -103,9 +103,6 @@ class Seen:
         self.belief, self.heard = status, "put"
 
 
-Sent = NotificationSeen = Seen
-"""What was sent and what is seen of it later are one object."""
-
 Listener = Callable[[str, Seen], None]
 """Called with ``sent``, ``answered`` or ``put``, and the notification."""
 

@@ -126,7 +126,7 @@ class Simulator:
 
         ``body`` is sent in place of the one that doForms would make.
         """
-        seen = self.compose(webservice, event, submission=submission_key, dispatch=dispatch_key, key=key)
+        seen = self.compose(webservice, event, submission_key=submission_key, dispatch_key=dispatch_key, key=key)
         if body is not None:
             seen.body = body if isinstance(body, bytes) else to_json(dict(body))
         await self.send(seen)
@@ -137,18 +137,18 @@ class Simulator:
         webservice: str,
         event: str,
         *,
-        submission: str | None = None,
-        dispatch: str | None = None,
+        submission_key: str | None = None,
+        dispatch_key: str | None = None,
         key: str | None = None,
     ) -> Seen:
         """Make a notification without sending it; a key that was used before gives the old one."""
         key = key or new_key()
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body: dict[str, Any] = {"key": key, "customerKey": "customer", "webserviceId": webservice}
-        if submission:
-            body["submissionKey"] = submission
-        if dispatch:
-            body["dispatchKey"] = dispatch
+        if submission_key:
+            body["submissionKey"] = submission_key
+        if dispatch_key:
+            body["dispatchKey"] = dispatch_key
         body |= {"event": event, "status": "new", "createTime": moment}
         return self.notifications.setdefault(key, Seen(key, webservice, event, to_json(body)))
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, Numeric, Table
 
 from gateway.api import Finding, Misconfigured, Use, peek
 from gateway_database.digits import Digits
-from gateway_database.options import Child, DatabaseOptions, SetOnDelete, Write
+from gateway_database.options import Child, DatabaseOptions, Write
 from gateway_database.prepare import needed_unique
 from gateway_database.tables import Tables, ddl, is_unique, missing, nearest, not_unique
 
@@ -44,10 +44,9 @@ def _use(connection: Connection, tables: Tables, options: DatabaseOptions) -> It
 
 def _table(table: Table, options: DatabaseOptions) -> Iterator[Finding]:
     own = {name: value for name in ("delivery_key", "guard") if (value := getattr(options, name)) is not None}
-    marks = peek(options.on_delete.set) or {} if isinstance(options.on_delete, SetOnDelete) else {}
     written = options.key if options.write is Write.DELETE else options.named_columns
     yield from _there(table, "columns", written)
-    yield from _there(table, "on_delete.set", marks)
+    yield from _there(table, "on_delete.set", options.marks or ())
     for option, name in own.items():
         for _ in missing(table, [name]):
             yield _missing(table, option, name)

@@ -122,6 +122,11 @@ class DatabaseOptions(Options):
         return bool(_table(self.columns).get(EVERYTHING) is True)
 
     @property
+    def marks(self) -> dict[str, Any] | None:
+        """What a delete sets instead of deleting, as far as it is literal before rendering; None: it deletes."""
+        return _table(self.on_delete.set) if isinstance(self.on_delete, SetOnDelete) else None
+
+    @property
     def named_columns(self) -> list[str]:
         """The columns that are named, without ``*``."""
         return [name for name in _table(self.columns) if name != EVERYTHING]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 
 from gateway.api import Delivery, Event, Rejected
 from gateway_database.coerce import coerce
-from gateway_database.options import EVERYTHING, Child, DatabaseOptions, SetOnDelete, Write
+from gateway_database.options import EVERYTHING, Child, DatabaseOptions, Write
 from gateway_database.tables import Tables, missing, nearest, need_unique
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
     """
     options = delivery.options
     row, removing = row_of(delivery), removes(delivery)
-    marks = options.on_delete.set if removing and isinstance(options.on_delete, SetOnDelete) else None
+    marks = options.marks if removing else None
     questions = _questions(delivery)
     table = tables.get(connection, options.table, [*(name for name in row if name not in questions), *(marks or ())])
     for name in missing(table, row):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.api import Delivery, to_json
-from gateway_database.options import DatabaseOptions, SetOnDelete
+from gateway_database.options import DatabaseOptions
 from gateway_database.prepare import removes, row_of
 
 
@@ -17,7 +17,7 @@ def preview(delivery: Delivery[DatabaseOptions]) -> str:
 
 def _lines(delivery: Delivery[DatabaseOptions]) -> Iterator[str]:
     options, row, removing = delivery.options, row_of(delivery), removes(delivery)
-    marks = options.on_delete.set if removing and isinstance(options.on_delete, SetOnDelete) else None
+    marks = options.marks if removing else None
     if marks is not None:
         yield f"update {options.table} (mark as deleted)"
         yield from _pairs("set", marks)

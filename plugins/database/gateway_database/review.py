@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from gateway.api import Finding, peek
-from gateway_database.options import EVERYTHING, Child, DatabaseOptions, SetOnDelete, Write
+from gateway_database.options import EVERYTHING, Child, DatabaseOptions, Write
 
 
 def review(options: DatabaseOptions) -> Iterator[Finding]:
@@ -50,7 +49,7 @@ def _columns(options: DatabaseOptions) -> Iterator[Finding]:
 
 def _own_columns(options: DatabaseOptions) -> Iterator[Finding]:
     """Yield clashes of the columns that the gateway fills by itself."""
-    marks = _marks(options)
+    marks = options.marks or {}
     for option in ("delivery_key", "guard"):
         column = getattr(options, option)
         for where, table in (("columns", options.named_columns), ("on_delete.set", marks)):
@@ -76,19 +75,15 @@ def _on_delete(options: DatabaseOptions) -> Iterator[Finding]:
             found = f'write = "{options.write.value}" does the same for every event'
             yield Finding(where="on_delete", found=found, remedy='Take `on_delete` out, or write write = "mirror"')
         return
-    if options.guard and not isinstance(options.on_delete, SetOnDelete):
+    if options.guard and options.marks is None:
         found = "a row that is gone has no number left, so that an older notification would bring it back"
         yield Finding(where="guard", found=found, remedy="Mark instead: on_delete = { set = { deleted = true } }")
-    if isinstance(options.on_delete, SetOnDelete) and not _marks(options):
+    if options.marks == {}:
         yield Finding(where="on_delete.set", found="it sets no column", remedy="Name one, such as deleted = true")
     for name in options.key:
-        if name in _marks(options):
+        if name in (options.marks or {}):
             remedy = "Take it out: a delete leaves the key as it is"
             yield Finding(where=f"on_delete.set.{name}", found=f"`{name}` is a key column", remedy=remedy)
-
-
-def _marks(options: DatabaseOptions) -> dict[str, Any]:
-    return (peek(options.on_delete.set) or {}) if isinstance(options.on_delete, SetOnDelete) else {}
 
 
 def _child(child: Child, where: str) -> Iterator[Finding]:
