@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.demo.sinks import MailSink, RestSink
-from gateway.doforms.simulator import Seen, Simulator
+from gateway.doforms.simulator import Simulator
 from tests.support.gateway_process import GatewayProcess
 
 FORM = "acme$$1$$Published$$1"
@@ -73,7 +73,7 @@ class World:
     doforms: Simulator
     rest: RestSink
     mail: MailSink
-    gateway: GatewayProcess = field(init=False)
+    gateway: GatewayProcess | None = None
 
     def write(self, routes: str, *, gateway: str = "") -> None:
         head = _HEAD.format(
@@ -93,15 +93,17 @@ class World:
         finally:
             assert self.gateway.stop() == 0
 
+    def end(self) -> None:
+        """End a gateway that a failed test left running."""
+        if self.gateway is not None and self.gateway.process is not None and self.gateway.process.poll() is None:
+            self.gateway.kill()
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(self.folder / "effects.db", timeout=10)
         try:
             return database.execute(sql).fetchall()
         finally:
             database.close()
-
-    def puts(self, seen: Seen) -> list[str]:
-        return seen.puts
 
     def stored(self, sql: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(self.gateway.store, timeout=10)
@@ -119,6 +121,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     database.close()
     async with _world(tmp_path) as made:
         yield made
+        made.end()
 
 
 @asynccontextmanager

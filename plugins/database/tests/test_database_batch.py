@@ -41,9 +41,8 @@ async def test_one_that_fails_leaves_the_others_alone(place: Any, database: Any,
     assert place.rows("SELECT doforms_key, risk FROM inspections ORDER BY 1") == [("s0", 1), ("s3", 4)]
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 async def test_a_deferred_constraint_rejects_only_the_culprit(place: Any, database: Any, delivery: Any) -> None:
-    if place.kind != "postgresql":
-        pytest.skip("deferred constraints need PostgreSQL")
     place.run(
         "CREATE TABLE sites (name INTEGER PRIMARY KEY)",
         "INSERT INTO sites VALUES (1), (3)",
@@ -54,9 +53,8 @@ async def test_a_deferred_constraint_rejects_only_the_culprit(place: Any, databa
     assert place.rows("SELECT risk FROM inspections ORDER BY 1") == [(1,), (3,)]
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 async def test_a_commit_of_unknown_end_is_uncertain(place: Any, database: Any, delivery: Any) -> None:
-    if place.kind != "postgresql":
-        pytest.skip("SQLite has no connection to lose")
     place.run(
         "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$",
@@ -69,9 +67,8 @@ async def test_a_commit_of_unknown_end_is_uncertain(place: Any, database: Any, d
     assert [type(one) for one in await database.deliver_many(several(delivery, 1))] == [Receipt]
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 async def test_a_connection_lost_before_the_commit_is_unavailable(place: Any, database: Any, delivery: Any) -> None:
-    if place.kind != "postgresql":
-        pytest.skip("SQLite has no connection to lose")
     place.run(
         "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$",
@@ -101,11 +98,10 @@ async def test_a_trigger_that_refuses_a_row_rejects_it(place: Any, database: Any
     assert "not three" in str(results[1])
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_a_trigger_that_ends_the_transaction_makes_all_unavailable(
     place: Any, database: Any, delivery: Any
 ) -> None:
-    if place.kind != "sqlite":
-        pytest.skip("only SQLite lets a trigger do that")
     place.run(
         "CREATE TRIGGER refuse BEFORE INSERT ON inspections WHEN NEW.risk = 3 "
         "BEGIN SELECT RAISE(ROLLBACK, 'all back'); END"

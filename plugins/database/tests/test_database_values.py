@@ -155,9 +155,8 @@ async def test_a_number_too_big_for_its_column_is_rejected(place: Any, database:
             await _write(70_000, database, delivery)
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 async def test_types_of_postgresql_alone_are_understood(place: Any, database: Any, delivery: Any) -> None:
-    if place.kind != "postgresql":
-        pytest.skip("SQLite has none of them")
     place.run(
         "CREATE TYPE mood AS ENUM ('good', 'bad')",
         "CREATE TABLE special (id UUID, zoned TIMESTAMPTZ, tags TEXT[], mood mood, raw BYTEA, address INET)",

@@ -9,7 +9,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from gateway_email import Email
 from gateway_email.options import EmailOptions, EmailSettings
 from pydantic import SecretStr
 
-from gateway.api import Delivery, Event, Notification
-from gateway.destinations.options import COMPILER, Unrendered
+from gateway.api import Delivery
+from gateway.testing import make_context, make_delivery, make_notification
+from gateway.testing import unrendered as compiled
 
 USERNAME, PASSWORD = "gateway", "correct horse"
 
@@ -193,20 +194,6 @@ async def script() -> AsyncIterator[Callable[..., Any]]:
         yield start
 
 
-class _Context:
-    name = "office"
-    log: Any = None
-
-    def clock(self) -> datetime:
-        return datetime.now(UTC)
-
-    def http(self, **options: Any) -> Any:
-        raise NotImplementedError
-
-    async def in_thread(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return await asyncio.to_thread(function, *args, **kwargs)
-
-
 @pytest.fixture
 async def email() -> AsyncIterator[Callable[..., Email]]:
     """Make the destination: ``email(port=…, security="none")``; closed at the end."""
@@ -216,7 +203,7 @@ async def email() -> AsyncIterator[Callable[..., Email]]:
         given = {"host": "127.0.0.1", "from": "Forms <forms@example.com>", "security": "none", **settings}
         if "password" in given:
             given["password"] = SecretStr(given["password"])
-        made.append(Email(EmailSettings.model_validate(given), _Context()))
+        made.append(Email(EmailSettings.model_validate(given), make_context("office")))
         return made[-1]
 
     yield make
@@ -230,32 +217,12 @@ def delivery() -> Callable[..., Delivery[EmailOptions]]:
 
     def make(*, key: str = "delivery-1", seconds: float = 20.0, **options: Any) -> Delivery[EmailOptions]:
         given = {"recipients": ["boss@example.com"], "subject": "High risk", "text": "Look.", **options}
-        return Delivery(
-            options=EmailOptions.model_validate(given),
-            key=key,
-            number=1,
-            attempt=1,
-            deadline=datetime.now(UTC) + timedelta(seconds=seconds),
-            event=Event.CREATE,
-            notification=Notification(
-                key="n1", webservice_id="w1", event=Event.CREATE, received=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-            ),
+        notification = make_notification(
+            webservice_id="w1", submission_key=None, received=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
         )
+        return make_delivery(EmailOptions.model_validate(given), key=key, seconds=seconds, notification=notification)
 
     return make
-
-
-class _Unrendered(Unrendered):
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def peek(self) -> Any:
-        def literal(value: Any) -> Any:
-            if isinstance(value, list):
-                return [literal(item) for item in value]
-            return ... if isinstance(value, str) and "{{" in value else value
-
-        return literal(self._value)
 
 
 @pytest.fixture
@@ -264,6 +231,6 @@ def unrendered() -> Callable[..., EmailOptions]:
 
     def make(**options: Any) -> EmailOptions:
         given = {"recipients": ["boss@example.com"], "subject": "High risk", "text": "Look.", **options}
-        return EmailOptions.model_validate(given, context={COMPILER: lambda value, *rest: _Unrendered(value)})
+        return compiled(EmailOptions, **given)
 
     return make
