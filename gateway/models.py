@@ -178,7 +178,7 @@ class Notification:
 class Record:
     """A submission or dispatch as fetched and decoded.
 
-    ``fields`` maps a question's data name to its value (an answered question anywhere in the form whose name is unique);
+    ``fields`` maps a question's data name to its value (a question anywhere in the form whose name is unique);
     ``tables`` maps a repeating part's name to its rows; ``paths`` maps ``section.question`` paths to values; ``raw`` is
     the JSON as it came, numbers as int or Decimal. ``id`` and the rest are empty when only the key is known.
     """
@@ -207,8 +207,8 @@ class Attachment:
 class Retry:
     """When an attempt is followed by another; durations in seconds.
 
-    The n-th wait is ``first * factor ** (n - 1)``, at most ``max``, with jitter; it ends ``give_up_after`` seconds after
-    the first attempt, or after ``attempts`` attempts if that is set.
+    The n-th wait is ``first * factor ** (n - 1)``, at most ``max``, with jitter; it ends ``give_up_after`` seconds
+    after the first attempt, or after ``attempts`` attempts if that is set.
     """
 
     first: float = 5.0

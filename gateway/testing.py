@@ -82,7 +82,7 @@ def rendered(
 
 def make_notification(event: Event = Event.CREATE, **values: Any) -> Notification:
     """Make a notification of the submission ``s1``."""
-    given = {
+    given: dict[str, Any] = {
         "key": "n1",
         "webservice_id": "acme$$1$$Published$$2",
         "submission_key": "s1",

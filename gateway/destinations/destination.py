@@ -51,7 +51,7 @@ class Delivery(Generic[O]):
     event: Event
     notification: Notification
     record: Record | None = None
-    """The record this notification speaks of, if a template or `Traits.needs` asked for it; for a delete the last known."""
+    """The record this notification speaks of, if a template or `Traits.needs` asks for it; of a delete the last one."""
     attachments: tuple[Attachment, ...] = ()
 
 
@@ -80,10 +80,21 @@ class Use(Generic[O]):
 class Logger(Protocol):
     """A structured logger: ``log.info("row written", table="inspections")``."""
 
-    def debug(self, event: str, **values: Any) -> Any: ...
-    def info(self, event: str, **values: Any) -> Any: ...
-    def warning(self, event: str, **values: Any) -> Any: ...
-    def error(self, event: str, **values: Any) -> Any: ...
+    def debug(self, event: str, **values: Any) -> Any:
+        """Log what only a developer needs."""
+        ...
+
+    def info(self, event: str, **values: Any) -> Any:
+        """Log what happens in the course of things."""
+        ...
+
+    def warning(self, event: str, **values: Any) -> Any:
+        """Log what somebody should look at one day."""
+        ...
+
+    def error(self, event: str, **values: Any) -> Any:
+        """Log what somebody should look at now."""
+        ...
 
 
 class Context(Protocol):
@@ -156,7 +167,7 @@ class Destination(Generic[S, O]):
         raise NotImplementedError(f"{type(self).__name__} has no deliver()")
 
     async def deliver_many(self, deliveries: Sequence[Delivery[O]]) -> Sequence[Receipt | DeliveryError]:
-        """Send several, at most one of each lane; one result for each, in order. Optional: the core looks for an override.
+        """Send several, at most one of each lane; one result for each, in order. The core looks for an override.
 
         Raising makes each of them `Uncertain`.
         """

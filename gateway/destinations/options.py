@@ -1,8 +1,8 @@
 """Settings and Options: what a plugin declares of a destination and of a delivery, and how templates stand in them.
 
-An Options class is validated twice. When the routes file is loaded, template fields hold `Unrendered` values (everything
-else is already final); for each delivery the core renders them and validates the same class again, so that `deliver`
-sees plain values of the declared types.
+An Options class is validated twice. When the routes file is loaded, template fields hold `Unrendered` values
+(everything else is already final); for each delivery the core renders them and validates the same class again, so
+that `deliver` sees plain values of the declared types.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class TemplateMark:
 Compiler: TypeAlias = Callable[[Any, TemplateMark, Any, Callable[[Any], Any]], Any]
 """Called as ``compiler(value, mark, rendered_type, validate_rendered)``; returns an `Unrendered`, or raises ValueError.
 
-``rendered_type`` is the declared type (``str``, ``dict[str, Any]``; ``list[T]`` for `PerRow`). ``validate_rendered`` lets
-it find mistakes in literal values at once.
+``rendered_type`` is the declared type (``str``, ``dict[str, Any]``; ``list[T]`` for `PerRow`). ``validate_rendered``
+lets it find mistakes in literal values at once.
 """
 
 Template: TypeAlias = Annotated[T, TemplateMark()]
-"""A field whose texts are Jinja2 templates. ``Template[str]`` is text; ``Template[Any]`` keeps types; tables and lists nest."""
+"""A field whose texts are Jinja2 templates. ``Template[str]`` is text; ``Template[Any]`` keeps types, and nests."""
 
 HtmlTemplate: TypeAlias = Annotated[str, TemplateMark(html=True)]
 """A `Template` for HTML: what is put in is escaped."""
@@ -86,7 +86,7 @@ Expression: TypeAlias = Annotated[T, TemplateMark(expression=True)]
 """A field that is one bare expression, such as ``record.tables.findings``."""
 
 PerRow: TypeAlias = Annotated[list[T], TemplateMark(per_row=True)]
-"""A template rendered for each item of the sibling ``rows`` field (an `Expression`); arrives as a list, one entry a row."""
+"""A template rendered for each item of the sibling ``rows`` field (an `Expression`); arrives as a list."""
 
 
 class _SecretMark:
@@ -106,7 +106,7 @@ Secret: TypeAlias = Annotated[SecretStr, _SecretMark()]
 
 
 class Settings(BaseModel):
-    """What connects to a destination: subclass it as ``Destination.Settings``. References are resolved in every field."""
+    """What connects to a destination: subclass it as ``Destination.Settings``. References work in every field."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -87,8 +87,8 @@ class Registry:
             raise PluginError(f'{one.__qualname__} of {source} has no name: set `name = "…"` in the class')
         if one.api_version != API_VERSION:
             raise PluginError(
-                f"Destination {name!r} of {source} is made for version {one.api_version!r} of the plugin interface, this "
-                f"gateway has {API_VERSION}. Install a version of the package that fits, or uninstall it"
+                f"Destination {name!r} of {source} is made for version {one.api_version!r} of the plugin interface, "
+                f"this gateway has {API_VERSION}. Install a version of the package that fits, or uninstall it"
             )
         for kind, base in (("Settings", Settings), ("Options", Options)):
             if not (isinstance(getattr(one, kind), type) and issubclass(getattr(one, kind), base)):
@@ -156,8 +156,8 @@ def _imported(point: EntryPoint, source: _Source) -> Any:
         return point.load()
     except Exception as error:
         raise PluginError(
-            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {type(error).__name__}: {error}. "
-            "Mend or uninstall the package"
+            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {type(error).__name__}: "
+            f"{error}. Mend or uninstall the package"
         ) from error
 
 

@@ -248,6 +248,6 @@ async def _read(receive: Receive, declared: bytes) -> bytes | None:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > LARGEST_BODY or not message.get("more_body", False):
             return body

@@ -112,8 +112,16 @@ async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
     loop = asyncio.get_running_loop()
     end = loop.time() + _START_WITHIN
     while loop.time() < end and process.returncode is None:
-        for line in log.read_text(errors="replace").splitlines():
-            if '"listening"' in line:
-                return str(json.loads(line)["url"])
+        if (url := _logged_address(log)) is not None:
+            return url
         await asyncio.sleep(0.05)
-    raise SettingsError(f"the gateway did not start: {log.read_text(errors='replace')[-2000:]}")
+    raise SettingsError(f"the gateway did not start: {_text(log)[-2000:]}")
+
+
+def _logged_address(log: Path) -> str | None:
+    found = (str(json.loads(line)["url"]) for line in _text(log).splitlines() if '"listening"' in line)
+    return next(found, None)
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
