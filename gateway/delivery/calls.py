@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 
 from gateway.doforms.client import Credentials, DoformsClient
@@ -12,6 +14,10 @@ from gateway.routing.loaded import Account, Webservice
 
 _PAUSE_AFTER_429 = 5.0
 """Seconds without a call to an account that answered "too many", if it names no time itself."""
+
+
+class LeaseLost(Exception):
+    """The call was not made: what it was to be made for is not held any more."""
 
 
 class Calls:
@@ -33,10 +39,19 @@ class Calls:
                 _slow_down(limits, error)
                 raise
 
-    async def report(self, account: Account, webservice: Webservice, key: str, outcome: Outcome) -> None:
-        """Report an outcome; raises what `DoformsClient.report` raises."""
+    async def report(
+        self, account: Account, webservice: Webservice, key: str, outcome: Outcome, *, may_send: Callable[[], bool]
+    ) -> None:
+        """Report an outcome if ``may_send`` says so when its turn has come.
+
+        Raises:
+            LeaseLost: it said no.
+            Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
+        """
         limits = self._of(account)
         async with limits.slot(Priority.REPORT):
+            if not may_send():
+                raise LeaseLost
             try:
                 await self._client.report(_credentials(account, webservice), key, outcome)
             except Later as error:

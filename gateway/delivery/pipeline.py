@@ -14,7 +14,7 @@ import structlog
 from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.current import Current
-from gateway.delivery.lanes import Leases
+from gateway.delivery.leases import Leases
 from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
@@ -176,10 +176,11 @@ class Pipeline:
         begun = await self._store.begin(marks)
         allowed = []
         for one, ok in zip(going, begun, strict=True):
-            if ok and self._leases.valid(one[0].due):
+            due = one[0].due
+            if ok and self._leases.valid(due.lane_id, due.token):
                 allowed.append(one)
             else:  # the lease was lost, or a person dropped the delivery: whoever holds the lane goes on
-                self._leases.forget(one[0].due)
+                self._leases.forget(due.lane_id, due.token)
         return allowed
 
     def _is_dry(self, job: Job) -> bool:
@@ -229,5 +230,5 @@ class Pipeline:
         ]
         settled = await self._store.settle(settlements)
         for (job, _, _), settlement, verdict in zip(ended, settlements, settled, strict=True):
-            self._leases.forget(job.due)
+            self._leases.forget(job.due.lane_id, job.due.token)
             self._on_settled(job, settlement, verdict)

@@ -10,8 +10,9 @@ from contextlib import suppress
 import structlog
 from sqlalchemy import Connection
 
-from gateway.delivery.calls import Calls
+from gateway.delivery.calls import Calls, LeaseLost
 from gateway.delivery.current import Current
+from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.settle import clean, delay, gives_up
 from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
@@ -27,8 +28,6 @@ log = structlog.get_logger(__name__)
 
 POLL = 1.0
 _AT_ONCE = 50
-_LEASE = 120.0
-"""Seconds after which a report that this process claimed and never settled is due again."""
 _NOT_LOADED = 60.0
 
 
@@ -42,11 +41,12 @@ class Reporter:
         self._pauses = pauses
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._leases = Leases(store, outbox.renew)
+        self._services: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to report."""
-        self._task = asyncio.create_task(self._work())
+        self._services = [asyncio.create_task(self._work()), asyncio.create_task(self._leases.keep_renewed())]
 
     def wake(self) -> None:
         """Look at the store now."""
@@ -54,7 +54,7 @@ class Reporter:
 
     async def stop(self) -> None:
         """Stop; a report that is under way will be due again after its lease."""
-        tasks = [*self._running, *([self._task] if self._task else [])]
+        tasks = [*self._running, *self._services]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -80,8 +80,12 @@ class Reporter:
         if room <= 0 or due_at is None or due_at > moment:
             return POLL if due_at is None or room <= 0 else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
-        claimed = await self._store.write(lambda c: outbox.claim_reports(c, most=room, lease=_LEASE, paused=paused))
+        token, lease = self._store.token(), self._store.lease
+        claimed = await self._store.write(
+            lambda c: outbox.claim_reports(c, most=room, token=token, lease=lease, paused=paused)
+        )
         for report in claimed:
+            self._leases.hold(report.notification_id, report.token, report.lease_until)
             task = asyncio.create_task(self._send(report))
             self._running.add(task)
             task.add_done_callback(self._ended)
@@ -102,7 +106,11 @@ class Reporter:
         account = self._current.account(webservice)
         started = time.monotonic()
         try:
-            await self._calls.report(account, webservice, report.notification_key, report.outcome)
+            await self._calls.report(
+                account, webservice, report.notification_key, report.outcome, may_send=lambda: self._is_held(report)
+            )
+        except LeaseLost:
+            log.warning("a report was not sent: its lease was lost", notification=report.notification_key)
         except Gone as error:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
@@ -118,6 +126,9 @@ class Reporter:
         else:
             await self._settle(report, ReportState.REPORTED, None)
             await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+
+    def _is_held(self, report: Report) -> bool:
+        return self._leases.valid(report.notification_id, report.token)
 
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
@@ -149,10 +160,11 @@ class Reporter:
         text = None if reason is None else clean(reason)
 
         def write(connection: Connection) -> None:
-            outbox.settle_report(
-                connection, report.notification_id, state=state, due_at=due_at, reason=text, spent=micros(spent)
+            settled = outbox.settle_report(
+                connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent)
             )
-            if alarm:
+            if settled and alarm:
                 alarms.raise_alarm(connection, "outcome not reported", report.notification_key, text or "")
 
         await self._store.write(write)
+        self._leases.forget(report.notification_id, report.token)

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
-from gateway.delivery.lanes import Leases
+from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
@@ -57,7 +57,7 @@ class Worker:
         self._outcomes = outcomes
         self._reporter = reporter
         self._mask = mask
-        self._leases = Leases(store)
+        self._leases = Leases(store, queue.renew)
         self._pipelines: dict[str, Pipeline] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
@@ -208,7 +208,7 @@ class Worker:
         if not held:
             return
         for due in held:
-            self._leases.forget(due)
+            self._leases.forget(due.lane_id, due.token)
         await self._store.write(lambda connection: queue.release(connection, held))
 
     async def _start_all(self, claimed: list[Due]) -> None:
@@ -220,7 +220,7 @@ class Worker:
             self._start(due, notifications[due.notification_id], urgent=False)
 
     def _start(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
-        self._leases.hold(due)
+        self._leases.hold(due.lane_id, due.token, due.lease_until)
         found = self._current.delivery(due.route, due.name)
         pipeline = self._pipelines.get(due.destination)
         if found is None or pipeline is None or found[1].destination != due.destination:
@@ -241,7 +241,7 @@ class Worker:
         )
         await self._store.write(lambda c: alarms.raise_alarm(c, "not loaded", f"{due.route}/{due.name}", text))
         await self._store.settle([settlement])
-        self._leases.forget(due)
+        self._leases.forget(due.lane_id, due.token)
         if due.required:
             self._outcomes.postponed(kept.id, until)
 
@@ -263,7 +263,7 @@ class Worker:
     async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
         settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=now(), jitter=0.5)
         (settled,) = await self._store.settle([settlement])
-        self._leases.forget(job.due)
+        self._leases.forget(job.due.lane_id, job.due.token)
         self._settled(job, settlement, settled)
 
     def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
@@ -279,7 +279,7 @@ class Worker:
         elif settlement.state is DeliveryState.DELIVERED:
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:
-            self._leases.hold(settled.next)
+            self._leases.hold(settled.next.lane_id, settled.next.token, settled.next.lease_until)
             self._spawn(self._start_all([settled.next]))
         if settled.outcome is not None:
             self._outcomes.tell(job.due.notification_id, settled.outcome)

@@ -11,6 +11,7 @@ The rules, before the SQL:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,8 +84,8 @@ class Kept:
     mode: Mode
     reason: str
     deliveries: tuple[KeptDelivery, ...] = ()
-    lease_until: int = 0
-    """When the lease on the lanes taken ends, in the store's time."""
+    lease_until: float = 0.0
+    """When the lease on the lanes taken ends, by this process' `time.monotonic`."""
 
 
 _new_notification = insert(notifications).on_conflict_do_nothing(
@@ -143,7 +144,7 @@ def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: fl
 
     The order of the locks is the same for every group: notifications by key, then lanes by key.
     """
-    moment = now()
+    good_until, moment = time.monotonic() + lease, now()
     in_order = sorted(group, key=lambda item: (item.notification.webservice_id, item.notification.key))
     rows = [_row(item, moment) for item in in_order]
     inserted = {(row[1], row[2]): row[0] for row in connection.execute(_insert_notifications, rows)}
@@ -152,7 +153,7 @@ def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: fl
         if (id_ := inserted.pop((item.notification.webservice_id, item.notification.key), None)) is not None:
             fresh[id(item)] = id_
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
-    kept = _place(connection, new, moment=moment, token=token, lease=lease)
+    kept = _place(connection, new, moment=moment, token=token, lease=lease, good_until=good_until)
     for item in group:
         if item.alarm and id(item) in fresh:
             alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm)
@@ -210,7 +211,13 @@ def _row(item: Keep, moment: int) -> dict[str, Any]:
 
 
 def _place(
-    connection: Connection, new: Sequence[tuple[int, Keep]], *, moment: int, token: str, lease: float
+    connection: Connection,
+    new: Sequence[tuple[int, Keep]],
+    *,
+    moment: int,
+    token: str,
+    lease: float,
+    good_until: float,
 ) -> dict[int, Kept]:
     places = _lock_lanes(connection, new, moment=moment, token=token, until=moment + micros(lease))
     rows: list[dict[str, Any]] = []
@@ -242,7 +249,6 @@ def _place(
         of_notification[notification_id].append(
             KeptDelivery(id=ids[lane_id, number], lane_id=lane_id, number=number, token=held, new=delivery)
         )
-    until = moment + micros(lease)
     kept = {
         notification_id: Kept(
             id=notification_id,
@@ -251,7 +257,7 @@ def _place(
             mode=item.mode,
             reason=item.reason,
             deliveries=tuple(of_notification[notification_id]),
-            lease_until=until,
+            lease_until=good_until,
         )
         for notification_id, item in new
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from gateway.models import Outcome, ReportState
 from gateway.store.clock import micros, now
@@ -22,6 +23,9 @@ class Report:
     outcome: Outcome
     attempts: int
     spent: int
+    token: str
+    lease_until: float
+    """By this process' `time.monotonic`."""
 
 
 _columns = notifications.c
@@ -38,7 +42,7 @@ _claim = (
             .limit(bindparam("most"))
         )
     )
-    .values(report_due_at=bindparam("until"), report_state=ReportState.DUE.value)
+    .values(report_due_at=bindparam("until"), report_holder=bindparam("token"), report_state=ReportState.DUE.value)
     .returning(
         _columns.id,
         _columns.webservice_id,
@@ -50,10 +54,13 @@ _claim = (
 )
 
 
-def claim_reports(connection: Connection, *, most: int, lease: float, paused: Collection[str] = ()) -> list[Report]:
-    """Claim reports that are due; after ``lease`` seconds an unsettled one is due again."""
-    moment = now()
-    parameters = {"moment": moment, "most": most, "until": moment + micros(lease), "paused": list(paused)}
+def claim_reports(
+    connection: Connection, *, most: int, token: str, lease: float, paused: Collection[str] = ()
+) -> list[Report]:
+    """Claim reports that are due; one whose lease is not renewed is due again after ``lease`` seconds."""
+    good_until, moment = time.monotonic() + lease, now()
+    until = moment + micros(lease)
+    parameters = {"moment": moment, "most": most, "until": until, "token": token, "paused": list(paused)}
     return [
         Report(
             notification_id=row.id,
@@ -62,33 +69,55 @@ def claim_reports(connection: Connection, *, most: int, lease: float, paused: Co
             outcome=Outcome(row.outcome),
             attempts=row.report_attempts,
             spent=row.report_spent,
+            token=token,
+            lease_until=good_until,
         )
         for row in connection.execute(_claim, parameters)
     ]
 
 
+def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
+    """Renew leases; returns notification id -> new end by `time.monotonic` for those that were still held."""
+    good_until, until = time.monotonic() + lease, now() + micros(lease)
+    standing = select(_columns.id, _columns.report_holder).where(_columns.id.in_(list(held)))
+    mine = [row.id for row in connection.execute(standing) if row.report_holder == held[row.id]]
+    connection.execute(update(notifications).where(_columns.id.in_(mine)).values(report_due_at=until))
+    return dict.fromkeys(mine, good_until)
+
+
+def void_leases(connection: Connection) -> int:
+    """Make every report due that a process which is gone held; returns how many. Only for a lone process."""
+    return connection.execute(
+        update(notifications)
+        .where(_columns.report_due_at.is_not(None), _columns.report_holder.is_not(None))
+        .values(report_holder=None, report_due_at=now())
+    ).rowcount
+
+
 def settle_report(
     connection: Connection,
-    notification_id: int,
+    report: Report,
     *,
     state: ReportState,
     due_at: int | None = None,
     reason: str | None = None,
     spent: int = 0,
-) -> None:
-    """Note how a report ended, or when it is due again."""
-    connection.execute(
+) -> bool:
+    """Note how a report ended, or when it is due again; False: the lease was lost, and whoever holds it notes that."""
+    result = connection.execute(
         update(notifications)
-        .where(_columns.id == notification_id)
+        .where(_columns.id == report.notification_id, _columns.report_holder == report.token)
         .values(
             report_state=state.value,
             report_due_at=due_at,
+            report_holder=None,
             report_reason=reason,
             report_attempts=_columns.report_attempts + 1,
             report_spent=_columns.report_spent + spent,
             reported_at=now() if state is ReportState.REPORTED else _columns.reported_at,
         )
     )
+    return result.rowcount == 1
 
 
 def next_report_due(connection: Connection) -> int | None:
@@ -104,5 +133,5 @@ def forget_open_answers(connection: Connection) -> None:
     connection.execute(
         update(notifications)
         .where(_columns.answer_open, _columns.report_state == ReportState.OPEN.value)
-        .values(answer_open=False)
+        .values(answer_open=False, report_due_at=case((_columns.outcome.is_not(None), now())))
     )

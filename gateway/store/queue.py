@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +33,8 @@ class Due:
     notification_id: int
     lane_id: int
     token: str
-    lease_until: int
-    """In the store's time."""
+    lease_until: float
+    """By this process' `time.monotonic`, counted from before the store's clock was asked: never later than the store's."""
     number: int
     route: str
     name: str
@@ -170,16 +171,18 @@ _settle = (
 
 def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, lease: float) -> list[Due]:
     """Claim up to so many lanes of each destination and return their heads."""
-    moment = now()
+    good_until, moment = time.monotonic() + lease, now()
     until = moment + micros(lease)
     taken: list[int] = []
     for destination, most in wanted.items():
         parameters = {"of_destination": destination, "moment": moment, "most": most, "token": token, "until": until}
         taken += connection.execute(_take, parameters).scalars()
-    return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until)
+    return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until, good_until=good_until)
 
 
-def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, until: int) -> list[Due]:
+def _heads(
+    connection: Connection, held: Mapping[int, str], *, moment: int, until: int, good_until: float
+) -> list[Due]:
     """Return the heads of held lanes that are due; let the other lanes go until theirs is."""
     if not held:
         return []
@@ -198,7 +201,7 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
                 notification_id=row.notification_id,
                 lane_id=row.lane,
                 token=held[row.lane],
-                lease_until=until,
+                lease_until=good_until,
                 number=row.number,
                 route=row.route,
                 name=row.name,
@@ -218,14 +221,14 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
     return found
 
 
-def renew(connection: Connection, held: Mapping[int, str], *, lease: float) -> dict[int, int]:
-    """Renew leases; returns lane id -> new end for those that were still held."""
-    until = now() + micros(lease)
+def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
+    """Renew leases; returns lane id -> new end by `time.monotonic` for those that were still held."""
+    good_until, until = time.monotonic() + lease, now() + micros(lease)
     standing = select(lanes.c.id, lanes.c.holder).where(lanes.c.id.in_(bindparam("ids", expanding=True)))
     mine = [row.id for row in connection.execute(standing, {"ids": list(held)}) if row.holder == held[row.id]]
     if mine:
         connection.execute(_renew, [{"of_id": id_, "token": held[id_], "until": until} for id_ in mine])
-    return dict.fromkeys(mine, until)
+    return dict.fromkeys(mine, good_until)
 
 
 def release(connection: Connection, held: Iterable[Due]) -> None:
@@ -266,7 +269,7 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
 
 def settle(connection: Connection, group: Sequence[Settlement], *, lease: float) -> list[Settled]:
     """Settle what was claimed: the deliveries, their lanes, and the outcomes that follow."""
-    moment = now()
+    good_until, moment = time.monotonic() + lease, now()
     ids = [one.due.id for one in group]
     standing = {row.id: row for row in connection.execute(_select_standing, {"ids": ids})}
     accepted: list[Settlement] = []
@@ -287,7 +290,9 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     ]
     if waiting:
         connection.execute(_let_go, waiting)
-    following = {due.lane_id: due for due in _heads(connection, ended, moment=moment, until=moment + micros(lease))}
+    until = moment + micros(lease)
+    heads = _heads(connection, ended, moment=moment, until=until, good_until=good_until)
+    following = {due.lane_id: due for due in heads}
     counting = {one.due.notification_id for one in accepted if one.due.required and one.due.lane_id in ended}
     outcomes = conclude(connection, counting, moment)
     for one in accepted:

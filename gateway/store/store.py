@@ -96,6 +96,7 @@ class Store:
         migrate(self.database)
         with self.database.write() as connection:
             queue.void_leases(connection)
+            outbox.void_leases(connection)
             outbox.forget_open_answers(connection)
 
     async def close(self) -> None:
@@ -115,7 +116,7 @@ class Store:
         return self._keeping.submit(item)
 
     def _keep(self, connection: Connection, group: Sequence[Keep]) -> list[Kept]:
-        return inbox.keep(connection, group, token=self._token(), lease=self.lease)
+        return inbox.keep(connection, group, token=self.token(), lease=self.lease)
 
     async def begin(self, group: Sequence[Begin]) -> list[bool]:
         """Mark attempts as begun; False where the lease is lost or the delivery has ended."""
@@ -129,7 +130,7 @@ class Store:
 
     async def claim(self, wanted: Mapping[str, int]) -> list[Due]:
         """Claim up to so many lanes of each destination."""
-        token = self._token()
+        token = self.token()
         return await self.write(lambda connection: queue.claim(connection, wanted, token=token, lease=self.lease))
 
     async def write(self, operation: Callable[[Connection], R]) -> R:
@@ -150,7 +151,8 @@ class Store:
         """Return a new attempt id."""
         return next(self._attempt_ids)
 
-    def _token(self) -> str:
+    def token(self) -> str:
+        """Return a new token: the name under which one claim of this process holds what it claimed."""
         return f"{self._process}-{next(self._tokens)}"
 
     def _apply(self, connection: Connection, group: Sequence[Operation]) -> list[Any]:

@@ -64,6 +64,7 @@ notifications = Table(
     Column("report_state", Text, nullable=False),
     Column("put_owed", Boolean, nullable=False, server_default=text("0")),
     Column("report_due_at", BigInteger),
+    Column("report_holder", Text),  # set while a process tells it, under a lease that ends at `report_due_at`
     Column("report_attempts", Integer, nullable=False, server_default=text("0")),
     Column("report_spent", BigInteger, nullable=False, server_default=text("0")),
     Column("report_reason", Text),

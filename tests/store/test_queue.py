@@ -152,9 +152,9 @@ async def test_a_settlement_that_was_committed_is_accepted_again_by_its_attempt_
 async def test_a_renewed_lease_lasts_and_a_lost_one_is_not_renewed(store: Store) -> None:
     await store.submit(keep())
     (due,) = await store.claim(ALL)
-    renewed = await store.write(lambda c: queue.renew(c, {due.lane_id: due.token}, lease=60.0))
+    renewed = await store.write(lambda c: queue.renew(c, {due.lane_id: due.token}, 60.0))
     assert renewed[due.lane_id] > due.lease_until
-    assert await store.write(lambda c: queue.renew(c, {due.lane_id: "somebody else"}, lease=60.0)) == {}
+    assert await store.write(lambda c: queue.renew(c, {due.lane_id: "somebody else"}, 60.0)) == {}
 
 
 async def test_what_is_handed_back_is_due_at_once(store: Store) -> None:

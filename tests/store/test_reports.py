@@ -41,7 +41,7 @@ def held(kept: Kept) -> Due:
 
 
 async def due(store: Store) -> list[Report]:
-    return await store.write(lambda c: outbox.claim_reports(c, most=10, lease=60.0))
+    return await store.write(lambda c: outbox.claim_reports(c, most=10, token="t1", lease=60.0))
 
 
 async def row(store: Store) -> Row[tuple[object, ...]]:
@@ -104,21 +104,20 @@ async def test_a_repeat_that_hears_the_outcome_owes_nothing(store: Store) -> Non
 
 
 async def test_a_report_that_failed_is_due_again_at_its_time(store: Store) -> None:
-    id_ = await kept_with_outcome(store)
-    await due(store)
+    await kept_with_outcome(store)
+    (report,) = await due(store)
     later = now() + 60 * SECOND
-
-    await store.write(
-        lambda c: outbox.settle_report(c, id_, state=ReportState.DUE, due_at=later, reason="503", spent=5)
+    assert await store.write(
+        lambda c: outbox.settle_report(c, report, state=ReportState.DUE, due_at=later, reason="503", spent=5)
     )
     assert await store.read(outbox.next_report_due) == later
     assert (await row(store)).report_attempts == 1
 
 
 async def test_a_report_that_was_heard_ends(store: Store) -> None:
-    id_ = await kept_with_outcome(store)
-    await due(store)
-    await store.write(lambda c: outbox.settle_report(c, id_, state=ReportState.REPORTED))
+    await kept_with_outcome(store)
+    (report,) = await due(store)
+    assert await store.write(lambda c: outbox.settle_report(c, report, state=ReportState.REPORTED))
     assert (await row(store)).report_state == ReportState.REPORTED
     assert await store.read(outbox.next_report_due) is None
 
@@ -126,7 +125,7 @@ async def test_a_report_that_was_heard_ends(store: Store) -> None:
 async def test_a_paused_web_service_keeps_its_reports(store: Store) -> None:
     await kept_with_outcome(store)
     paused = [(await row(store)).webservice_id]
-    assert await store.write(lambda c: outbox.claim_reports(c, most=10, lease=60.0, paused=paused)) == []
+    assert await store.write(lambda c: outbox.claim_reports(c, most=10, token="t1", lease=60.0, paused=paused)) == []
     assert len(await due(store)) == 1
 
 
@@ -134,4 +133,36 @@ async def test_an_open_answer_of_a_dead_process_no_longer_holds_the_report_back(
     kept = await store.submit(keep(mode=Mode.IMMEDIATE, take=True))
     await store.write(outbox.forget_open_answers)
     await store.settle([delivered(held(kept))])
+    assert len(await due(store)) == 1
+
+
+async def test_a_report_whose_lease_was_lost_is_settled_by_its_new_holder_alone(store: Store) -> None:
+    await kept_with_outcome(store)
+    (lost,) = await store.write(lambda c: outbox.claim_reports(c, most=10, token="t0", lease=0.0))
+    (report,) = await due(store)
+    assert not await store.write(lambda c: outbox.settle_report(c, lost, state=ReportState.GONE))
+    assert await store.write(lambda c: outbox.renew(c, {report.notification_id: "t0"}, 60.0)) == {}
+    assert await store.write(lambda c: outbox.settle_report(c, report, state=ReportState.REPORTED))
+    assert (await row(store)).report_state == ReportState.REPORTED
+
+
+async def test_a_renewed_report_is_not_due_for_others(store: Store) -> None:
+    await kept_with_outcome(store)
+    (report,) = await store.write(lambda c: outbox.claim_reports(c, most=10, token="t0", lease=0.0))
+    renewed = await store.write(lambda c: outbox.renew(c, {report.notification_id: "t0"}, 60.0))
+    assert renewed[report.notification_id] > report.lease_until
+    assert await due(store) == []
+
+
+async def test_at_start_the_reports_that_a_dead_process_held_are_due(store: Store) -> None:
+    await kept_with_outcome(store)
+    assert len(await due(store)) == 1
+    assert await store.write(outbox.void_leases) == 1
+    assert len(await due(store)) == 1
+
+
+async def test_an_outcome_whose_answer_died_with_its_process_is_reported_at_once(store: Store) -> None:
+    await kept_with_outcome(store, Mode.IMMEDIATE)
+    assert await due(store) == []
+    await store.write(outbox.forget_open_answers)
     assert len(await due(store)) == 1

@@ -78,6 +78,7 @@ def upgrade() -> None:
         sa.Column("report_state", sa.Text(), nullable=False),
         sa.Column("put_owed", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("report_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("report_holder", sa.Text(), nullable=True),
         sa.Column("report_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("report_spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("report_reason", sa.Text(), nullable=True),

@@ -1,0 +1,70 @@
+"""The leases that this process holds, renewed while it works, and checked directly before it sends anything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_MARGIN = 0.05
+"""Seconds of a lease that must be left to send anything."""
+
+Renew = Callable[[Connection, Mapping[int, str], float], Mapping[int, float]]
+"""Given id -> token and the length in seconds: the new ends of those that were still held, by `time.monotonic`."""
+
+
+class Leases:
+    """Leases of one kind (lanes, reports), by the id of what is held."""
+
+    def __init__(self, store: Store, renew: Renew) -> None:
+        self._store = store
+        self._renew = renew
+        self._held: dict[int, tuple[str, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, id_: int, token: str, until: float) -> None:
+        """Note what was claimed; ``until`` is by `time.monotonic`."""
+        self._held[id_] = (token, until)
+
+    def forget(self, id_: int, token: str) -> None:
+        """Note that it was settled or handed back."""
+        if self._held.get(id_, ("", 0.0))[0] == token:
+            del self._held[id_]
+
+    def valid(self, id_: int, token: str) -> bool:
+        """Tell whether the lease still runs: to be asked directly before each send."""
+        held, until = self._held.get(id_, ("", 0.0))
+        return held == token and time.monotonic() < until - _MARGIN
+
+    async def keep_renewed(self) -> None:
+        """Renew all leases three times within their length, until cancelled."""
+        while True:
+            await asyncio.sleep(self._store.lease / 3)
+            held = {id_: token for id_, (token, _) in self._held.items()}
+            if not held:
+                continue
+            try:
+                renewed = await self._store.write(lambda c: self._renew(c, held, self._store.lease))  # noqa: B023
+            except Exception as error:
+                log.warning("leases could not be renewed", count=len(held), error=str(error))
+                continue
+            self._take_over(held, renewed)
+
+    def _take_over(self, held: Mapping[int, str], renewed: Mapping[int, float]) -> None:
+        for id_, token in held.items():
+            if self._held.get(id_, ("", 0.0))[0] != token:
+                continue
+            if id_ in renewed:
+                self._held[id_] = (token, renewed[id_])
+            else:
+                del self._held[id_]
+                log.warning("a lease was lost: what it held is due again", id=id_)
