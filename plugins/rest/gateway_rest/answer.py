@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import TypeAlias
 
 import httpx
 
@@ -22,9 +24,15 @@ from gateway_rest.options import RestOptions
 _LATER = frozenset({408, 425, 429})
 _LOGIN = frozenset({401, 403})
 _ID_NAMES = ("id", "key", "uuid")
+_LARGEST = 100_000
+"""Bytes of an answer in which an id is looked for."""
 
 
-def receipt_of(answer: httpx.Response, options: RestOptions) -> Receipt:
+Hide: TypeAlias = Callable[[str], str]
+"""Takes secrets out of what the service said."""
+
+
+def receipt_of(answer: httpx.Response, options: RestOptions, *, hide: Hide) -> Receipt:
     """Return the receipt of a success.
 
     Raises:
@@ -32,16 +40,16 @@ def receipt_of(answer: httpx.Response, options: RestOptions) -> Receipt:
     """
     status = answer.status_code
     if status in options.success or (not options.success and answer.is_success):
-        found = _id_in(answer)
+        found = hide(_id_in(answer))
         details = {"status": status} | ({"id": found} if found else {})
         shown = f"HTTP {status}{f', id {found}' if found else ''}"
         return Receipt(summary=f"{options.method} answered {shown}", details=details)
-    raise _failure(answer, options)
+    raise _failure(answer, options, hide)
 
 
-def _failure(answer: httpx.Response, options: RestOptions) -> DeliveryError:
+def _failure(answer: httpx.Response, options: RestOptions, hide: Hide) -> DeliveryError:
     status = answer.status_code
-    text = f"the service answered {status}{excerpt(answer)}"
+    text = hide(f"the service answered {status}{excerpt(answer)}")
     if status in options.permanent:
         return Rejected(text)
     if status in options.retryable or status in _LATER or status >= 500:
@@ -49,28 +57,31 @@ def _failure(answer: httpx.Response, options: RestOptions) -> DeliveryError:
     if status in _LOGIN:
         return Misconfigured(f"{text}. Look whether `auth` is right and may do this")
     if answer.is_redirect:
-        return Rejected(
-            f"{text}, a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed"
-        )
+        return Rejected(hide(f"{text}, {redirect(answer)}"))
     return Rejected(text)
 
 
-def failure_of(error: httpx.HTTPError | httpx.InvalidURL) -> DeliveryError:
+def redirect(answer: httpx.Response) -> str:
+    """Tell where a redirect leads."""
+    return f"a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed"
+
+
+def failure_of(error: httpx.HTTPError | httpx.InvalidURL, *, hide: Hide) -> DeliveryError:
     """Return what a request without an answer means: unsent for certain, or nobody knows."""
-    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    text = hide(str(error) or type(error).__name__)
     if isinstance(error, httpx.InvalidURL):
         return Rejected(f"the address cannot be used: {text}")
     if certainly_unsent(error):
-        return Unavailable(f"the service cannot be reached: {text}")
+        return Unavailable(f"the service cannot be reached: {text}", whole=True)
     return Uncertain(f"no answer came: {text}")
 
 
-def _id_in(answer: httpx.Response) -> str | None:
-    if "json" not in answer.headers.get("content-type", "") or len(answer.content) > 100_000:
-        return None
+def _id_in(answer: httpx.Response) -> str:
+    if "json" not in answer.headers.get("content-type", "") or len(answer.content) > _LARGEST:
+        return ""
     try:
         data = json.loads(answer.content)
     except (ValueError, RecursionError):
-        return None
-    found = next((data[name] for name in _ID_NAMES if name in data), None) if isinstance(data, dict) else None
-    return str(found)[:200] if isinstance(found, (str, int)) else None
+        return ""
+    found = [data.get(name) for name in _ID_NAMES] if isinstance(data, dict) else []
+    return next((str(one)[:200] for one in found if isinstance(one, (str, int)) and not isinstance(one, bool)), "")

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
 
-from gateway.api import (
-    Delivery,
-    Destination,
-    Finding,
-    Misconfigured,
-    Receipt,
-    Rejected,
-    Repeatable,
-    Traits,
-    Use,
-    is_template,
-    peek,
-)
+from gateway.api import Delivery, Destination, Finding, Misconfigured, Receipt, Rejected, Repeatable, Traits, Use
 from gateway_rest.answer import failure_of, receipt_of
-from gateway_rest.options import BasicAuth, BearerAuth, RestOptions, RestSettings
+from gateway_rest.check import look, review
+from gateway_rest.login import clear
+from gateway_rest.options import RestOptions, RestSettings
 from gateway_rest.request import build_request
 
 _EXPECTED_LATENCY = 0.3
@@ -41,29 +30,20 @@ class Rest(Destination[RestSettings, RestOptions]):
 
     def traits(self, options: RestOptions) -> Traits:
         """Tell that idempotent methods may be repeated, others under their key; the default body needs the record."""
-        own_body = {"json_", "form", "body"} & options.model_fields_set
-        whole = not own_body and options.method not in ("GET", "DELETE")
         return Traits(
             expected_latency=_EXPECTED_LATENCY,
             repeatable=Repeatable.YES if options.method in _IDEMPOTENT else Repeatable.WITH_KEY,
-            needs=frozenset({"record"}) if whole else frozenset(),
+            needs=frozenset({"record"}) if options.whole else frozenset(),
         )
 
     def review(self, options: RestOptions) -> Sequence[Finding]:
-        """Find a path that is an address of its own."""
-        path = peek(options.path)
-        if not is_template(path) and "://" in str(path):
-            found, remedy = f"`{path}` is a whole address", "Put scheme and host into `url` of the destination"
-            return [Finding(where="path", found=found, remedy=remedy)]
-        return ()
+        """Find a path that leads elsewhere, and headers that cannot be sent."""
+        return list(review(options))
 
     async def open(self) -> None:
-        """Make the client; raises Misconfigured if the authorities' file cannot be used."""
-        if self._http is None:
-            try:
-                self._http = self.context.http(ca=self.settings.ca, timeout=_TIMEOUT)
-            except OSError as error:
-                raise Misconfigured(f"the file {self.settings.ca} of `ca` cannot be used: {error}") from None
+        """Make the client. What is wrong with ``ca`` is told by each delivery, so that the destination is paused."""
+        with contextlib.suppress(Misconfigured):
+            self._client()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -73,21 +53,18 @@ class Rest(Destination[RestSettings, RestOptions]):
 
     async def deliver(self, delivery: Delivery[RestOptions]) -> Receipt:
         """Send one request."""
-        if self._http is None:
-            await self.open()
-        assert self._http is not None, "open() made it"
-        request = build_request(self.settings, delivery)
-        headers = {**request.headers, **self._login()}
+        request = build_request(self.settings, delivery, read=clear)
+        client = self._client()
         try:
-            answer = await self._http.request(request.method, request.url, content=request.body, headers=headers)
+            answer = await client.request(request.method, request.url, content=request.body, headers=request.headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise failure_of(error) from error
-        return receipt_of(answer, delivery.options)
+            raise failure_of(error, hide=self.settings.hide) from error
+        return receipt_of(answer, delivery.options, hide=self.settings.hide)
 
     def preview(self, delivery: Delivery[RestOptions]) -> str:
-        """Show the request without the destination's login."""
+        """Show the request, with asterisks for what is secret."""
         try:
-            request = build_request(self.settings, delivery)
+            request = build_request(self.settings, delivery, read=str)
         except Rejected as error:
             return f"would be rejected: {error}"
         lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in request.headers.items())]
@@ -96,26 +73,19 @@ class Rest(Destination[RestSettings, RestOptions]):
 
     async def check(self, uses: Sequence[Use[RestOptions]]) -> Sequence[Finding]:
         """Look whether the service answers at all, with a HEAD request that changes nothing."""
-        if self._http is None:
-            await self.open()
-        assert self._http is not None, "open() made it"
         try:
-            answer = await self._http.request("HEAD", self.settings.url, headers=self._login(), timeout=10.0)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            remedy = "Look whether `url` is right and the service is up"
-            return [Finding(where="url", found=str(failure_of(error)), remedy=remedy)]
-        if answer.status_code in (401, 403):
-            found = f"the service answered {answer.status_code} to a HEAD request"
-            return [Finding(where="auth", found=found, remedy="Look whether `auth` is right", error=False)]
-        return ()
+            client = self._client()
+        except Misconfigured as error:
+            return [Finding(where="ca", found=str(error), remedy="Write the path of a PEM file with certificates")]
+        return await look(client, self.settings)
 
-    def _login(self) -> dict[str, str]:
-        auth: Any = self.settings.auth
-        if auth is None:
-            return {}
-        if isinstance(auth, BasicAuth):
-            pair = f"{auth.username}:{auth.password.get_secret_value()}".encode()
-            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        if isinstance(auth, BearerAuth):
-            return {"Authorization": f"Bearer {auth.token.get_secret_value()}"}
-        return {auth.name: auth.value.get_secret_value()}
+    def _client(self) -> httpx.AsyncClient:
+        """Return the client, made at the first call; raises Misconfigured."""
+        if self._http is None:
+            ca = self.settings.ca
+            try:
+                self._http = self.context.http(ca=ca, timeout=_TIMEOUT)
+            except OSError as error:
+                shown = f"the file {ca}" if ca and "\n" not in ca else "the text"
+                raise Misconfigured(f"{shown} in `ca` cannot be used: {error}") from error
+        return self._http

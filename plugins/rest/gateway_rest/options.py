@@ -2,77 +2,97 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+import httpx
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.api import Options, Secret, Settings, Template, UrlTemplate
+from gateway_rest.headers import faults_of, merged
+from gateway_rest.login import Auth, Read, Text, clear
 
-_FORBIDDEN = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
-
-
-class _Auth(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BasicAuth(_Auth):
-    """Name and password (RFC 7617)."""
-
-    type: Literal["basic"]
-    username: str = Field(min_length=1)
-    password: Secret
+_ASTERISKS = "********"
+_SHORTEST = 4
+"""Characters; hiding a shorter secret would blot out half of a text and tell the secret by it."""
+_Text = Annotated[Secret | str, Field(union_mode="left_to_right")]
 
 
-class BearerAuth(_Auth):
-    """A token (RFC 6750)."""
-
-    type: Literal["bearer"]
-    token: Secret
-
-
-class HeaderAuth(_Auth):
-    """A secret in a header of the service's own."""
-
-    type: Literal["header"]
-    name: str = Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-    value: Secret
-
-
-Auth = Annotated[BasicAuth | BearerAuth | HeaderAuth, Field(discriminator="type")]
-
-
-def _header_names(headers: dict[str, Any]) -> dict[str, Any]:
-    for name in headers:
-        if name.lower() in _FORBIDDEN:
-            raise ValueError(f"the header {name} is set by the gateway. Remove it")
-    return headers
+def _is_address(text: str) -> bool:
+    try:
+        parts, url = urlsplit(text), httpx.URL(text)
+        return parts.port != 0 and url.scheme in ("http", "https") and bool(url.host) and not re.search(r"\s", text)
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 class RestSettings(Settings):
     """``[destinations.NAME]`` with ``plugin = "rest"``."""
 
-    url: str = Field(description="Where the service is: scheme, host and the beginning of the path. Never a template.")
+    url: _Text = Field(
+        description="Where the service is: scheme, host and the beginning of the path. Never a template."
+    )
     auth: Auth | None = Field(None, description='`{ type = "basic" / "bearer" / "header", … }`, secrets by reference.')
-    headers: Annotated[dict[str, str], AfterValidator(_header_names)] = Field(
-        default_factory=dict, description="Sent with every request."
-    )
+    headers: dict[str, _Text] = Field(default_factory=dict, description="Sent with every request.")
     ca: str | None = Field(
-        None, description="Path of a PEM file with the authorities to trust instead of the system's."
+        None,
+        description="Authority to trust instead of the system's: the path of a PEM file, or a reference to its text.",
     )
+    cert: Any = Field(None, description="Not available in this version.")
+    signing_secret: Any = Field(None, description="Not available in this version.")
 
     @field_validator("url")
     @classmethod
-    def _whole_address(cls, value: str) -> str:
-        scheme, found, rest = value.partition("://")
-        if not found or scheme.lower() not in ("http", "https") or not rest or rest[0] in "/?#":
-            raise ValueError(f'"{value}" is no address of a service. Write it as https://host/path')
-        if "{{" in value or "{%" in value:
+    def _whole_address(cls, value: Text) -> Text:
+        text = clear(value)
+        if "{{" in text or "{%" in text:
             raise ValueError("the address of a service is never a template. Put templates into `path` of the delivery")
-        if "@" in rest.split("/", 1)[0]:
+        if not _is_address(text):
+            raise ValueError("this is no address of a service. Write it as https://host/path")
+        if "@" in urlsplit(text).netloc:
             raise ValueError("a login must not stand in the address. Use `auth`")
-        if "?" in rest or "#" in rest:
+        if "?" in text or "#" in text:
             raise ValueError("the address has a query or a fragment. Put it into `query` of the delivery")
         return value
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, value: dict[str, Text]) -> dict[str, Text]:
+        for fault in faults_of({name: clear(item) for name, item in value.items()}):
+            raise ValueError(fault)
+        return value
+
+    @field_validator("auth", mode="before")
+    @classmethod
+    def _no_oauth2(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("type") == "oauth2":
+            # Not a ValueError: those are not told as long as a secret beside them has not been looked up.
+            text = '`oauth2` is not available in this version. Use "basic", "bearer" or "header"'
+            raise PydanticCustomError("not_available", text)
+        return value
+
+    @field_validator("cert", "signing_secret")
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("this is not available in this version. Take it out")
+        return value
+
+    def sent(self, headers: Mapping[str, str], *, read: Read) -> dict[str, str]:
+        """Return the headers of a request: these over the destination's own, and the login over all."""
+        own = {name: read(value) for name, value in self.headers.items()}
+        return merged(own, headers, self.auth.header(read) if self.auth else {})
+
+    def hide(self, text: str) -> str:
+        """Put asterisks in the place of secrets that the service repeats."""
+        given = [self.url, *self.headers.values(), *(self.auth.secrets if self.auth else ())]
+        secrets = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, _ASTERISKS) if len(secret) >= _SHORTEST else text
+        return text
 
 
 _Status = Annotated[int, Field(ge=100, le=599)]
@@ -81,8 +101,8 @@ _Status = Annotated[int, Field(ge=100, le=599)]
 class RestOptions(Options):
     """A delivery to a ``rest`` destination."""
 
-    method: str = Field(
-        "POST", pattern=r"^(GET|POST|PUT|PATCH|DELETE)$", description="GET, POST, PUT, PATCH or DELETE."
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        "POST", description="GET, POST, PUT, PATCH or DELETE."
     )
     path: UrlTemplate = Field("", description="Added to `url`; each `{{ }}` is percent-encoded as one segment.")
     query: Template[dict[str, Any]] = Field(
@@ -98,10 +118,10 @@ class RestOptions(Options):
     permanent: list[_Status] = Field(default_factory=list, description="Statuses after which it is never tried again.")
     retryable: list[_Status] = Field(default_factory=list, description="Statuses after which it is tried again later.")
 
-    @field_validator("headers")
-    @classmethod
-    def _free_headers(cls, value: Any) -> Any:
-        return _header_names(value) if isinstance(value, dict) else value
+    @property
+    def whole(self) -> bool:
+        """Whether the body is the whole object, for want of one of its own."""
+        return self.method not in ("GET", "DELETE") and not {"json_", "form", "body"} & self.model_fields_set
 
     @model_validator(mode="after")
     def _one_body(self) -> RestOptions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from gateway.api import Delivery, Rejected, to_json, whole_object
+from gateway_rest.headers import faults_of, merged
+from gateway_rest.login import Read
 from gateway_rest.options import RestOptions, RestSettings
-
-_WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,38 +23,54 @@ class Request:
     body: bytes | None
 
 
-def build_request(settings: RestSettings, delivery: Delivery[RestOptions]) -> Request:
-    """Return the request of a delivery, without the destination's own secrets; raises Rejected."""
+def build_request(settings: RestSettings, delivery: Delivery[RestOptions], *, read: Read) -> Request:
+    """Return the request of a delivery; ``read`` reads the settings. Raises Rejected."""
     options = delivery.options
+    for fault in faults_of(options.headers):
+        raise Rejected(fault)
     kind, body = _body(delivery)
-    headers = {**settings.headers, **({"Content-Type": kind} if kind else {}), **options.headers}
-    for name, value in headers.items():
-        if any(ord(character) < 32 or ord(character) == 127 for character in name + value):
-            raise Rejected(f"the header {name!r} would hold a line break or another control character")
-        if not (name + value).isascii():
-            raise Rejected(f"the header {name!r} would hold {value!r}; only ASCII can be sent in a header")
     return Request(
         method=options.method,
-        url=_url(settings.url, options.path, options.query),
-        headers={**headers, "Idempotency-Key": delivery.key},
+        url=_url(read(settings.url), options.path, options.query),
+        headers=merged(
+            {"Content-Type": kind} if kind else {},
+            settings.sent(options.headers, read=read),
+            {"Idempotency-Key": delivery.key},
+        ),
         body=body,
     )
 
 
+def fault_of_path(path: str) -> str | None:
+    """Tell why a path cannot be added to the address; what was put into it is percent-encoded already."""
+    if "#" in path:
+        return f"the path {path!r} holds a #, and what is behind one is never sent"
+    pieces = path.partition("?")[0].removeprefix("/").removesuffix("/").split("/")
+    # Some servers cut a segment at its first ; before they look at the dots.
+    if any(unquote(piece).partition(";")[0] in (".", "..") for piece in pieces):
+        return f"the path {path!r} would leave its place: a segment of it is '.' or '..'"
+    if "" in pieces[:-1] or (pieces[-1] == "" and len(pieces) > 1):
+        return f"the path {path!r} would leave its place: a segment of it is empty"
+    return None
+
+
 def _url(base: str, path: str, query: Mapping[str, Any]) -> str:
+    if fault := fault_of_path(path):
+        raise Rejected(fault)
     joined = base if not path else f"{base.rstrip('/')}/{path.lstrip('/')}"
-    if any(piece.replace("%2E", ".").replace("%2e", ".") in (".", "..") for piece in path.partition("?")[0].split("/")):
-        raise Rejected(f"the path {path!r} would leave its place: a segment of it is '.' or '..'")
-    pairs = [(name, _plain(item)) for name, value in query.items() for item in _items(value)]
-    if not pairs:
+    encoded = _encoded(query)
+    if not encoded:
         return joined
-    return f"{joined}{'&' if '?' in joined else '?'}{urlencode(pairs)}"
+    return f"{joined}{'&' if '?' in joined else '?'}{encoded}"
+
+
+def _encoded(table: Mapping[str, Any]) -> str:
+    pairs = [(name, _plain(item)) for name, value in table.items() for item in _items(value)]
+    return urlencode(pairs, errors="replace")
 
 
 def _items(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return [item for item in value if item is not None] if isinstance(value, list) else [value]
+    return [item for item in (value if isinstance(value, list) else [value]) if item is not None]
 
 
 def _plain(value: Any) -> str:
@@ -64,12 +80,11 @@ def _plain(value: Any) -> str:
 def _body(delivery: Delivery[RestOptions]) -> tuple[str | None, bytes | None]:
     options = delivery.options
     if options.body is not None:
-        return "text/plain; charset=utf-8", options.body.encode()
+        return "text/plain; charset=utf-8", options.body.encode(errors="replace")
     if options.form is not None:
-        pairs = [(name, _plain(item)) for name, value in options.form.items() for item in _items(value)]
-        return "application/x-www-form-urlencoded", urlencode(pairs).encode()
+        return "application/x-www-form-urlencoded", _encoded(options.form).encode()
     if "json_" in options.model_fields_set:
         return "application/json", to_json(options.json_).encode()
-    if options.method in _WITHOUT_BODY:
-        return None, None
-    return "application/json", to_json(whole_object(delivery)).encode()
+    if options.whole:
+        return "application/json", to_json(whole_object(delivery)).encode()
+    return None, None
