@@ -6,6 +6,7 @@ is switched off: it would send PUT and DELETE again when a reused connection dro
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,21 +40,34 @@ def build_client(
 ) -> httpx.AsyncClient:
     """Build a client that never repeats a request, follows no redirect and keeps no cookies.
 
-    ``ca`` is the path of a file of certificate authorities that are trusted instead of the system's, ``cert`` a client
-    certificate (a file, or certificate and key), ``timeout`` seconds for each step; the rest are options of
-    `httpx.AsyncClient`.
+    ``ca`` is the path of a file of certificate authorities that are trusted instead of the system's, or its text,
+    ``cert`` a client certificate (a file, or certificate and key), ``timeout`` seconds for each step; the rest are
+    options of `httpx.AsyncClient`.
 
     Raises:
         OSError: ``ca`` or ``cert`` cannot be read.
         ssl.SSLError: they are no certificates.
     """
-    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it logs whole URLs, and they can be secret
+    if ca is not None and "-----BEGIN" in str(ca):
+        context = ssl.create_default_context(cadata=str(ca))
+    else:
+        context = ssl.create_default_context(cafile=ca)
     if cert is not None:
         context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
-    transport = AiohttpTransport(verify=context, client=_session(context, connections))
+    transport = _Transport(verify=context, client=_session(context, connections))
     jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
     given: dict[str, Any] = {"transport": transport, "cookies": jar, "follow_redirects": False} | options
     return httpx.AsyncClient(timeout=timeout, **given)
+
+
+class _Transport(AiohttpTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; what the transport lets through of aiohttp's errors, such as a foreign protocol, is told."""
+        try:
+            return await super().handle_async_request(request)
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
 
 
 def _session(context: ssl.SSLContext, connections: int) -> Callable[[], aiohttp.ClientSession]:
@@ -93,7 +107,7 @@ def retry_after(answer: httpx.Response) -> float | None:
         return min(float(text), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)

@@ -38,14 +38,16 @@ class Mask:
         return text
 
     def data(self, value: Any) -> Any:
-        """Return data (dicts, lists, texts) with every known secret masked."""
+        """Return data (dicts, lists, texts) with every known secret masked, also where only its text shows one."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
             return {self.data(key): self.data(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.data(item) for item in value]
-        return value
+        text = str(value)
+        masked = self.text(text)
+        return value if masked == text else masked
 
 
 def configure(format: LogFormat, level: str, mask: Mask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -16,6 +17,8 @@ from gateway.models import Outcome, RecordKind
 
 LARGEST_RECORD = 64 * 1024 * 1024
 """Bytes; forms of tens of megabytes exist."""
+WITHIN = 120.0
+"""Seconds for a whole call: a server that sends a byte now and then must not hold a slot of the account for ever."""
 _LOOKED_AT = 2048
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
@@ -30,16 +33,18 @@ class Credentials:
     password: SecretStr
 
     @property
-    def headers(self) -> dict[str, str]:
-        """Return the static token: id and password joined by a colon, raw."""
-        return {"Authorization": f"Bearer {self.webservice_id}:{self.password.get_secret_value()}"}
+    def headers(self) -> dict[bytes, bytes]:
+        """Return the static token: id and password joined by a colon, raw; not every password is ASCII."""
+        return {b"Authorization": f"Bearer {self.webservice_id}:{self.password.get_secret_value()}".encode()}
 
 
 class DoformsClient:
     """Calls doForms; each call is made once, repeating is the caller's business."""
 
-    def __init__(self, *, http: httpx.AsyncClient) -> None:
+    def __init__(self, *, http: httpx.AsyncClient, within: float = WITHIN, largest: int = LARGEST_RECORD) -> None:
         self._http = http
+        self._within = within
+        self._largest = largest
 
     async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
         """Return the JSON of a record as it came.
@@ -54,8 +59,6 @@ class DoformsClient:
             raise _quota(answer)
         if not answer.content.strip():
             raise NotARecord("doForms answered 200 with an empty body instead of a record")
-        if len(answer.content) > LARGEST_RECORD:
-            raise NotARecord(f"the {kind} {key} has {len(answer.content)} bytes; at most {LARGEST_RECORD} are read")
         return answer.content
 
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
@@ -74,9 +77,29 @@ class DoformsClient:
     ) -> httpx.Response:
         url = f"{credentials.api.rstrip('/')}/{path}"
         try:
-            return await self._http.request(method, url, json=json, headers=credentials.headers)
+            async with (
+                asyncio.timeout(self._within),
+                self._http.stream(method, url, json=json, headers=credentials.headers) as answer,
+            ):
+                return await self._read(answer)
+        except TimeoutError:
+            raise Later(f"{method} {url} was not answered within {self._within:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Later(f"{method} {url} failed: {type(error).__name__}: {error}") from error
+            raise Later(f"{method} {url} failed: {_told(error)}") from error
+
+    async def _read(self, answer: httpx.Response) -> httpx.Response:
+        body = bytearray()
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > self._largest:
+                raise NotARecord(f"doForms answered with more than {self._largest} bytes; so many are not read")
+        wait = answer.headers.get("retry-after")
+        return httpx.Response(answer.status_code, headers={"retry-after": wait} if wait else None, content=bytes(body))
+
+
+def _told(error: Exception) -> str:
+    """Tell what went wrong; the type is told only for want of words: this transport names many alike."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _failure(answer: httpx.Response, what: str) -> Exception:

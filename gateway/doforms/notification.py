@@ -60,7 +60,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not body.strip():
         raise NotANotification("the body is empty; a notification is a JSON object")
     try:
-        data = json.loads(body.decode())  # decoded here: json guesses at UTF-16
+        data = json.loads(body.decode(), object_pairs_hook=_unique)  # decoded here: json guesses at UTF-16
     except UnicodeDecodeError as error:
         raise NotANotification(f"the body is not UTF-8 text: byte {error.start} cannot be decoded") from None
     except json.JSONDecodeError as error:
@@ -72,9 +72,18 @@ def _object(body: bytes) -> Mapping[str, Any]:
     except ValueError as error:  # a number with thousands of digits
         raise NotANotification(f"the body is not JSON that can be read: {error}") from None
     if not isinstance(data, dict):
-        raise NotANotification(f"the body is a JSON {_kind(data)}; a notification is an object")
+        raise NotANotification(f"the body is a JSON {_kind(data).removeprefix('a ')}; a notification is an object")
     if _deeper_than(data, _DEEPEST):
         raise NotANotification(f"the body is nested too deep: more than {_DEEPEST} levels")
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotANotification(f"`{twice}` stands twice in the same object")
     return data
 
 
@@ -106,7 +115,7 @@ def _record_key(data: Mapping[str, Any], name: str) -> str | None:
 
 def _checked(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise NotANotification(f"`{name}` is a {_kind(value)}; it must be a text")
+        raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text")
     if not value.strip():
         raise NotANotification(f"`{name}` is empty")
     if len(value) > LONGEST_KEY:
@@ -138,5 +147,5 @@ def _time(value: Any) -> datetime | None:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
     return names.get(type(value), "null")

@@ -93,10 +93,11 @@ class Api:
             await self._pause(0.02)
 
     def _who(self, request: HttpRequest) -> Webservice | None:
-        # The whole token is compared: a password may hold colons.
-        token = request.headers.get("authorization", "")
+        # The whole token is compared: a password may hold colons. Headers come as Latin-1, whatever was sent.
+        token = request.headers.get("authorization", "").encode("latin-1")
         return next(
-            (one for one in self._world.webservices.values() if token == f"Bearer {one.id}:{one.password}"), None
+            (one for one in self._world.webservices.values() if token == f"Bearer {one.id}:{one.password}".encode()),
+            None,
         )
 
     async def _list(self, request: HttpRequest, webservice: Webservice) -> Response:

@@ -1,0 +1,99 @@
+"""Pauses: kept in the store, with an alarm, until their cause ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.delivery.pauses import PROBE_AFTER, Cause, Kind, Pauses
+from gateway.store import alarms, pauses
+from gateway.store.alarms import Alarm
+from gateway.store.clock import from_store
+from gateway.store.pauses import Pause
+from gateway.store.store import Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+OVER = datetime.now(UTC) - timedelta(seconds=1)
+
+
+async def kept(store: Store) -> list[Pause]:
+    return await store.read(pauses.list_pauses)
+
+
+async def raised(store: Store) -> list[Alarm]:
+    return await store.read(alarms.list_alarms)
+
+
+async def test_a_pause_is_known_at_once_kept_and_raises_an_alarm(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED)
+    assert some.reason(Kind.DESTINATION, "table") == "login refused"
+    assert some.reason(Kind.WEBSERVICE, "table") is None
+    assert some.names(Kind.DESTINATION) == ["table"]
+    [one] = await kept(store)
+    until = from_store(one.until)
+    assert until is not None
+    assert abs(until - datetime.now(UTC) - PROBE_AFTER) < timedelta(seconds=5)
+    assert [(one.kind, one.subject, one.text) for one in await raised(store)] == [
+        ("destination paused", "table", "login refused")
+    ]
+
+
+async def test_a_pause_that_is_over_lets_one_call_probe(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED, until=OVER)
+    assert some.reason(Kind.DESTINATION, "table") is None
+    assert some.names(Kind.DESTINATION) == []
+    assert some.probing(Kind.DESTINATION, "table")
+    assert not some.probing(Kind.DESTINATION, "mail")
+
+
+async def test_a_probe_that_works_ends_the_pause_and_its_alarm(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED, until=OVER)
+    await some.worked(Kind.DESTINATION, "table")
+    assert not some.probing(Kind.DESTINATION, "table")
+    assert (await kept(store), await raised(store)) == ([], [])
+
+
+async def test_a_call_that_was_under_way_does_not_end_a_pause(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED)
+    await some.worked(Kind.DESTINATION, "table")
+    assert some.reason(Kind.DESTINATION, "table") == "login refused"
+    assert len(await raised(store)) == 1
+
+
+async def test_a_probe_that_fails_pauses_again_under_the_same_alarm_and_since_the_same_time(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED, until=OVER)
+    [before] = await kept(store)
+    await some.pause(Kind.DESTINATION, "table", "still refused", cause=Cause.MISCONFIGURED)
+    assert some.reason(Kind.DESTINATION, "table") == "still refused"
+    [after] = await kept(store)
+    assert (after.since, after.reason) == (before.since, "still refused")
+    assert len(await raised(store)) == 1
+
+
+async def test_what_another_process_or_a_command_does_is_noticed(store: Store) -> None:
+    some, other = Pauses(store), Pauses(store)
+    await other.pause(Kind.WEBSERVICE, "acme", "refused", cause=Cause.UNAUTHORISED)
+    assert some.reason(Kind.WEBSERVICE, "acme") is None
+    await some.refresh()
+    assert some.reason(Kind.WEBSERVICE, "acme") == "refused"
+    await other.resume(Kind.WEBSERVICE, "acme")
+    await some.refresh()
+    assert some.reason(Kind.WEBSERVICE, "acme") is None
+
+
+async def test_new_settings_end_what_they_may_have_mended_but_not_a_quota(store: Store) -> None:
+    some = Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED)
+    await some.pause(Kind.WEBSERVICE, "one", "refused", cause=Cause.UNAUTHORISED)
+    await some.pause(Kind.WEBSERVICE, "two", "used up", cause=Cause.QUOTA)
+    restarted = Pauses(store)
+    await restarted.mended()
+    assert [one.name for one in await kept(store)] == ["two"]
+    assert [one.subject for one in await raised(store)] == ["two"]
+    assert restarted.reason(Kind.WEBSERVICE, "two") == "used up"

@@ -1,0 +1,236 @@
+"""The client against the simulated doForms, and against servers that behave badly, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.record import decode_record
+from gateway.doforms.simulator import Simulator
+from gateway.errors import DoformsError
+from gateway.http import build_client
+from gateway.models import Outcome, RecordKind
+from tests.support.tcp import raw_server, unused_port
+
+WEBSERVICE = "acme$$1234$$Published$$5678"
+PASSWORD = "se:cr€t"
+KEY = "ag$/b c%é?#"
+
+
+# One simulator and one client serve the whole module: to end a server takes longer than any test here.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def simulator() -> AsyncIterator[Simulator]:
+    made = Simulator()
+    made.add_webservice(WEBSERVICE, PASSWORD, "Site inspection")
+    async with made.serving():
+        yield made
+
+
+@pytest.fixture
+def doforms(simulator: Simulator) -> Simulator:
+    simulator.requests.clear()
+    simulator.faults.clear()
+    simulator.notifications.clear()
+    simulator.put_record(WEBSERVICE, KEY, {"site": "Dock"})
+    simulator.put_record(WEBSERVICE, KEY, {"status": "Sent"}, kind="dispatch")
+    return simulator
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def client(simulator: Simulator) -> AsyncIterator[DoformsClient]:
+    async with build_client(timeout=0.3) as http:
+        yield DoformsClient(http=http, within=1.0, largest=2000)
+
+
+def credentials(api: str, password: str = PASSWORD) -> Credentials:
+    return Credentials(api=api, webservice_id=WEBSERVICE, password=SecretStr(password))
+
+
+async def fetch(client: DoformsClient, doforms: Simulator, key: str = KEY) -> bytes:
+    return await client.fetch(credentials(doforms.api), RecordKind.SUBMISSION, key)
+
+
+async def report(client: DoformsClient, doforms: Simulator, key: str) -> None:
+    await client.report(credentials(doforms.api), key, Outcome.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "answer"),
+    [
+        (RecordKind.SUBMISSION, f"/api/v2/submissions/{KEY}", {"site": "Dock"}),
+        (RecordKind.DISPATCH, f"/api/v2/dispatches/{KEY}", {"status": "Sent"}),
+    ],
+)
+async def test_a_record_is_fetched_by_its_key_whatever_signs_that_holds(
+    client: DoformsClient, doforms: Simulator, kind: RecordKind, path: str, answer: dict[str, Any]
+) -> None:
+    body = await client.fetch(credentials(doforms.api + "/"), kind, KEY)
+    assert decode_record(body, kind=kind).fields == answer
+    [request] = doforms.requests
+    assert (request.method, request.path, request.webservice_id) == ("GET", path, WEBSERVICE)
+
+
+async def test_keys_are_percent_encoded_as_one_segment_and_the_token_is_raw(client: DoformsClient) -> None:
+    async with raw_server(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as server:
+        with pytest.raises(Gone):
+            await client.fetch(credentials(f"{server.url}/api"), RecordKind.SUBMISSION, "a$/../b c%")
+    [head] = server.requests
+    assert head.startswith(b"GET /api/submissions/a$%2F..%2Fb%20c%25 HTTP/1.1\r\n")
+    assert f"\r\nauthorization: Bearer {WEBSERVICE}:{PASSWORD}\r\n".encode() in head
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+async def test_an_outcome_is_put_to_the_notification(
+    client: DoformsClient, doforms: Simulator, outcome: Outcome
+) -> None:
+    seen = doforms.compose(WEBSERVICE, "create", submission_key=KEY, key="n$/1")
+    await client.report(credentials(doforms.api), "n$/1", outcome)
+    assert (seen.puts, seen.belief) == ([outcome.value], outcome.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"status": "completed"}'])
+async def test_any_success_is_a_report_that_was_heard(client: DoformsClient, doforms: Simulator, body: bytes) -> None:
+    doforms.faults.add(status=202, body=body)
+    await report(client, doforms, "n1")
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (400, Refused),
+        (401, Unauthorised),
+        (403, Unauthorised),
+        (404, Gone),
+        (410, Gone),
+        (422, Refused),
+        (302, Later),
+        (408, Later),
+        (409, Later),
+        (418, Later),
+        (429, Later),
+        (500, Later),
+        (503, Later),
+    ],
+)
+async def test_a_failure_is_named_by_what_follows_from_it(
+    client: DoformsClient, doforms: Simulator, status: int, failure: type[DoformsError]
+) -> None:
+    doforms.faults.add(status=status, body=b"why\n it failed", headers={"Location": "/elsewhere"}, times=2)
+    with pytest.raises(failure, match=rf"doForms answered {status} for the submission .*: why it failed") as fetching:
+        await fetch(client, doforms)
+    with pytest.raises(failure, match=rf"doForms answered {status} for the notification n1: why it failed"):
+        await report(client, doforms, "n1")
+    if isinstance(fetching.value, Later):
+        assert (fetching.value.status, fetching.value.retry_after) == (status, None)
+    assert len(doforms.requests) == 2
+
+
+async def test_what_doforms_does_not_know_is_gone(client: DoformsClient, doforms: Simulator) -> None:
+    with pytest.raises(Gone):
+        await fetch(client, doforms, "another")
+    with pytest.raises(Gone):
+        await report(client, doforms, "another")
+
+
+async def test_a_wrong_password_says_what_to_look_at_and_does_not_show_it(
+    client: DoformsClient, doforms: Simulator
+) -> None:
+    wrong = credentials(doforms.api, "not-it")
+    with pytest.raises(Unauthorised, match="Look whether the web service's id and password are right") as raised:
+        await client.fetch(wrong, RecordKind.SUBMISSION, KEY)
+    assert "not-it" not in str(raised.value) + repr(wrong)
+
+
+async def test_retry_after_is_passed_on(client: DoformsClient, doforms: Simulator) -> None:
+    doforms.faults.add(status=429, headers={"Retry-After": "17"})
+    with pytest.raises(Later) as raised:
+        await fetch(client, doforms)
+    assert (raised.value.status, raised.value.retry_after) == (429, 17.0)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
+@pytest.mark.parametrize("text", ["Daily web service quota exceeded.", "Web service error: Over quota.", "OVER QUOTA"])
+async def test_a_quota_is_known_by_its_text_at_any_status_and_lasts_until_midnight_utc(
+    client: DoformsClient, doforms: Simulator, status: int, text: str
+) -> None:
+    doforms.faults.add(status=status, body=text.encode())
+    before = datetime.now(UTC)
+    with pytest.raises(Quota, match=text) as raised:
+        await fetch(client, doforms)
+    assert raised.value.until.timetz() == time(tzinfo=UTC)
+    assert timedelta() < raised.value.until - before <= timedelta(days=1)
+
+
+async def test_a_report_too_meets_the_quota(client: DoformsClient, doforms: Simulator) -> None:
+    doforms.faults.add(status=403, body=b"Over quota")
+    with pytest.raises(Quota):
+        await report(client, doforms, "n1")
+
+
+async def test_a_record_that_speaks_of_a_quota_is_a_record(client: DoformsClient, doforms: Simulator) -> None:
+    doforms.put_record(WEBSERVICE, KEY, {"remark": "Daily web service quota exceeded."})
+    assert b"quota exceeded" in await fetch(client, doforms)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+async def test_an_empty_success_is_no_record(client: DoformsClient, doforms: Simulator, body: bytes) -> None:
+    doforms.faults.add(status=200, body=body)
+    with pytest.raises(NotARecord, match="empty body"):
+        await fetch(client, doforms)
+
+
+async def test_a_body_beyond_all_measure_is_not_read_to_its_end(client: DoformsClient, doforms: Simulator) -> None:
+    doforms.faults.add(status=200, body=b"x" * 2001)
+    with pytest.raises(NotARecord, match="more than 2000 bytes"):
+        await fetch(client, doforms)
+
+
+async def test_a_refused_connection_is_later_and_says_where(client: DoformsClient) -> None:
+    port = unused_port()
+    told = rf"GET http://127\.0\.0\.1:{port}/submissions/k failed: Cannot connect to host"
+    with pytest.raises(Later, match=told) as raised:
+        await client.fetch(credentials(f"http://127.0.0.1:{port}"), RecordKind.SUBMISSION, "k")
+    assert (raised.value.status, raised.value.retry_after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        None,
+    ],
+    ids=["hangs up", "no HTTP", "breaks off", "bad chunk", "bad gzip", "says nothing"],
+)
+async def test_an_answer_that_makes_no_sense_is_later(client: DoformsClient, answer: bytes | None) -> None:
+    async with raw_server(answer) as server:
+        with pytest.raises(Later, match=r"PUT http.* failed: \w"):
+            await client.report(credentials(server.url), "k", Outcome.FAILED)
+    assert len(server.requests) == 1
+
+
+async def test_an_address_that_is_none_is_later(client: DoformsClient) -> None:
+    for api in ("http://[::", "ftp://127.0.0.1", ""):
+        with pytest.raises(Later):
+            await client.fetch(credentials(api), RecordKind.SUBMISSION, "k")
+
+
+async def test_a_whole_call_has_a_limit_that_steps_in_time_do_not_extend(doforms: Simulator) -> None:
+    doforms.faults.add(status=None, hang=True)
+    async with build_client(timeout=5.0) as http:
+        hurried = DoformsClient(http=http, within=0.1)
+        with pytest.raises(Later, match=r"was not answered within 0\.1 s"):
+            await hurried.fetch(credentials(doforms.api), RecordKind.SUBMISSION, KEY)
