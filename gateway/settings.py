@@ -20,7 +20,7 @@ class LogFormat(StrEnum):
 class ProcessSettings(BaseSettings):
     """The settings of one process. An option on the command line wins over its variable."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     routes: Path = Path("routes.toml")
     """The routes file."""
@@ -29,7 +29,7 @@ class ProcessSettings(BaseSettings):
     port: int = 8080
     """Port to listen on for doForms."""
     log_format: LogFormat = LogFormat.CONSOLE
-    """``console`` or ``json``."""
+    """How log lines look: ``console`` for a person at a terminal, ``json`` for a log collector."""
     log_level: str = "INFO"
     """``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``."""
     insecure: bool = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
 from gateway.cli import alarms, check, deliveries, demo, explain, migrate, notifications, plugins, quarantine, serve
-from gateway.cli.output import show_problems, stderr
+from gateway.cli.output import fail, show_problems
 from gateway.cli.simulate import simulate
-from gateway.errors import GatewayError, RoutesFileError
+from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 app = typer.Typer(
     name="gateway",
@@ -31,14 +32,12 @@ app.add_typer(quarantine.app, name="quarantine")
 app.command()(alarms.alarms)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit status: 0 done, 1 failed or not found, 2 bad file or usage."""
     try:
-        app()
+        app(arguments, prog_name="gateway")
     except RoutesFileError as error:
         show_problems(error.problems)
         sys.exit(2)
     except GatewayError as error:
-        stderr.print(f"[red]Error:[/] {type(error).__name__}", highlight=False)
-        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
-from gateway.cli.output import print_json, print_table
-from gateway.store.alarms import list_alarms
+from gateway.cli.output import local, print_json, print_table
+from gateway.store.alarms import Alarm, list_alarms
 
 
 def alarms(
@@ -23,7 +23,11 @@ def alarms(
         print_json(found)
         return
     print_table(
-        ("raised", "kind", "about", "what", "cleared"),
-        ((one.raised, one.kind, one.subject, one.text, one.cleared) for one in found),
+        ("raised", "alarm"),
+        ((one.raised, [f"{one.kind}: {one.subject}", one.text, _cleared(one)]) for one in found),
         empty="No alarm is raised.",
     )
+
+
+def _cleared(one: Alarm) -> str | None:
+    return None if one.cleared is None else f"cleared {local(one.cleared)}"

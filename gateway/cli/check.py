@@ -121,8 +121,7 @@ def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
         stderr.print(Text(f"    {one.remedy}", style="cyan"), soft_wrap=True)
     if any(one.error for one in found):
         return
-    counts = (
-        f"{len(loaded.routes)} routes, {len(loaded.destinations)} destinations, {len(loaded.webservices)} web services"
-    )
+    named = {"route": loaded.routes, "destination": loaded.destinations, "web service": loaded.webservices}
+    counts = ", ".join(f"{len(each)} {kind}{'' if len(each) == 1 else 's'}" for kind, each in named.items())
     looked = "; every destination answered" if connect else ""
     stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, Since, store
-from gateway.cli.output import fail, print_fields, print_json, print_table, stdout
+from gateway.cli.output import fail, local, print_fields, print_json, print_table, print_text, stdout
 from gateway.models import DeliveryState
 from gateway.store.queries import find_deliveries, show_delivery
 from gateway.store.summaries import DeliveryDetails, DeliveryFilter, DeliverySummary
+
+_ID = re.compile("[0-9]{1,18}")
 
 app = typer.Typer(help="What went, goes or could not go to the destinations.", no_args_is_help=True)
 
@@ -57,7 +60,7 @@ def show(
 ) -> None:
     """Show everything about one delivery: its attempts, what was sent, its receipt or the reason why it is dead."""
     with store(routes) as connection:
-        details = show_delivery(connection, int(which)) if which.isdigit() else None
+        details = show_delivery(connection, int(which)) if _ID.fullmatch(which) else None
         details = details or show_delivery(connection, key=which)
     if details is None:
         raise fail(f"no delivery has the id or delivery key {which!r}; see `gateway deliveries list`")
@@ -68,19 +71,31 @@ def show(
 
 
 def delivery_rows(found: Sequence[DeliverySummary], *, notification: bool = False) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows of a list of deliveries."""
-    columns = ["id", "route", "delivery", "to", "state", "attempts", "next", "receipt or reason"]
+    """Return the columns and rows of a list of deliveries; ``notification`` tells whether to name theirs."""
     rows = [
-        [one.id, one.route, one.name, one.destination, _state(one), one.attempts, one.due, proof(one)] for one in found
+        [
+            one.id,
+            _state(one),
+            [_way(one), f"notification {one.notification}" if notification else None, _tries(one), _proof(one)],
+        ]
+        for one in found
     ]
-    if notification:
-        columns.insert(1, "notification")
-        for row, one in zip(rows, found, strict=True):
-            row.insert(1, one.notification)
-    return columns, rows
+    return ["id", "state", "delivery"], rows
 
 
-def proof(one: DeliverySummary) -> str | None:
+def _way(one: DeliverySummary) -> str:
+    name = f" ({one.name})" if one.name != one.destination else ""
+    return f"{one.route} → {one.destination}{name}{'' if one.required else ', does not count'}"
+
+
+def _tries(one: DeliverySummary) -> str | None:
+    count = f"{one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
+    if one.due is None:
+        return count if one.attempts > 1 else None
+    return f"{count}, next {local(one.due)}" if one.attempts else f"next {local(one.due)}"
+
+
+def _proof(one: DeliverySummary) -> str | None:
     """Return the receipt's summary, else the reason."""
     return one.receipt["summary"] if one.receipt else one.reason
 
@@ -97,7 +112,7 @@ def _print(one: DeliveryDetails) -> None:
             ("route", one.route),
             ("delivery", one.name),
             ("to", one.destination),
-            ("counts", one.required),
+            ("required", one.required),
             ("state", _state(one)),
             ("attempts", one.attempts),
             ("next", one.due),
@@ -110,11 +125,12 @@ def _print(one: DeliveryDetails) -> None:
         )
     )
     if one.history:
+        stdout.print()
         print_table(
             ("attempt", "ended", "result", "reason"),
             ((each.number, each.ended, each.result, each.reason) for each in one.history),
             empty="",
         )
     if one.sent is not None:
-        stdout.print("What is sent, as rendered at the first attempt:", style="bold")
-        stdout.print(json_module.dumps(one.sent, indent=2, ensure_ascii=False), markup=False, highlight=False)
+        sent = json_module.dumps(one.sent, indent=2, ensure_ascii=False)
+        print_text(sent, title="What is sent, as rendered at the first attempt:")

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
-from gateway.cli.output import fail, print_fields, print_json, print_table, stderr, stdout
+from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout, visible
 from gateway.delivery.explain import Explanation
 from gateway.delivery.explain import explain as explain_notification
 from gateway.doforms.notification import parse_notification
@@ -52,7 +52,7 @@ def explain(
     mask = Mask()
     mask.learn(loaded.secrets)
     if json:
-        print_json(explanation)
+        print_json(mask.data(as_data(explanation)))
     else:
         _print(explanation, mask)
 
@@ -109,5 +109,5 @@ def _print(one: Explanation, mask: Mask) -> None:
             f"{each.result}{'' if each.required else ' (does not count)'}{f': {each.reason}' if each.reason else ''}"
         ]
         if each.preview:
-            lines += ["", mask.text(each.preview)]
+            lines += ["", visible(mask.text(each.preview)).strip("\n")]
         stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import DatabaseError
+
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
-from gateway.cli.output import print_json, stdout
+from gateway.cli.output import fail, print_json, stdout
 from gateway.routing.load import store_of
 from gateway.store.engine import Database
 from gateway.store.migrate import migrate as bring_forward
@@ -15,6 +17,8 @@ def migrate(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     database.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         before, after = bring_forward(database)
+    except DatabaseError as error:
+        raise fail(f"the store {database.path} cannot be read: {error.orig}") from None
     finally:
         database.close()
     if json:

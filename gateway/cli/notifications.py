@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.deliveries import delivery_rows
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, Since, store
-from gateway.cli.output import fail, print_fields, print_json, print_table, stdout
+from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
 from gateway.models import Event
 from gateway.store.queries import find_notifications, show_notification
 from gateway.store.summaries import NotificationDetails, NotificationFilter, NotificationSummary
@@ -48,21 +48,8 @@ def list_(
         print_json(found)
         return
     print_table(
-        ("received", "key", "form", "event", "record", "mode", "deliveries", "outcome", "told by"),
-        (
-            (
-                one.received,
-                one.key,
-                one.form or one.webservice_id,
-                one.event,
-                one.record_key,
-                one.mode if one.matched else "unmatched",
-                one.deliveries,
-                one.outcome or "open",
-                told_by(one),
-            )
-            for one in found
-        ),
+        ("received", "event", "outcome", "notification"),
+        ((one.received, one.event, one.outcome or "open", [one.key, _about(one), _became(one)]) for one in found),
         empty="No notification fits.",
     )
 
@@ -89,19 +76,36 @@ def show(
         _print(details)
 
 
-def told_by(one: NotificationSummary) -> str:
+def _about(one: NotificationSummary) -> str:
+    form = one.form or one.webservice_id
+    return f"{form}, record {one.record_key}" if one.record_key else form
+
+
+def _became(one: NotificationSummary) -> str:
+    deliveries = ", ".join(f"{count} {state}" for state, count in one.deliveries.items())
+    became = (deliveries or "no delivery") if one.matched else f"unmatched: {one.mode_reason}"
+    return f"{became}; {told}" if (told := _told(one)) else became
+
+
+def _told(one: NotificationSummary) -> str:
     """Say in a few words how doForms hears the outcome."""
     words = {
-        "answered": "answer",
-        "reported": "PUT",
-        "due": "PUT due",
+        "answered": "told in the answer",
+        "reported": "told by PUT",
+        "due": "not told yet, the PUT is due",
         "open": "",
-        "none": "nobody asks",
+        "none": "",
         "gone": "not told: doForms does not know it any more",
         "refused": "not told: doForms refused the report",
         "given up": "not told: given up",
     }
     return words.get(one.report, one.report)
+
+
+def _failed_fetch(one: NotificationDetails) -> str | None:
+    if not one.fetch_reason:
+        return None
+    return f"{one.fetch_attempts} {'time' if one.fetch_attempts == 1 else 'times'}: {one.fetch_reason}"
 
 
 def _print(one: NotificationDetails) -> None:
@@ -122,18 +126,17 @@ def _print(one: NotificationDetails) -> None:
             ("mode", f"{one.mode}: {one.mode_reason}"),
             ("answer", answers.get(one.answer, f"200, {one.answer}")),
             ("fetch", one.fetch if one.fetch != "none" else None),
-            ("fetch failed", f"{one.fetch_attempts} times: {one.fetch_reason}" if one.fetch_reason else None),
+            ("fetch failed", _failed_fetch(one)),
             ("outcome", one.outcome or "open"),
             ("settled", one.settled),
-            ("told by", told_by(one)),
+            ("doForms", _told(one)),
             ("reported", one.reported),
             ("report due", one.report_due),
             ("report failed", one.report_reason),
         )
     )
+    stdout.print()
     print_table(*delivery_rows(one.all_deliveries), empty="It has no delivery.")
     for kind, raw in one.pinned.items():
-        stdout.print(f"The {kind} as fetched:", style="bold")
-        stdout.print(raw, markup=False, highlight=False, soft_wrap=True)
-    stdout.print("The notification as it came:", style="bold")
-    stdout.print(one.body, markup=False, highlight=False, soft_wrap=True)
+        print_text(raw, title=f"The {kind} as fetched:")
+    print_text(one.body, title="The notification as it came:")

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.output import fail
 from gateway.destinations.context import make_context
@@ -45,11 +46,11 @@ def moment(text: str | datetime) -> datetime:
     """Read a time, or how long ago; a time without zone is this machine's."""
     if isinstance(text, datetime):
         return text
-    if match := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if match := _AGO.fullmatch(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{text!r} is neither a time such as 2026-01-31T08:00Z nor a span such as 2h"
         ) from None
@@ -75,5 +76,7 @@ def store(routes: Path) -> Iterator[Connection]:
                     "Run `gateway migrate`, or use the gateway that belongs to it"
                 )
             yield connection
+    except DatabaseError as error:
+        raise fail(f"the store {database.path} cannot be read: {error.orig}") from None
     finally:
         database.close()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import typer
 from rich import box
@@ -16,7 +19,12 @@ from rich.text import Text
 
 from gateway.errors import Problem
 
-stdout = Console()
+_PIPED_WIDTH = 160
+"""Columns where the output goes to a file or a program and nobody says how many."""
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal would obey instead of showing it: texts come from outside."""
+
+stdout = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH)
 stderr = Console(stderr=True)
 
 COLOURS = {
@@ -49,10 +57,14 @@ def as_data(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows under column names, or ``empty`` if there are none."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    """Print rows under column names, or ``empty`` if there are none.
+
+    Only the last column is broken into lines, so that keys and times can be copied; a list in it is one line each.
+    """
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     count = 0
     for row in rows:
         table.add_row(*(cell(value) for value in row))
@@ -70,22 +82,43 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields:
         if value not in (None, "", (), [], {}):
-            table.add_row(name, cell(value))
+            table.add_row(name, value.astimezone().isoformat(" ", "seconds") if _is_time(value) else cell(value))
     stdout.print(table)
 
 
+def _is_time(value: Any) -> TypeGuard[datetime]:
+    return isinstance(value, datetime)
+
+
 def cell(value: Any) -> Text:
-    """Return a value as text in its colour."""
+    """Return a value as text in its colour; a list as lines, those after the first dim."""
     if value is None:
         return Text("")
+    if isinstance(value, list):
+        first, *rest = [cell(item) for item in value if item not in (None, "")]
+        return Text("\n").join([first, *(Text.assemble(line, style="dim") for line in rest)])
     if isinstance(value, datetime):
-        return Text(value.astimezone().isoformat(sep=" ", timespec="seconds"))
+        return Text(local(value))
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    if isinstance(value, Mapping):
-        return Text(", ".join(f"{count} {state}" for state, count in value.items()))
-    text = str(value)
-    return Text(text, style=COLOURS.get(text, ""))
+    text = visible(str(value))
+    return Text(text, style=COLOURS.get(text.partition(" (")[0], ""))
+
+
+def local(moment: datetime) -> str:
+    """Return a time in this machine's zone, to the second."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def visible(text: str) -> str:
+    """Return a text with control characters written out, such as ``\\x1b``."""
+    return _INVISIBLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def print_text(text: str, *, title: str) -> None:
+    """Print a text from outside as it is, long lines unbroken, control characters written out."""
+    stdout.print(f"\n{title}", style="bold", markup=False)
+    stdout.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def show_problems(problems: Sequence[Problem]) -> None:

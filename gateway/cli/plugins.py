@@ -14,9 +14,17 @@ def plugins(json: AsJson = False) -> None:
         print_json(found)
         return
     print_table(
-        ("name", "package", "version", "what it does", "settings", "options"),
+        ("plugin", "what it does and takes"),
         (
-            (one.name, one.package, one.version, one.summary, ", ".join(one.settings), ", ".join(one.options))
+            (
+                one.name,
+                [
+                    one.summary,
+                    f"package {one.package} {one.version}",
+                    f"settings: {', '.join(one.settings)}",
+                    f"options: {', '.join(one.options)}",
+                ],
+            )
             for one in found
         ),
         empty="No destination plugin is installed. Install some: pip install doforms-gateway-database …",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, store
-from gateway.cli.output import fail, print_fields, print_json, print_table, stdout
+from gateway.cli.output import fail, print_fields, print_json, print_table, print_text
 from gateway.store import quarantine
 from gateway.store.quarantine import Entry
 
@@ -23,15 +23,18 @@ def list_(routes: RoutesFile = ROUTES, limit: Limit = 50, json: AsJson = False) 
         print_json([_data(entry) for entry in found])
         return
     print_table(
-        ("id", "received", "path", "from", "why", "bytes"),
-        ((one.id, one.received, one.path, one.client, one.reason, len(one.body)) for one in found),
+        ("id", "received", "why"),
+        (
+            (one.id, one.received, [one.reason, f"{len(one.body)} bytes to {one.path} from {one.client or 'unknown'}"])
+            for one in found
+        ),
         empty="Nothing is in quarantine.",
     )
 
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(metavar="ID", help="The id that `quarantine list` shows.")],
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**62, help="The id that `quarantine list` shows.")],
     routes: RoutesFile = ROUTES,
     json: AsJson = False,
 ) -> None:
@@ -44,9 +47,17 @@ def show(
     if json:
         print_json(_data(entry))
         return
-    print_fields((("id", entry.id), ("received", entry.received), ("path", entry.path), ("from", entry.client)))
-    print_fields((("why", entry.reason), ("bytes", len(entry.body))))
-    stdout.print(entry.body.decode("utf-8", "backslashreplace"), markup=False, highlight=False, soft_wrap=True)
+    print_fields(
+        (
+            ("id", entry.id),
+            ("received", entry.received),
+            ("path", entry.path),
+            ("from", entry.client),
+            ("why", entry.reason),
+            ("bytes", len(entry.body)),
+        )
+    )
+    print_text(entry.body.decode("utf-8", "backslashreplace"), title="The body as it came:")
 
 
 def _data(entry: Entry) -> dict[str, object]:

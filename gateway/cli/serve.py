@@ -9,23 +9,24 @@ import uvloop
 from pydantic import ValidationError
 
 from gateway import app, log
-from gateway.cli.options import RoutesFile, load_routes
+from gateway.cli.options import ROUTES, RoutesFile, load_routes
 from gateway.errors import SettingsError
 from gateway.settings import LogFormat, ProcessSettings
 
 
 def serve(
-    routes: RoutesFile | None = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]")] = None,
-    log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.  [default: console]")] = None,
-    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.  [default: INFO]")] = None,
+    routes: RoutesFile = ROUTES,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
+    ] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.", show_default="console")] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", show_default="INFO")] = None,
     insecure: Annotated[bool | None, typer.Option("--insecure", help="Start without a secret header.")] = None,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C.
 
-    Each option can be given as an environment variable too (GATEWAY_ROUTES, GATEWAY_HOST, GATEWAY_PORT, …); the option
-    wins.
+    Each option can be an environment variable too (GATEWAY_ROUTES, GATEWAY_HOST, …); the option wins.
     """
     given: dict[str, Any] = {
         "routes": routes,

@@ -1,0 +1,80 @@
+"""The real command in a terminal of 80 and 120 columns: help that can be read, lists from which keys can be copied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from gateway.cli import app
+from tests.cli.conftest import LONG_KEY, Run
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Return every command there is, groups included."""
+    found: list[tuple[str, ...]] = [()]
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        found.append((name,))
+        found += [(name, inner) for inner in getattr(command, "commands", {})]
+    return found
+
+
+def terminal(*arguments: str | Path, columns: int = 80) -> str:
+    """Run the command as a person would and return what the terminal shows."""
+    environ = {**os.environ, "COLUMNS": str(columns), "TERM": "dumb", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_has_help_that_fits_a_terminal_and_says_what_each_option_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*command, "--help").out
+    assert f"Usage: {' '.join(('gateway', *command))} [OPTIONS]" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    here: Any = get_command(app)
+    for name in command:
+        here = here.commands[name]
+    assert here.help
+    for parameter in here.params:
+        assert getattr(parameter, "help", None), f"{parameter.name} has no help"
+
+
+def test_help_of_serve_tells_the_defaults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = run("serve", "--help").words
+    for text in ("GATEWAY_ROUTES", "routes.toml", "127.0.0.1", "8080", "console", "INFO"):
+        assert text in words
+
+
+@pytest.mark.parametrize(
+    ("command", "columns", "copied"),
+    [
+        (("notifications", "list"), 80, ["doubtful", "waiting"]),
+        (("notifications", "list"), 120, [f"Site inspection, record {LONG_KEY}"]),
+        (("notifications", "show", "waiting"), 80, [LONG_KEY]),
+        (("deliveries", "list"), 80, ["dead (in doubt)", "notification doubtful"]),
+        (("alarms",), 80, ["outcome not reported: doubtful"]),
+    ],
+)
+def test_lists_fit_a_terminal_and_what_is_copied_from_them_stays_in_one_piece(
+    filled: Path, command: tuple[str, ...], columns: int, copied: list[str]
+) -> None:
+    shown = terminal(*command, "--routes", filled, columns=columns)
+    assert max(len(line) for line in shown.splitlines() if not line.startswith("{")) <= columns
+    for text in copied:
+        assert any(text in line for line in shown.splitlines()), shown
+
+
+def test_what_goes_into_a_pipe_is_not_squeezed(filled: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    command = [sys.executable, "-m", "gateway", "notifications", "list", "--routes", str(filled)]
+    shown = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    assert f"Site inspection, record {LONG_KEY}" in shown
