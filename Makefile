@@ -39,7 +39,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy gateway plugins/database/gateway_database plugins/rest/gateway_rest plugins/email/gateway_email plugins/file/gateway_file
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/python -m pytest -q tests/test_house.py tests/docs
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

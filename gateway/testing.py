@@ -1,10 +1,18 @@
-"""The kit for tests of destination plugins: options as the core makes them, deliveries, and a conformance suite."""
+"""The kit for tests of destination plugins: options as the core makes them, deliveries, and conformance suites."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import dedent
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from gateway.api import (
     API_VERSION,
@@ -22,20 +30,26 @@ from gateway.api import (
 )
 from gateway.destinations.context import make_context
 from gateway.destinations.options import COMPILER, Resolved
-from gateway.destinations.registry import Registry
+from gateway.destinations.registry import Registry, load_registry
+from gateway.routing.load import load
 from gateway.routing.load_destinations import refuse_reserved_names
+from gateway.routing.loaded import Routes
 from gateway.routing.render import pin, render, unpin, validate_rendered
 from gateway.routing.scope import build_scope
 from gateway.routing.templates import template_compiler
+from gateway.routing.validate import keys_of, models_in
 
 __all__ = [
     "DestinationConformance",
+    "ReadmeConformance",
+    "load_example",
     "make_context",
     "make_delivery",
     "make_notification",
     "make_record",
     "rendered",
     "settings",
+    "toml_blocks",
     "unrendered",
 ]
 
@@ -119,6 +133,67 @@ def make_delivery(
         notification=notification,
         record=record or make_record(),
     )
+
+
+def toml_blocks(page: Path) -> list[str]:
+    """Return the TOML blocks of a Markdown page."""
+    found = re.findall(r"^ *```toml\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [dedent(block) for block in found]
+
+
+def load_example(text: str, *destinations: type[Destination[Any, Any]]) -> Routes:
+    """Load a routes file from a page of documentation, as ``gateway check --no-secrets`` does.
+
+    An example may leave out its web services: the forms that its routes name are then declared for it.
+    ``destinations`` are those that it may use; left out: all that are installed.
+
+    Raises:
+        gateway.errors.RoutesFileError: the example is wrong.
+    """
+    tree = tomllib.loads(text)
+    routes = tree.get("routes")
+    asked = routes if isinstance(routes, list) and "webservices" not in tree else []
+    registry = Registry.of(*destinations) if destinations else load_registry()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "routes.toml"
+        file.write_text("\n".join([text, *_webservices(asked)]), encoding="utf-8")
+        return load(file, registry, make_context=make_context, environ={}, secrets=False)
+
+
+def _webservices(routes: list[dict[str, Any]]) -> Iterator[str]:
+    forms = dict.fromkeys(form for route in routes if isinstance(form := route.get("form"), str))
+    for number, form in enumerate(forms):
+        yield f'[webservices.example-{number}]\nid = "example$${number}"\nform = {json.dumps(form)}\n'
+
+
+class ReadmeConformance:
+    """What the README of a destination must hold: subclass it in a test module and fill in the class attributes."""
+
+    destination: type[Destination[Any, Any]]
+    readme: Path
+
+    def test_each_example_can_be_loaded(self) -> None:
+        """What is shown works when it is copied."""
+        blocks = toml_blocks(self.readme)
+        assert blocks, f"{self.readme} has no example"
+        for block in blocks:
+            load_example(block, self.destination)
+
+    def test_each_setting_and_option_is_described(self) -> None:
+        """Nothing that can be written into the routes file is missing from the page."""
+        page = self.readme.read_text(encoding="utf-8")
+        own = {key for model in (self.destination.Settings, self.destination.Options) for key in keys_of(model)}
+        inner = {key for model in (self.destination.Settings, self.destination.Options) for key in _inner_keys(model)}
+        missing = {key for key in own | inner if f"`{key}`" not in page}
+        missing -= {key for key in inner - own if f"{key} = " in page}
+        assert not missing, f"{self.readme} does not describe {', '.join(sorted(missing))}"
+
+
+def _inner_keys(model: type[BaseModel]) -> Iterator[str]:
+    for info in model.model_fields.values():
+        for inner in models_in(info.annotation):
+            yield from keys_of(inner)
+            yield from _inner_keys(inner)
 
 
 class DestinationConformance:

@@ -117,13 +117,13 @@ class GatewayTable(Table):
     """``[gateway]``: the gateway itself."""
 
     store: Text = "sqlite:///gateway.db"
-    """Database URL of the store; relative paths count from this file. PostgreSQL to share the work."""
+    """URL of the store, an SQLite file; a relative path counts from this file."""
     answer_within: Annotated[PositiveDuration, AfterValidator(_answer_within)] = 2.5
     """How long doForms may wait for the answer, counted from the request's headers; below 3 s."""
     unmatched: Unmatched = Unmatched.KEEP
     """What to do with a notification that no route matches."""
     retention: PositiveDuration = 90 * 86400.0
-    """How long ended notifications are kept."""
+    """How long ended notifications are kept; this version does not delete any yet."""
     timezone: Annotated[ZoneInfo, PlainValidator(_timezone)] = ZoneInfo("UTC")
     """Time zone of dates in templates."""
     backlog_limit: Count = 1_000_000
@@ -152,7 +152,7 @@ class AccountTable(Table):
     report_retry: RetryTable | None = None
     """When reporting an outcome is tried again."""
     blob_path: Text | None = None
-    """Path below ``api`` from which photos and files are downloaded."""
+    """Path below ``api`` from which photos and files are downloaded; not used in this version."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers of this account alone, instead of those of ``[webhook]``."""
 
@@ -175,7 +175,7 @@ class DoformsTable(Table):
     report_retry: RetryTable = RetryTable()
     """When reporting an outcome is tried again."""
     blob_path: Text | None = None
-    """Path below ``api`` from which photos and files are downloaded."""
+    """Path below ``api`` from which photos and files are downloaded; not used in this version."""
 
 
 class WebhookTable(Table):

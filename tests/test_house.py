@@ -1,0 +1,128 @@
+"""The house rules: what reviewers would otherwise have to look for."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from gateway import api, testing
+from gateway.cli import app
+from tests.support.pages import ROOT
+
+LONGEST = 400
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+RUNS = {"serve", "demo", "simulate"}
+"""Commands that run something instead of printing data."""
+NOT_OURS = re.compile(r"[.](git|venv.*|.*_cache|hypothesis)|__pycache__|.*[.]egg-info|build|dist")
+FOREIGN = re.compile(
+    r"(?<![\w.-])[/]work(?![\w-])|[.][.]/shared\b|\bpypi[.](org|python)|python[h]osted|registry[.]npm|proxy[.]golang",
+    re.IGNORECASE,
+)
+"""Places of a machine where the project was made, and hosts of package registries."""
+
+
+def files(*folders: Path) -> Iterator[Path]:
+    """Yield the project's text files below the folders."""
+    for folder in folders:
+        for here, below, names in os.walk(folder):
+            below[:] = [name for name in below if not NOT_OURS.fullmatch(name)]
+            for path in (Path(here) / name for name in names):
+                if b"\0" not in path.read_bytes()[:1024]:
+                    yield path
+
+
+def commands(command: Any, *names: str) -> Iterator[Any]:
+    """Yield each command under its full name."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield pytest.param(inner, id=" ".join([*names, name]))
+        yield from commands(inner, *names, name)
+
+
+def used_names(module: ModuleType, tree: ast.Module) -> Iterator[str]:
+    """Yield what a file takes from ``gateway.api`` or ``gateway.testing``."""
+    short = module.__name__.rpartition(".")[2]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == module.__name__:
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == short:
+            yield node.attr
+
+
+COMMANDS = list(commands(get_command(app)))
+LEAVES = [one for one in COMMANDS if not hasattr(one.values[0], "commands")]
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {path: len(path.read_bytes().splitlines()) for path in files(ROOT / "gateway", ROOT / "plugins")}
+    assert len(lengths) > 100
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+@pytest.mark.parametrize("module", [api, testing], ids=lambda module: module.__name__)
+def test_an_api_says_what_it_offers(module: ModuleType) -> None:
+    assert module.__all__ == sorted(module.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("module", [api, testing], ids=lambda module: module.__name__)
+def test_an_api_offers_what_plugins_use(module: ModuleType) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in files(*PLUGINS) if path.suffix == ".py"]
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    sources += re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    used = {name for source in sources for name in used_names(module, ast.parse(source))}
+    assert used
+    assert used - set(module.__all__) == set()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_a_plugin_has_a_readme_and_tests(plugin: Path) -> None:
+    assert (plugin / "README.md").read_text(encoding="utf-8").startswith(f"# doforms-gateway-{plugin.name}\n")
+    assert list(plugin.glob("tests/test_*.py"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_a_help_text(command: Any) -> None:
+    assert (command.help or "").strip().endswith((".", "5s"))
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_an_option_has_a_help_text(command: Any) -> None:
+    assert [one.name for one in command.params if not one.help] == []
+
+
+@pytest.mark.parametrize("command", [one for one in LEAVES if one.id not in RUNS])
+def test_a_command_that_prints_data_prints_json_too(command: Any) -> None:
+    assert "--json" in {option for one in command.params for option in one.opts}
+
+
+def test_nothing_speaks_of_the_place_where_it_was_made() -> None:
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in files(ROOT)
+        if (match := FOREIGN.search(path.read_text(encoding="utf-8", errors="replace")))
+    }
+    assert found == {}
+
+
+def test_the_change_log_speaks_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    first = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    assert first == version
+
+
+def test_make_help_explains_every_word() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [words] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    explained = re.findall(r'^\t@echo "make (\w+) +\S', makefile, re.MULTILINE)
+    defined = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    assert sorted(explained) == sorted(defined - {"help"})
+    assert set(words.split()) == defined
