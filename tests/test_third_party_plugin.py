@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.doforms.simulator import Simulator
+from tests.support.gateway_process import GatewayProcess
+
 ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "plugins.md").read_text()
 FILES = re.findall(r"```(?:toml|python)\n# file: (\S+)\n(.*?)```", DOCS, re.DOTALL)
@@ -18,6 +21,7 @@ FILES = re.findall(r"```(?:toml|python)\n# file: (\S+)\n(.*?)```", DOCS, re.DOTA
 ROUTES = """
 [webhook]
 headers = {{ X-Key = ["env:KEY"] }}
+{doforms}
 [webservices.one]
 id = "acme$$1"
 password = "env:KEY"
@@ -47,17 +51,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def environ(site: Path) -> dict[str, str]:
     path = os.pathsep.join([str(site / "site"), str(ROOT)])
-    environ = {**os.environ, "PYTHONPATH": path, "KEY": "secret-key", "COLUMNS": "200"}
+    return {"PYTHONPATH": path, "KEY": "secret-key", "COLUMNS": "200"}
+
+
+def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, **environ(site)}
     return subprocess.run(
-        [sys.executable, *command], env=environ, capture_output=True, text=True, cwd=site, check=False
+        [sys.executable, *command], env=variables, capture_output=True, text=True, cwd=site, check=False
     )
 
 
-def routes(site: Path, colour: str) -> str:
+def routes(site: Path, colour: str, *, doforms: str = "") -> str:
     file = site / "routes.toml"
-    file.write_text(ROUTES.format(folder=site, colour=colour))
+    file.write_text(ROUTES.format(folder=site, colour=colour, doforms=doforms))
     return str(file)
 
 
@@ -75,7 +83,7 @@ def test_its_options_are_validated(site: Path) -> None:
     assert "nobody sees infrared" in refused.stderr
 
 
-def test_it_is_used(site: Path) -> None:
+def test_it_shows_what_it_would_send(site: Path) -> None:
     payload = site / "payload.json"
     payload.write_text(json.dumps({"key": "n1", "webserviceId": "acme$$1", "submissionKey": "s1", "event": "create"}))
     record = site / "record.json"
@@ -85,6 +93,23 @@ def test_it_is_used(site: Path) -> None:
     explained = run(site, "-m", "gateway", "explain", str(payload), "--record", str(record), "--routes", file)
     assert explained.returncode == 0, explained.stderr
     assert "lamp: green at 100 %" in explained.stdout
+
+
+async def test_it_delivers_in_a_running_gateway(site: Path) -> None:
+    doforms = Simulator(headers={"X-Key": "secret-key"})
+    doforms.add_webservice("acme$$1", "secret-key", "Lamp form")
+    async with doforms.serving():
+        api = f'[doforms]\napi = "{doforms.api}"'
+        file = routes(site, "{{ record.fields.colour }}", doforms=api)
+        gateway = GatewayProcess(Path(file), environ=environ(site))
+        gateway.start()
+        try:
+            doforms.target = gateway.url
+            seen = await doforms.create("acme$$1", {"colour": "green"})
+            await doforms.until(lambda: seen.belief == "completed")
+        finally:
+            assert gateway.stop() == 0
+    assert "green" in (site / "lamp.log").read_text()
 
 
 def test_its_own_tests_pass(site: Path) -> None:

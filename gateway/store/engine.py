@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from gateway.errors import StoreError
 
@@ -70,7 +70,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def _engine(url: str, begin: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
@@ -96,6 +96,7 @@ def _engine(url: str, begin: str) -> Engine:
     return engine
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Tell whether a store error means that the disk is full."""
-    return isinstance(error, OperationalError) and "disk is full" in str(error)
+def say(error: BaseException) -> str:
+    """Tell what the database said, without the statement and its values."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(said).strip() or type(said).__name__

@@ -156,7 +156,7 @@ Index(
     "ix_deliveries_lane",
     deliveries.c.lane_id,
     deliveries.c.number,
-    sqlite_where=deliveries.c.in_lane,
+    sqlite_where=text("in_lane = 1"),  # as SQLAlchemy writes the condition in queries: SQLite compares the words
     postgresql_where=deliveries.c.in_lane,
 )
 Index(

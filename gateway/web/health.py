@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.delivery.worker import Worker
+from gateway.store.engine import say
 from gateway.store.store import Store
 
 _WITHIN = 2.0
@@ -33,7 +34,7 @@ class Health:
             async with asyncio.timeout(_WITHIN):
                 await self._store.write(_commit)
         except Exception as error:
-            reason = str(error) or f"the store did not commit within {_WITHIN:g} s"
+            reason = say(error) if not isinstance(error, TimeoutError) else f"the store did not commit within {_WITHIN:g} s"
             return JSONResponse({"status": "not ready", "store": reason, "destinations": destinations}, 503)
         return JSONResponse({"status": "ready", "store": "ready", "destinations": destinations})
 

@@ -25,6 +25,7 @@ from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import alarms, inbox, quarantine
 from gateway.store.clock import micros, now
+from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -134,7 +135,7 @@ class Receiver:
             keeping.add_done_callback(lambda done: self._kept_late(done, item))
             raise CannotKeep("the store did not commit in time; send it again")
         if (error := keeping.exception()) is not None:
-            raise CannotKeep(f"the notification could not be kept: {error}") from error
+            raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
         return keeping.result()
 
     def _kept_late(self, keeping: asyncio.Future[Kept], item: Keep) -> None:
@@ -145,7 +146,7 @@ class Receiver:
         try:
             repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
         except Exception as error:
-            raise CannotKeep(f"the store cannot be read: {error}") from error
+            raise CannotKeep(f"the store cannot be read: {say(error)}") from error
         if repeat is None:
             limit = self._current.routes.backlog_limit
             raise CannotKeep(f"{limit} deliveries wait already (backlog_limit); send it again later")
@@ -203,7 +204,7 @@ class Receiver:
         try:
             number = await self._store.write(lambda connection: quarantine.add(connection, entry))
         except Exception as error:
-            log.error("a body that is no notification could not be kept", reason=reason, error=str(error))
+            log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
             return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
         log.warning("quarantined", reason=reason, quarantine=number)
         return await answer.error(send, 400, reason)

@@ -56,7 +56,7 @@ mode = "delayed"
 to = "table"
 table = "inspections"
 delivery_key = "delivery_key"
-columns = {{ doforms_key = "{{{{ notification.key }}}}", record_key = "{{{{ record.key }}}}" }}
+columns = {{ doforms_key = "{{{{ notification.key }}}}", record_key = "{{{{ notification.submission_key }}}}" }}
 """
 REST = """
 [destinations.service]
@@ -67,7 +67,7 @@ concurrency = 16
 [[routes.deliver]]
 to = "service"
 path = "/records"
-json = {{ key = "{{{{ notification.key }}}}", record = "{{{{ record.key }}}}" }}
+json = {{ key = "{{{{ notification.key }}}}", record = "{{{{ notification.submission_key }}}}" }}
 """
 
 

@@ -11,12 +11,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
 
 WEBSERVICE = "acme$$1$$Published$$2"
 HEADER = ("X-Webhook-Key", "bench-secret")
+LONGEST = 120.0
+"""Seconds after which a run that has not ended is taken for stuck."""
 
 
 def body_of(number: int) -> bytes:
@@ -45,8 +48,7 @@ class Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._next()
 
     def _next(self) -> None:
@@ -104,7 +106,8 @@ async def run(url: str, count: int, connections: int, first: int = 0) -> dict[st
         await loop.create_connection(lambda: Connection(iterator, result), parts.hostname, parts.port)
         for _ in range(connections)
     ]
-    await asyncio.gather(*(protocol.done for _, protocol in made))
+    async with asyncio.timeout(LONGEST):
+        await asyncio.gather(*(protocol.done for _, protocol in made))
     seconds = time.perf_counter() - started
     ordered = sorted(result.latencies)
     return {

@@ -25,6 +25,9 @@ async def test_in_a_group_only_the_notification_that_cannot_be_stored_is_refused
         answers = await asyncio.gather(*(world.doforms.post(body) for body in posts))
         statuses = dict(zip(keys, (answer.status for answer in answers), strict=True))
         assert statuses.pop("culprit") == 503
+        refused = answers[keys.index("culprit")]
+        assert "this one cannot be stored" in refused.body.decode()
+        assert "INSERT" not in refused.body.decode()
         assert set(statuses.values()) == {200}
         await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == 40)
         kept = {key for (key,) in world.stored("SELECT notification_key FROM notifications")}

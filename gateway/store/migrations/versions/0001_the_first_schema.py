@@ -171,7 +171,7 @@ def upgrade() -> None:
         "deliveries",
         ["lane_id", "number"],
         unique=False,
-        sqlite_where=sa.text("in_lane"),
+        sqlite_where=sa.text("in_lane = 1"),
         postgresql_where=sa.text("in_lane"),
     )
     op.create_index("ix_deliveries_notification", "deliveries", ["notification_id"], unique=False)
