@@ -180,9 +180,7 @@ def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, leas
     return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until, good_until=good_until)
 
 
-def _heads(
-    connection: Connection, held: Mapping[int, str], *, moment: int, until: int, good_until: float
-) -> list[Due]:
+def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, until: int, good_until: float) -> list[Due]:
     """Return the heads of held lanes that are due; let the other lanes go until theirs is."""
     if not held:
         return []
