@@ -1,4 +1,4 @@
-"""Several deliveries in one transaction, each in a savepoint of its own."""
+"""Several deliveries in one transaction: together if all is well, else each in a savepoint of its own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.api import Delivery, DeliveryError, Receipt, Rejected, Uncertain
+from gateway.api import Delivery, DeliveryError, Receipt, Rejected, Unavailable, Uncertain
 from gateway_database.failures import broken_off, failure_of, surely_undone
 from gateway_database.options import DatabaseOptions
+from gateway_database.prepare import prepare
 from gateway_database.tables import Tables
-from gateway_database.write import write
+from gateway_database.write import write, write_together
 
 Results = list[Receipt | DeliveryError]
 Deliveries = Sequence[Delivery[DatabaseOptions]]
@@ -20,15 +21,36 @@ Deliveries = Sequence[Delivery[DatabaseOptions]]
 def write_all(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
     """Write deliveries; one that fails leaves the others alone, and each gets its own receipt or error."""
     try:
-        connection = engine.connect()
-    except SQLAlchemyError as error:
+        return _together(engine, tables, deliveries) or _one_by_one(engine, tables, deliveries)
+    except SQLAlchemyError as error:  # no connection, or the transaction is gone and all that it did
+        tables.forget()
         return [broken_off(error) for _ in deliveries]
-    with connection:
+
+
+def _together(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
+    """Write deliveries without savepoints; nothing is written and returned if something is wrong with one of them."""
+    with engine.connect() as connection:
         try:
-            results = [_write_one(connection, tables, one) for one in deliveries]
-        except SQLAlchemyError as error:  # the transaction is gone, and all that it did
-            tables.forget()
-            return [broken_off(error) for _ in deliveries]
+            receipts = write_together(connection, [prepare(connection, tables, one) for one in deliveries])
+        except (DeliveryError, ValueError, TypeError, ArithmeticError):
+            return []
+        except SQLAlchemyError as error:
+            if isinstance(failure_of(error), Unavailable):
+                raise
+            return []
+        try:
+            connection.commit()
+        except SQLAlchemyError as error:
+            if surely_undone(error):
+                return []
+            return [_unknown_end(error) for _ in deliveries]
+    return [*receipts]
+
+
+def _one_by_one(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
+    """Write deliveries in one transaction, each in a savepoint of its own."""
+    with engine.connect() as connection:
+        results = [_write_one(connection, tables, one) for one in deliveries]
         try:
             connection.commit()
         except SQLAlchemyError as error:
@@ -66,8 +88,7 @@ def _after_failed_commit(
     engine: Engine, tables: Tables, deliveries: Deliveries, results: Results, error: SQLAlchemyError
 ) -> Results:
     if not surely_undone(error):
-        told = f"the database broke off while committing: {failure_of(error)}"
-        return [Uncertain(told) if isinstance(one, Receipt) else one for one in results]
+        return [_unknown_end(error) if isinstance(one, Receipt) else one for one in results]
     failure = failure_of(error)
     written = sum(isinstance(one, Receipt) for one in results)
     if isinstance(failure, Rejected) and written > 1:
@@ -77,3 +98,7 @@ def _after_failed_commit(
             for delivery, one in zip(deliveries, results, strict=True)
         ]
     return [failure_of(error) if isinstance(one, Receipt) else one for one in results]
+
+
+def _unknown_end(error: SQLAlchemyError) -> Uncertain:
+    return Uncertain(f"the database broke off while committing: {failure_of(error)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
@@ -19,30 +20,58 @@ _ON_DUPLICATE_KEY = frozenset({"mysql", "mariadb"})
 def insert_row(connection: Connection, job: Job) -> Row | None:
     """Insert the row; return its primary key as far as it is known, or None if this delivery inserted it before."""
     name = job.options.delivery_key
-    native = _ON_CONFLICT.get(connection.dialect.name)
     if name is None:
-        return _generated(job, connection.execute(insert(job.table).values(job.row)))
-    if native is not None:
-        statement = native(job.table).values(job.row).on_conflict_do_nothing(index_elements=[job.table.c[name]])
-        made = connection.execute(statement, execution_options=_COUNTED)
+        return _generated(job, connection.execute(insert(job.table), job.row))
+    if is_native(connection):
+        made = connection.execute(_insert_once(connection, job), job.row, execution_options=_COUNTED)
         return _generated(job, made) if made.rowcount else None
     if _count(connection, job, job.table.c[name] == job.row[name]):
         return None
-    return _generated(job, connection.execute(insert(job.table).values(job.row)))
+    return _generated(job, connection.execute(insert(job.table), job.row))
+
+
+def insert_rows(connection: Connection, jobs: Sequence[Job]) -> dict[str, Row]:
+    """Insert rows of one shape with a ``delivery_key``; return delivery key -> primary key of those that are new."""
+    first = jobs[0]
+    key = first.table.c[str(first.options.delivery_key)]
+    statement = _insert_once(connection, first).returning(key, *first.table.primary_key.columns)
+    made = connection.execute(statement, [job.row for job in jobs])
+    names = [column.name for column in first.table.primary_key.columns]
+    return {told: dict(zip(names, values, strict=True)) for told, *values in made}
+
+
+def upsert_rows(connection: Connection, jobs: Sequence[Job]) -> None:
+    """Insert rows of one shape without a ``guard``, or change those with their keys."""
+    connection.execute(_upsert(connection, jobs[0]), [job.row for job in jobs])
+
+
+def is_native(connection: Connection) -> bool:
+    """Tell whether the dialect has ON CONFLICT."""
+    return connection.dialect.name in _ON_CONFLICT
+
+
+def _insert_once(connection: Connection, job: Job) -> Any:
+    """Return the statement that inserts a row unless its delivery did before."""
+    native = _ON_CONFLICT[connection.dialect.name]
+    target = [job.table.c[str(job.options.delivery_key)]]
+    return native(job.table).on_conflict_do_nothing(index_elements=target)
+
+
+def _upsert(connection: Connection, job: Job) -> Any:
+    """Return the statement that inserts a row, or changes the one with its key unless that is newer."""
+    statement = _ON_CONFLICT[connection.dialect.name](job.table)
+    target = [job.table.c[name] for name in job.options.key]
+    if not job.rest:
+        return statement.on_conflict_do_nothing(index_elements=target)
+    changed = {name: statement.excluded[name] for name in job.rest}
+    return statement.on_conflict_do_update(index_elements=target, set_=changed, where=_not_newer(job))
 
 
 def upsert_row(connection: Connection, job: Job) -> int:
     """Insert the row, or change the one with its key unless that is newer."""
-    native = _ON_CONFLICT.get(connection.dialect.name)
-    if native is not None:
-        statement = native(job.table).values(job.row)
-        target = [job.table.c[name] for name in job.options.key]
-        if not job.rest:
-            connection.execute(statement.on_conflict_do_nothing(index_elements=target))
-            return 1
-        changed = {name: statement.excluded[name] for name in job.rest}
-        guarded = statement.on_conflict_do_update(index_elements=target, set_=changed, where=_not_newer(job))
-        return connection.execute(guarded, execution_options=_COUNTED).rowcount
+    if is_native(connection):
+        made = connection.execute(_upsert(connection, job), job.row, execution_options=_COUNTED)
+        return made.rowcount if job.rest else 1
     if connection.dialect.name in _ON_DUPLICATE_KEY and not job.options.guard:
         # MySQL takes the condition of a guard only in each column, so that a guard goes the general way.
         made = mysql.insert(job.table).values(job.row)

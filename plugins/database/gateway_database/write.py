@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Connection
 
 from gateway.api import Delivery, Receipt, Rejected
@@ -12,11 +15,14 @@ from gateway_database.statements import (
     delete_row,
     insert_children,
     insert_row,
+    insert_rows,
+    is_native,
     is_newer,
     replace_children,
     row_exists,
     update_row,
     upsert_row,
+    upsert_rows,
 )
 from gateway_database.tables import Tables
 
@@ -32,7 +38,47 @@ def write(connection: Connection, tables: Tables, delivery: Delivery[DatabaseOpt
         Rejected: a value does not fit, a key is null, or the row to update is not there.
         Misconfigured: a table, column or unique index is missing.
     """
-    job = prepare(connection, tables, delivery)
+    return write_job(connection, prepare(connection, tables, delivery))
+
+
+def write_together(connection: Connection, jobs: Sequence[Job]) -> list[Receipt]:
+    """Write several jobs; those of the same shape, as far as the dialect allows, by one statement.
+
+    Raises:
+        Rejected: the row to update is not there.
+    """
+    shapes: dict[Any, list[Job]] = {}
+    for job in jobs:
+        shapes.setdefault(_shape(connection, job), []).append(job)
+    receipts: dict[int, Receipt] = {}
+    for shape, alike in shapes.items():
+        if len(alike) == 1 or shape == id(alike[0]):
+            receipts |= {id(job): write_job(connection, job) for job in alike}
+        elif alike[0].options.write is Write.INSERT:
+            new = insert_rows(connection, alike)
+            receipts |= {id(job): _inserted(job, new.get(job.delivery_key)) for job in alike}
+        else:
+            upsert_rows(connection, alike)
+            receipts |= {id(job): _receipt(job, "row written to", 1) for job in alike}
+    return [receipts[id(job)] for job in jobs]
+
+
+def _shape(connection: Connection, job: Job) -> Any:
+    """Return what jobs must share to be written by one statement; of one that goes alone, its identity."""
+    options = job.options
+    once = options.write is Write.INSERT and options.delivery_key is not None
+    upserts = options.write in (Write.UPSERT, Write.MIRROR) and options.guard is None
+    if job.removes or job.children or not (once or upserts) or not is_native(connection):
+        return id(job)
+    return id(job.table), options.write, options.delivery_key, tuple(options.key), tuple(job.row)
+
+
+def write_job(connection: Connection, job: Job) -> Receipt:
+    """Write one job; return its receipt.
+
+    Raises:
+        Rejected: the row to update is not there.
+    """
     if job.removes:
         return _remove(connection, job) if job.marks is None else _mark(connection, job, job.marks)
     if job.options.write is Write.INSERT:
@@ -50,12 +96,17 @@ def write(connection: Connection, tables: Tables, delivery: Delivery[DatabaseOpt
 
 
 def _insert(connection: Connection, job: Job) -> Receipt:
-    name = job.options.delivery_key
     generated = insert_row(connection, job)
+    if generated is not None:
+        insert_children(connection, job)
+    return _inserted(job, generated)
+
+
+def _inserted(job: Job, generated: Row | None) -> Receipt:
+    name = job.options.delivery_key
     told = {name: job.delivery_key} if name else {}
     if generated is None:
         return _receipt(job, "delivered before: row in", 0, told)
-    insert_children(connection, job)
     return _receipt(job, "row written to", 1, generated or told)
 
 

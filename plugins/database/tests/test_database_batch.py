@@ -11,6 +11,7 @@ from gateway_database.batch import write_all
 from gateway_database.engine import make_engine
 from gateway_database.options import DatabaseSettings
 from gateway_database.tables import Tables
+from sqlalchemy.event import listen
 
 from gateway.api import Misconfigured, Receipt, Rejected, Unavailable, Uncertain
 from gateway.testing import make_context, make_record, settings
@@ -160,3 +161,38 @@ async def test_a_database_that_is_not_there_is_unavailable_and_not_made(
     assert finding.where == "url"
     assert not gone.exists()
     await database.close()
+
+
+INSERT = {
+    "table": "visits",
+    "write": "insert",
+    "key": [],
+    "delivery_key": "delivery",
+    "columns": {"site": "{{ record.fields.id }}"},
+}
+
+
+async def test_rows_of_one_shape_go_by_one_statement_and_each_gets_its_receipt(
+    place: Any, database: Any, delivery: Any
+) -> None:
+    serial = "INTEGER PRIMARY KEY" if place.kind == "sqlite" else "SERIAL PRIMARY KEY"
+    place.run(f"CREATE TABLE visits (id {serial}, site VARCHAR(40), delivery VARCHAR(40) UNIQUE)")
+    statements: list[str] = []
+    await database.open()
+    listen(database._engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
+    await database.deliver_many(several(delivery, 1, **INSERT))
+    results = await database.deliver_many([*several(delivery, 1, 2, 3, **INSERT), *several(delivery, 4, 5)])
+    rows = dict(place.rows("SELECT delivery, id FROM visits"))
+    told = [result.summary for result in results]
+    assert told[0] == "delivered before: row in visits (delivery = d0)"
+    assert told[1:3] == [f"row written to visits (id = {rows[key]})" for key in ("d1", "d2")]
+    assert told[3:] == [f"row written to inspections (doforms_key = s{number})" for number in (0, 1)]
+    written = [statement for statement in statements if statement.startswith("INSERT")]
+    assert len(written) == 3
+    assert not [statement for statement in statements if "SAVEPOINT" in statement]
+
+
+async def test_two_deliveries_of_one_row_in_a_batch_both_get_through(place: Any, database: Any, delivery: Any) -> None:
+    made = [*several(delivery, 1), *several(delivery, 2)]
+    assert [type(one) for one in await database.deliver_many(made)] == [Receipt, Receipt]
+    assert place.rows("SELECT doforms_key, risk FROM inspections") == [("s0", 2)]
