@@ -50,8 +50,8 @@ def say_duration(seconds: float) -> str:
     """Write seconds as the routes file does, in the largest unit that keeps it short: ``0.9 s``, ``6 h``."""
     for unit in ("d", "h", "m"):
         if seconds >= UNITS[unit] and seconds % UNITS[unit] == 0:
-            return f"{seconds / UNITS[unit]:g} {unit}"
-    return f"{seconds:g} s"
+            return f"{seconds / UNITS[unit]:.0f} {unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + " s"
 
 
 Duration: TypeAlias = Annotated[float, BeforeValidator(parse_duration)]

@@ -49,10 +49,10 @@ def load(
     references = References(environ, problems, look_up=secrets)
     gateway, store = _gateway(whole, environ, references, problems)
     path, headers = load_webhook(whole.single["webhook"], references, problems)
-    webservices = load_webservices(whole, references, problems)
+    webservices, declared = load_webservices(whole, references, problems)
     accounts = load_accounts(whole, webservices.values(), references, problems)
     destinations = load_destinations(whole.named["destinations"], registry, references, make_context, problems)
-    routes = RouteLoader(whole, destinations, tuple(webservices.values()), problems).load()
+    routes = RouteLoader(whole, destinations, declared, problems).load()
     problems.raise_any(references.secrets)
     return Routes(
         file=file,
@@ -98,14 +98,14 @@ def _gateway(
         table["store"] = _store_if_set(entry, environ, references) or table["store"]
     gateway = validate(GatewayTable, entry, table, problems, misplaced=misplaced_in("[gateway]", GatewayTable))
     text = table.get("store", GatewayTable().store)
-    if gateway is None or not isinstance(text, str) or has_stand_in(text):
-        return gateway or GatewayTable(), ""
-    try:
-        return gateway, store_url(text, entry.folder)
-    except PydanticCustomError as error:
-        context = error.context or {}
-        problems.add(entry, ("store",), str(context["found"]), str(context["remedy"]))
-        return gateway, ""
+    store = ""
+    if isinstance(text, str) and text.strip() and not has_stand_in(text):
+        try:
+            store = store_url(text, entry.folder)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            problems.add(entry, ("store",), str(context["found"]), str(context["remedy"]))
+    return gateway or GatewayTable(), store
 
 
 def _store_if_set(entry: Entry, environ: Mapping[str, str], references: References) -> Resolved | None:

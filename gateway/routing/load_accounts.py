@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -10,7 +12,7 @@ from gateway.models import Retry
 from gateway.routing.loaded import Account, Headers, Webservice
 from gateway.routing.merge import Whole
 from gateway.routing.problems import Entry, Problems, suggest
-from gateway.routing.references import References, plain
+from gateway.routing.references import References, has_stand_in, plain
 from gateway.routing.tables import AccountTable, DoformsTable, WebhookTable, WebserviceTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
@@ -43,15 +45,28 @@ def _headers(entry: Entry, headers: Mapping[str, Iterable[SecretStr]], problems:
     return tuple(collected.items())
 
 
-def load_webservices(whole: Whole, references: References, problems: Problems) -> dict[str, Webservice]:
-    """Return the web services by id."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What the routes may ask of a declared web service; None is not known, because its table has mistakes."""
+
+    form: str | None
+    project: str | None
+    account: str | None
+
+
+def load_webservices(
+    whole: Whole, references: References, problems: Problems
+) -> tuple[dict[str, Webservice], list[Declared]]:
+    """Return the web services by id, and what is declared, be it right or wrong."""
     loaded: dict[str, Webservice] = {}
+    declared: list[Declared] = []
     known = set(whole.named["accounts"])
     entries = whole.named["webservices"]
     known |= {_implied(ident) for entry in entries.values() if isinstance(ident := entry.table.get("id"), str)}
     for name, entry in entries.items():
         judge = misplaced_in("[webservices.NAME]", WebserviceTable)
         resolved = references.resolve(entry)
+        declared.append(_declared(resolved))
         table = validate(WebserviceTable, entry, resolved, problems, misplaced=judge, forgiven=references.forgiven)
         if table is None:
             continue
@@ -72,7 +87,17 @@ def load_webservices(whole: Whole, references: References, problems: Problems) -
             api=table.api,
             vars=plain(table.vars),
         )
-    return loaded
+    return loaded, declared
+
+
+def _declared(table: Mapping[str, Any]) -> Declared:
+    def known(key: str, otherwise: str | None = None) -> str | None:
+        value = table.get(key, otherwise)
+        return str(value) if isinstance(value, str) and not has_stand_in(value) else None
+
+    ident = known("id")
+    account = known("account", None if ident is None else _implied(ident))
+    return Declared(form=known("form"), project=known("project", ""), account=account)
 
 
 def _implied(ident: str) -> str:

@@ -37,8 +37,10 @@ class LoadedDestination:
 
     plugin: DestinationClass | None = None
     """None if it is not known which plugin serves it."""
+    instance: Destination[Any, Any] | None = None
+    """None if its settings have problems, or it could not be built from values that were not looked up."""
     entry: DestinationEntry | None = None
-    """None if it has problems, or could not be built from values that were not looked up."""
+    """None if any of that is missing, or the core's own keys have problems."""
 
 
 def refuse_reserved_names(plugin: DestinationClass) -> None:
@@ -69,7 +71,10 @@ def load_destinations(
     make_context: Callable[[str], Context],
     problems: Problems,
 ) -> dict[str, LoadedDestination]:
-    """Return every declared destination, loaded as far as it goes."""
+    """Return every declared destination, loaded as far as it goes; raises PluginError for any installed plugin."""
+    for plugin in map(registry.get, registry.names()):
+        if plugin is not None:
+            refuse_reserved_names(plugin)
     return {name: _load(name, entry, registry, references, make_context, problems) for name, entry in entries.items()}
 
 
@@ -90,8 +95,8 @@ def _load(
     settings = {key: value for key, value in table.items() if key not in core_keys}
     instance = _instance(name, entry, plugin, settings, references, make_context, problems)
     if core is None or instance is None:
-        return LoadedDestination(plugin=plugin)
-    return LoadedDestination(plugin=plugin, entry=_entry(name, core, instance))
+        return LoadedDestination(plugin=plugin, instance=instance)
+    return LoadedDestination(plugin=plugin, instance=instance, entry=_entry(name, core, instance))
 
 
 def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems: Problems) -> DestinationClass | None:
@@ -103,7 +108,6 @@ def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems
         found = f'no installed plugin is named "{name}"'
         problems.add(entry, ("plugin",), found, suggest(name, registry.names(), kind="plugin"))
         return None
-    refuse_reserved_names(plugin)
     return plugin
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from gateway.destinations.destination import Finding, Traits
+from gateway.destinations.destination import Destination, Finding, Traits
 from gateway.destinations.options import COMPILER, Options, Unrendered
 from gateway.errors import TemplateError
+from gateway.routing.load_accounts import Declared
 from gateway.routing.load_destinations import DestinationClass, LoadedDestination
-from gateway.routing.loaded import DeliverySpec, DestinationEntry, Route, Webservice
-from gateway.routing.match import fits
+from gateway.routing.loaded import DeliverySpec, DestinationEntry, Route
 from gateway.routing.merge import Whole, with_shared
 from gateway.routing.problems import Entry, Place, Problems, suggest
 from gateway.routing.tables import DeliveryTable, RouteTable
-from gateway.routing.templates import compile_expression, mentions, template_compiler
-from gateway.routing.traps import ROUTE_ONLY, find_fitting_nothing, find_swallowed, misplaced_in, misplaced_in_delivery
+from gateway.routing.templates import compile_expression, mentions, template_compiler, told
+from gateway.routing.traps import (
+    ROUTE_ONLY,
+    find_fitting_nothing,
+    find_swallowed,
+    fits_any,
+    misplaced_in,
+    misplaced_in_delivery,
+)
 from gateway.routing.validate import Misplaced, keys_of, validate
 
 CORE_KEYS = frozenset(keys_of(DeliveryTable))
@@ -30,7 +38,7 @@ class RouteLoader:
 
     whole: Whole
     destinations: Mapping[str, LoadedDestination]
-    webservices: Iterable[Webservice]
+    declared: Iterable[Declared]
     problems: Problems
     names: dict[str, Entry] = field(default_factory=dict)
 
@@ -51,13 +59,15 @@ class RouteLoader:
         for index, table in enumerate(delivers if isinstance(delivers, list) else ()):
             if isinstance(table, dict):
                 inner = replace(
-                    entry, where=f"{entry.where}.deliver[{index}]", order=(*entry.order, index), table=table, shared={}
+                    entry,
+                    where=f"{entry.where}.deliver[{index}]",
+                    order=(*entry.order, entry.position(("deliver",)), index),
+                    table=table,
+                    shared={},
                 )
                 specs.append(self._delivery(inner, str(name), when, used))
-        if core is None:
-            return None
-        self._check_patterns(entry, core)
-        if not core.enabled:
+        self._check_patterns(entry)
+        if core is None or not core.enabled:
             return None
         return Route(
             name=core.name,
@@ -81,20 +91,17 @@ class RouteLoader:
             found = f'a route named "{name}" is defined {where}'
             self.problems.add(entry, ("name",), found, "Give each route a name of its own")
 
-    def _check_patterns(self, entry: Entry, core: RouteTable) -> None:
-        asked = {"form": core.form, "project": core.project, "account": core.account}
+    def _check_patterns(self, entry: Entry) -> None:
+        asked = {kind: _patterns(entry.table.get(kind)) for kind in ("form", "project", "account")}
         every = [
             find_fitting_nothing(
-                entry, kind, patterns or (), (getattr(each, kind) for each in self.webservices), self.problems
+                entry, kind, patterns or (), (getattr(each, kind) for each in self.declared), self.problems
             )
             for kind, patterns in asked.items()
         ]
         together = any(
-            all(
-                patterns is None or any(fits(pattern, getattr(each, kind)) for pattern in patterns)
-                for kind, patterns in asked.items()
-            )
-            for each in self.webservices
+            all(patterns is None or fits_any(patterns, getattr(each, kind)) for kind, patterns in asked.items())
+            for each in self.declared
         )
         if all(every) and any(asked.values()) and not together:
             kinds = " and ".join(kind for kind, patterns in asked.items() if patterns)
@@ -109,7 +116,7 @@ class RouteLoader:
             return compile_expression(text)
         except TemplateError as error:
             remedy = "Write a bare expression without braces, such as record.fields.risk == 'High'"
-            self.problems.add(entry, ("when",), str(error).rstrip("."), remedy)
+            self.problems.add(entry, ("when",), *told(error, remedy))
             return None
 
     def _delivery(self, plain: Entry, route: str, route_when: Unrendered | None, used: set[str]) -> DeliverySpec | None:
@@ -125,10 +132,8 @@ class RouteLoader:
         self._check_delivery_name(entry, used)
         when = self._expression(entry)
         options = self._options(entry, destination.plugin, judge)
-        if core is None or options is None or destination.entry is None:
-            return None
-        traits = self._traits(entry, destination.entry, options)
-        if traits is None or not core.enabled:
+        traits = self._traits(entry, destination.instance, options)
+        if core is None or options is None or traits is None or destination.entry is None or not core.enabled:
             return None
         return _spec(route, core, destination.entry, options, traits, when, route_when)
 
@@ -163,19 +168,27 @@ class RouteLoader:
         context = {COMPILER: template_compiler}
         return validate(plugin.Options, entry, table, self.problems, context=context, also=CORE_KEYS, misplaced=judge)
 
-    def _traits(self, entry: Entry, destination: DestinationEntry, options: Options) -> Traits | None:
+    def _traits(self, entry: Entry, instance: Destination[Any, Any] | None, options: Options | None) -> Traits | None:
         """Ask the plugin what it makes of the options; its findings become problems."""
+        if instance is None or options is None or entry.incomplete:
+            return None
         try:
-            traits = destination.instance.traits(options)
-            findings = destination.instance.review(options)
+            traits = instance.traits(options)
+            findings = instance.review(options)
         except Exception as error:  # whatever a plugin raises must not hide the other problems
-            found = f"plugin {destination.plugin} failed over these options: {type(error).__name__}: {error}"
+            found = f"plugin {instance.name} failed over these options: {type(error).__name__}: {error}"
             self.problems.add(entry, (), found, "Change the options, or tell the author of the plugin")
             return None
         for finding in findings:
             if finding.error:
                 self.problems.add(entry, _place(finding), finding.found.rstrip("."), finding.remedy)
         return traits
+
+
+def _patterns(value: Any) -> list[str] | None:
+    """Return the patterns as far as they are right; None if there are none."""
+    listed = value if isinstance(value, list) else [value]
+    return [pattern for pattern in listed if isinstance(pattern, str) and pattern.strip()] or None
 
 
 def _place(finding: Finding) -> Place:

@@ -94,13 +94,15 @@ def _add_routes(whole: Whole, source: Source, value: Any, problems: Problems) ->
         found = "`routes` is one table" if isinstance(value, dict) else f"{show(value)} is not a list of tables"
         problems.add(source.entry("routes", {}), (), found, "Write each route with two brackets: [[routes]]")
         return
+    used: set[str] = set()
     for second, table in enumerate(value):
         if not isinstance(table, dict):
             entry = source.entry(f"routes[{second}]", {}, second=second)
             problems.add(entry, (), f"{show(table)} is not a table", "Write each route as [[routes]]")
             continue
         name = table.get("name")
-        label = name if isinstance(name, str) and name else second
+        label = name if isinstance(name, str) and name and name not in used else second
+        used.add(str(name))
         whole.routes.append(source.entry(f"routes[{label}]", table, second=second))
 
 
@@ -121,7 +123,8 @@ def with_shared(entry: Entry, shared: Mapping[str, Entry], problems: Problems) -
         below = merged(below, table)
         origins.update(dict.fromkeys(table, name))
     origins = {key: name for key, name in origins.items() if key not in entry.table}
-    return replace(entry, table=merged(below, entry.table), shared=origins)
+    incomplete = not shared.keys() >= set(names)
+    return replace(entry, table=merged(below, entry.table), shared=origins, incomplete=incomplete)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

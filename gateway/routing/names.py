@@ -26,12 +26,12 @@ NAMES: Mapping[str, frozenset[str] | None] = {
 class Strict(Mapping[str, Any]):
     """Names that are fixed: asking for another one is a mistake. ``text`` is what it is when printed whole."""
 
-    __slots__ = ("_text", "_values", "_what")
+    __slots__ = ("_values", "_what", "text")
 
     def __init__(self, what: str, values: Mapping[str, Any], *, text: str | None = None) -> None:
         self._what = what
         self._values = values
-        self._text = text
+        self.text = text
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -43,7 +43,7 @@ class Strict(Mapping[str, Any]):
         return len(self._values)
 
     def __str__(self) -> str:
-        return to_json(dict(self._values)) if self._text is None else self._text
+        return to_json(dict(self._values)) if self.text is None else self.text
 
 
 def as_text(value: Any) -> str:

@@ -21,6 +21,9 @@ MISTAKE = "mistake"
 """Type of the pydantic errors that already know what was found and the remedy."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_URL_PASSWORD = re.compile(r"(://[^/?#\s@:]*:)[^@\s]+@")
+_SHORTEST = 4
+"""A shorter secret is not masked: it would blot out half of each line and tell itself by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +39,16 @@ class Entry:
     table: dict[str, Any]
     shared: Mapping[str, str] = field(default_factory=dict)
     """Which of its keys came from which ``[shared.NAME]``."""
+    incomplete: bool = False
+    """Something that it uses does not exist, so what is missing may have been meant to come from there."""
 
     def at(self, path: Place) -> str:
         """Write a place inside this table in TOML words."""
         return self.where + say_path(path, inside=bool(self.where))
+
+    def position(self, path: Place) -> int:
+        """Tell which of its keys a place is in; what is missing comes before them."""
+        return list(self.table).index(path[0]) if path and path[0] in self.table else -1
 
 
 def say_path(path: Place, *, inside: bool = True) -> str:
@@ -69,9 +78,10 @@ class Problems:
         if origin is not None:
             found += f" (it comes from `shared.{origin}`)"
         remedy = remedy if remedy.endswith((".", "?", "!")) else f"{remedy}."
+        found = found.rstrip(".")
         problem = Problem(file=entry.file, where=entry.at(path), found=found, remedy=remedy)
         if all(problem != other for _, other in self._found):
-            self._found.append((entry.order, problem))
+            self._found.append(((*entry.order, entry.position(path)), problem))
 
     def has(self, entry: Entry, path: Place) -> bool:
         """Tell whether a mistake at this place is known."""
@@ -82,21 +92,30 @@ class Problems:
         """Raise them all, in file order, without the secrets."""
         if not self._found:
             return
-        hidden = sorted({secret for secret in secrets if len(secret) > 2}, key=len, reverse=True)
+        hidden = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
         ordered = sorted(self._found, key=lambda pair: pair[0])
         raise RoutesFileError([_masked(problem, hidden) for _, problem in ordered])
 
 
 def _masked(problem: Problem, secrets: Iterable[str]) -> Problem:
-    found, remedy = problem.found, problem.remedy
-    for secret in secrets:
-        found, remedy = found.replace(secret, "***"), remedy.replace(secret, "***")
-    return Problem(file=problem.file, where=problem.where, found=found, remedy=remedy)
+    def masked(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return _URL_PASSWORD.sub(r"\1***@", text)
+
+    return Problem(file=problem.file, where=problem.where, found=masked(problem.found), remedy=masked(problem.remedy))
 
 
 def mistake(found: str, remedy: str) -> PydanticCustomError:
     """Make the error that a validator raises when it knows the remedy."""
     return PydanticCustomError(MISTAKE, "{found}", {"found": found, "remedy": remedy})
+
+
+def mistakes(found: Iterable[tuple[Place, str, str]]) -> PydanticCustomError:
+    """Make the error of a validator that knows several mistakes: the place inside its value, what, and the remedy."""
+    told = list(found)
+    text = "; ".join(what for _, what, _ in told)
+    return PydanticCustomError(MISTAKE, "{found}", {"found": text, "remedy": told[0][2], "inside": told})
 
 
 def show(value: Any) -> str:

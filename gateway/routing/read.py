@@ -11,6 +11,21 @@ from typing import Any
 from gateway.errors import Problem, RoutesFileError
 from gateway.routing.problems import Entry, Problems, show
 
+_REMEDIES = {
+    r"illegal character '\n'": 'The text is not closed: end it with a quote; one of several lines takes """.',
+    'expected "\'"': "The text is not closed: end it with a quote; one of several lines takes '''.",
+    "overwrite": "The key stands twice in one table: remove or rename one.",
+    "declare": "The table stands twice: put its keys together under one heading, or rename one.",
+    "namespace": "The table stands twice: put its keys together under one heading, or rename one.",
+    "invalid value": 'Put texts in quotes: key = "text".',
+    "'=' after a key": 'Write key = "value"; a key with other characters than letters, digits, - and _ takes quotes.',
+    "declaration": "Close the heading; a name with other characters than A-Z, a-z, 0-9, - and _ takes quotes.",
+    "inline table": "A table in braces stands on one line and has no comma behind its last key.",
+    "hex value": "A backslash in a text is special: write the text in single quotes.",
+    "unescaped": "A backslash in a text is special: write the text in single quotes.",
+}
+"""The remedy of what the reader of TOML says."""
+
 _POSITION = re.compile(r"\s*\((at line (\d+), column (\d+)|at end of document)\)$")
 
 
@@ -77,7 +92,13 @@ def _included(main: Source, problems: Problems) -> list[Path]:
         if not isinstance(pattern, str) or not pattern:
             problems.add(main.whole, place, f"{show(pattern)} is no path", 'Write one such as "routes.d/*.toml"')
             continue
-        paths = _matching(shown_folder, pattern)
+        try:
+            paths = _matching(shown_folder, pattern)
+        except ValueError as error:  # such as ** within a name
+            problems.add(
+                main.whole, place, f"{show(pattern)} is no pattern: {error}", "Write one such as routes.d/*.toml"
+            )
+            continue
         if not paths and not re.search(r"[*?\[]", pattern):
             problems.add(main.whole, place, f"there is no file {show(pattern)}", "Correct the path, or remove it")
         found |= {path for path in paths if path.absolute() != own}
@@ -121,11 +142,13 @@ def _syntax(file: Path, message: str, text: str) -> Problem:
     line, column = len(text.splitlines()), 1
     if position is not None and position[2]:
         line, column = int(position[2]), int(position[3])
+    written = text.splitlines()[line - 1].strip() if text else ""
     remedy = "Mend the TOML there: texts stand in quotes, and inline tables on one line."
-    if "overwrite" in found:
-        remedy = "The key stands twice in one table: remove or rename one."
-    elif "declare" in found or "namespace" in found:
-        remedy = "The table stands twice: put its keys together under one heading, or rename one."
-    elif "invalid value" in found:
-        remedy = 'Put texts in quotes: key = "text".'
+    if written.startswith("[[") and ("overwrite" in found or "mutate" in found):
+        found = f"{written} stands below a table of the same name, or below tables that belong into it"
+        remedy = "Write [[routes]] first, then each [[routes.deliver]] of it, and always with two brackets."
+    elif "invalid value" in found and any(quote in written for quote in "“”„‘’"):
+        remedy = 'The quotes are curly: write straight ones ("text").'
+    else:
+        remedy = next((way for part, way in _REMEDIES.items() if part in found), remedy)
     return _whole(file, found, remedy, where=f"line {line}, column {column}")

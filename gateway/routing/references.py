@@ -12,7 +12,7 @@ from gateway.destinations.options import Resolved
 from gateway.routing.problems import Entry, Problems
 
 _REFERENCE = re.compile(r"(env|file):(?!//)(\S(?:.*?\S)?)(\?)?", re.DOTALL)
-_URL_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://[^/?#\s@]*:([^/?#\s]+)@")
+_URL_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s@:]*:([^@\s]+)@")
 STAND_IN = "placeholder"
 
 

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from gateway.destinations.options import Options, TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.names import Strict
-from gateway.routing.templates import Node
+from gateway.routing.nodes import Node
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -104,8 +104,15 @@ def validate_rendered(kind: type[O], data: Mapping[str, Any]) -> O:
 
 
 def pin(data: Mapping[str, Any]) -> bytes:
-    """Write rendered data down without loss; equal data gives equal bytes."""
-    return json.dumps(_tagged(data), ensure_ascii=True, separators=(",", ":")).encode()
+    """Write rendered data down without loss; equal data gives equal bytes.
+
+    Raises:
+        TemplateError: a value of it cannot be kept.
+    """
+    try:
+        return json.dumps(_tagged(data), ensure_ascii=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError) as error:  # a whole number of thousands of digits, lists in lists in lists
+        raise TemplateError(f"what was rendered cannot be kept: {error}") from None
 
 
 def unpin(kept: bytes) -> dict[str, Any]:

@@ -6,60 +6,34 @@ false. Time, the size of what is built and the number of rounds are bounded, so 
 
 from __future__ import annotations
 
-import operator
-import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from decimal import Decimal
-from functools import wraps
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.environment import TemplateExpression
-from jinja2.filters import FILTERS
-from jinja2.runtime import Undefined, markup_join
+from jinja2.runtime import Context, Undefined, markup_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
-from markupsafe import Markup
 
 from gateway.errors import TemplateError
-from gateway.json_text import to_json
-from gateway.routing.names import Strict, as_text
+from gateway.routing.bounds import (
+    check_filled,
+    check_joined,
+    check_method,
+    check_operands,
+    checked,
+    limited,
+    text_of,
+    write,
+)
+from gateway.routing.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL, alike, fill, holds
+from gateway.routing.names import Strict
 
-SECONDS = 2.0
-"""How long one value may take to render."""
-LARGEST = 16 * 1024 * 1024
-"""Characters or items that an expression may build."""
-_NUMBERS: tuple[Any, ...] = (int, float, Decimal)
-_LARGEST_POWER = 4096
-_LARGEST_NUMBER = 1_000_000
-"""Bits of a power of whole numbers."""
-_ROUNDS_BETWEEN = 64
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock, nodes.Block)
-_OF_NULL: Mapping[str, Any] = {"length": 0, "count": 0, "list": [], "items": []}
-_KEEPS_NULL = {"default", "d", "tojson"}
-_WIDTH = re.compile(r"%[^a-zA-Z%]*?(\d{4,})|%[^a-zA-Z%]*\*")
-
-_until: ContextVar[float] = ContextVar("the moment at which rendering is broken off")
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Bound the time of what is rendered inside."""
-    token = _until.set(time.monotonic() + SECONDS)
-    try:
-        yield
-    finally:
-        _until.reset(token)
-
-
-def _check_time() -> None:
-    if time.monotonic() > _until.get(float("inf")):
-        raise TemplateError(f"it takes longer than {SECONDS:g} s")
+_UNBOUNDED = frozenset({"encode", "expandtabs", "format_map", "to_bytes", "translate"})
+"""Methods whose results could grow without bound."""
 
 
 class _Generator(CodeGenerator):
@@ -86,7 +60,8 @@ class _Rules(NodeTransformer):
         self.generic_visit(node)
         if node.recursive:
             raise TemplateSyntaxError("recursive loops are not available", node.lineno)
-        node.iter = nodes.Filter(node.iter, "rounds", [], [], None, None, lineno=node.lineno)
+        written = sum(len(text.data) for text in node.find_all(nodes.TemplateData))
+        node.iter = nodes.Filter(node.iter, "rounds", [nodes.Const(written)], [], None, None, lineno=node.lineno)
         return node
 
 
@@ -98,12 +73,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_unops = frozenset({"-", "+"})
 
     def __init__(self, *, autoescape: bool = False, url: bool = False) -> None:
-        put_in: Callable[[Any], Any] = _encoded if url else as_text
+        put_in: Callable[[Any], Any] = _encoded if url else write
         super().__init__(undefined=StrictUndefined, autoescape=autoescape, finalize=put_in, keep_trailing_newline=True)
-        self.filters = {name: _with_null(name, one) for name, one in FILTERS.items()}
-        self.filters |= {"rounds": _rounds, "default": _default, "d": _default, "tojson": _tojson}
-        self.filters |= {"string": as_text, "center": _center}
-        self.filters.pop("format", None)
+        self.filters = dict(FILTERS_WITH_NULL)
+        self.tests = dict(TESTS_WITH_NULL)
         self.globals = {"dict": dict, "namespace": self.globals["namespace"], "range": self._range}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -120,8 +93,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         template = self.from_string(nodes.Template(body, lineno=1))
         return TemplateExpression(template, undefined_to_none=False)
 
-    def _range(self, *numbers: Any) -> Iterator[int]:
-        return _rounds(range(*(int(number) for number in numbers)))
+    def _range(self, *numbers: Any) -> range:
+        return limited(range(*(int(number) for number in numbers)))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look an item up; in null and in what a form holds, what is not there is null."""
@@ -136,13 +109,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return None
         if isinstance(obj, Strict):
             if name not in obj:
-                return self.undefined(f"there is no {name!r} here; there are {', '.join(obj)}")
+                return self.undefined(f"there is no {name!r} here; there are {', '.join(obj) or 'none'}")
             return obj[name]
         if isinstance(obj, Mapping):
             return obj.get(name) if isinstance(name, (str, int)) else None
         if isinstance(obj, (list, tuple)) and isinstance(name, int):
             return obj[name] if -len(obj) <= name < len(obj) else None
+        if isinstance(obj, str) and name == "format":
+            return _formatting(obj, otherwise(obj, name))
         return otherwise(obj, name)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Refuse also what could grow without bound."""
+        return attr not in _UNBOUNDED and super().is_safe_attribute(obj, attr, value)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """Call a method."""
+        if __obj is None:
+            raise TemplateError("null cannot be called: write answers without (), and name and value of each as |items")
+        check_method(__obj, args)
+        return checked(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Calculate: with null the result is null, with decimals it is exact, and it does not grow without bound."""
@@ -150,9 +136,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return None
         if isinstance(left, Undefined) or isinstance(right, Undefined):
             return super().call_binop(context, operator, left, right)
-        left, right = _alike(left, right)
-        _check_size(operator, left, right)
-        _check_time()
+        left, right = alike(left, right)
+        check_operands(operator, left, right)
+        if operator == "%" and isinstance(left, str):
+            return checked(fill(left, right))
         return super().call_binop(context, operator, left, right)
 
     def call_unop(self, context: Any, operator: str, argument: Any) -> Any:
@@ -162,111 +149,32 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def compared(self, left: Any, *pairs: tuple[str, Any]) -> bool:
         """Compare, in a chain as Python does; ordering against null is false, and null holds nothing."""
         for name, right in pairs:
-            if not _holds(name, *_alike(left, right)):
+            if not holds(name, left, right):
                 return False
             left = right
         return True
 
     def joined(self, parts: tuple[Any, ...]) -> str:
         """Join texts with ``~``."""
-        return markup_join(as_text(part) for part in parts)
+        texts = [text_of(part) for part in parts]
+        check_joined("", texts)
+        return markup_join(texts)
 
 
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Make a decimal of a float that meets one: literals of templates are floats, numbers of records decimals."""
-    if isinstance(left, Decimal) and isinstance(right, float):
-        return left, Decimal(repr(right))
-    if isinstance(left, float) and isinstance(right, Decimal):
-        return Decimal(repr(left)), right
-    return left, right
+def _formatting(pattern: str, fill_in: Callable[..., str]) -> Callable[..., str]:
+    def formatted(*args: Any, **kwargs: Any) -> str:
+        check_filled(pattern, (*args, *kwargs.values()))
+        return fill_in(*map(_shown, args), **{name: _shown(value) for name, value in kwargs.items()})
+
+    return formatted
 
 
-def _holds(name: str, left: Any, right: Any) -> bool:
-    for side in (left, right):
-        if isinstance(side, Undefined):
-            bool(side)  # raises what is undefined
-    if name in ("in", "notin"):
-        inside = right is not None and left in right
-        return inside == (name == "in")
-    if name in ("eq", "ne"):
-        return bool((left == right) == (name == "eq"))
-    if left is None or right is None:
-        return False
-    orders = {"lt": operator.lt, "lteq": operator.le, "gt": operator.gt, "gteq": operator.ge}
-    try:
-        return bool(orders[name](left, right))
-    except TypeError:
-        raise TemplateError(
-            f"{_kind(left)} and {_kind(right)} cannot be compared: {left!r:.40} and {right!r:.40}"
-        ) from None
-
-
-def _kind(value: Any) -> str:
-    return "a number" if isinstance(value, _NUMBERS) else f"a {type(value).__name__}"
-
-
-def _check_size(name: str, left: Any, right: Any) -> None:
-    sized = (str, list, tuple)
-    if name == "**":
-        if isinstance(right, _NUMBERS) and abs(right) > _LARGEST_POWER:
-            raise TemplateError(f"the power {right} is too large")
-        if isinstance(left, int) and left.bit_length() * max(1, int(right)) > _LARGEST_NUMBER:
-            raise TemplateError("the power is too large")
-    elif name == "*":
-        pairs: tuple[tuple[Any, Any], ...] = ((left, right), (right, left))
-        for text, times in pairs:
-            if isinstance(text, sized) and isinstance(times, int):
-                _check_length(len(text) * times)
-    elif name == "+" and isinstance(left, (str, list)) and isinstance(right, (str, list)):
-        _check_length(len(left) + len(right))
-    elif name == "%" and isinstance(left, str) and _WIDTH.search(left):
-        raise TemplateError("a width in it is too large")
-
-
-def _check_length(length: int) -> None:
-    if length > LARGEST:
-        raise TemplateError(f"it builds more than {LARGEST} characters or items")
-
-
-def _rounds(value: Any) -> Iterator[Any]:
-    """Go through a value, looking at the clock from time to time; null has no items."""
-    for number, item in enumerate(() if value is None else value):
-        if number % _ROUNDS_BETWEEN == 0:
-            _check_time()
-        yield item
-
-
-def _with_null(name: str, one: Callable[..., Any]) -> Callable[..., Any]:
-    """Let null pass a filter by."""
-    place = 1 if hasattr(one, "jinja_pass_arg") else 0
-
-    @wraps(one)
-    def filtered(*args: Any, **kwargs: Any) -> Any:
-        _check_time()
-        if len(args) > place and args[place] is None:
-            return _OF_NULL.get(name)
-        return one(*args, **kwargs)
-
-    return filtered
-
-
-def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
-    missing = value is None or isinstance(value, Undefined) or (boolean and not value)
-    return default_value if missing else value
-
-
-def _tojson(value: Any, indent: int | None = None) -> str:
-    return Markup(to_json(value, indent=indent))
-
-
-def _center(value: Any, width: int = 80) -> str:
-    if width > LARGEST:
-        raise TemplateError("the width is too large")
-    return as_text(value).center(width)
+def _shown(value: Any) -> Any:
+    return text_of(value) if value is None or isinstance(value, bool) else value
 
 
 def _encoded(value: Any) -> str:
-    return quote(as_text(value), safe="")
+    return quote(write(value), safe="")
 
 
 TEXT = Sandbox()

@@ -13,7 +13,10 @@ from sqlalchemy.exc import ArgumentError
 from gateway.destinations.options import Resolved
 from gateway.routing.problems import Place, mistake, show
 
-_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://(?:[^/?#\s@]*:[^/?#\s]+@|[^\s]*[?&]password=.)")
+_PASSWORD = re.compile(
+    # Web addresses end their login at the first slash; SQLAlchemy takes a password with slashes for one.
+    r"https?://[^/?#\s@]*:[^/?#\s]+@|(?!https?:)[a-zA-Z][\w+.-]*://[^/:\s@]*:[^@\s]+@|[a-zA-Z][\w+.-]*://\S*[?&]password=."
+)
 _REMEDY = 'Write "sqlite:///gateway.db" or "postgresql+psycopg://user@host/database"'
 
 
@@ -43,7 +46,7 @@ def store_url(text: str, folder: Path) -> str:
         )
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a mere ValueError
         raise mistake(f"{show(text)} is no database URL", _REMEDY) from None
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(url, folder)

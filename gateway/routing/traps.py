@@ -187,12 +187,18 @@ def _reads_like_when(value: Any) -> bool:
         return False
 
 
+def fits_any(patterns: Iterable[str], name: str | None) -> bool:
+    """Tell whether a name fits one of the patterns; one that is not known may fit."""
+    return name is None or any(fits(pattern, name) for pattern in patterns)
+
+
 def find_fitting_nothing(
-    entry: Entry, kind: str, patterns: Iterable[str], declared: Iterable[str], problems: Problems
+    entry: Entry, kind: str, patterns: Iterable[str], declared: Iterable[str | None], problems: Problems
 ) -> bool:
     """Refuse a form, project or account pattern that fits no declared web service; tell whether all fit."""
-    known = sorted({name for name in declared if name})
-    lost = [pattern for pattern in patterns if not any(fits(pattern, name) for name in known)]
+    names = list(declared)
+    known = sorted({name for name in names if name})
+    lost = [pattern for pattern in patterns if not any(fits_any([pattern], name) for name in names)]
     for pattern in lost:
         close = nearest(pattern, known)
         listed = ", ".join(f'"{name}"' for name in known) or "none"

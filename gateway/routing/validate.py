@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -92,12 +92,14 @@ def validate(
         told: dict[Place, tuple[str, str]] = {}
         for details in error.errors(include_url=False):
             path = _real_path(details, table)
-            if _comes_from_stand_in(details, path, table):
+            if _comes_from_stand_in(details, path, table) or (entry.incomplete and details["type"] == "missing"):
                 continue
             found, remedy = _explain(details, path, model, also=also, misplaced=misplaced)
             if details["type"] == "missing" and entry.at(path) in forgiven:
                 found += ": its reference is unset"
-            told[path] = (f"{told[path][0]}; or: {found}", told[path][1]) if path in told else (found, remedy)
+            for inner, what, way in _inside(details) or [((), found, remedy)]:
+                place = (*path, *inner)
+                told[place] = (f"{told[place][0]}; or: {what}", told[place][1]) if place in told else (what, way)
         for path, (found, remedy) in told.items():
             problems.add(entry, path, found, remedy)
         return None
@@ -121,6 +123,11 @@ def _validate_stand_ins(model: type[M], table: dict[str, Any], context: dict[str
                     _at(table, path[:-1])[path[-1]] = stand_in
             if not changed:
                 raise
+
+
+def _inside(details: ErrorDetails) -> list[tuple[Place, str, str]]:
+    """Return the mistakes that a validator has found inside its value."""
+    return list(details.get("ctx", {}).get("inside", ()))
 
 
 def _at(value: Any, path: Place) -> Any:
@@ -150,7 +157,7 @@ def _real_path(details: ErrorDetails, table: Any) -> Place:
 def _comes_from_stand_in(details: ErrorDetails, path: Place, table: Any) -> bool:
     value = _at(table, path)
     if isinstance(value, Looked):
-        return value.stand_in
+        return value.stand_in and details["type"] != "extra_forbidden"
     return details["type"] in ("value_error", "assertion_error", MISTAKE) and has_stand_in(value)
 
 
@@ -169,12 +176,14 @@ def _explain(
         allowed = {*_keys_at(model, path[:-1]), *(also if len(path) == 1 else ())}
         return misplaced(path) or (f"`{name}` is no key of this table", suggest(name, allowed, kind="key"))
     if kind == "secret_in_clear":
+        name = _assignment(path)
+        reference = '"env:NAME"' if path and path[-1] == name else '["env:NAME"]'
         return (
             f"`{name}` is a secret and stands in the file in the clear",
-            f'Put it into an environment variable and write {_assignment(path)} = "env:NAME", '
+            f"Put it into an environment variable and write {name} = {reference}, "
             'or into a file and write "file:/run/secrets/NAME"',
         )
-    shown = show(details["input"])
+    shown = "the text" if _holds_secret(field) and isinstance(details["input"], str) else show(details["input"])
     if kind in ("enum", "literal_error", "union_tag_invalid"):
         allowed_text = str(context.get("expected") or context.get("expected_tags", ""))
         return _not_allowed(details, shown, allowed_text, context)
@@ -203,9 +212,24 @@ def _assignment(path: Place) -> str:
 
 def _described(field: FieldInfo | None) -> str:
     text = (field.description or "").strip().split("\n")[0].rstrip(".") if field is not None else ""
+    text = text.replace("``", "`")
     if not text:
         return ""
-    return f": {text}" if text[:2].isupper() else f": {text[0].lower()}{text[1:]}"
+    return f" ({text})" if text[:2].isupper() else f" ({text[0].lower()}{text[1:]})"
+
+
+def _holds_secret(field: FieldInfo | None) -> bool:
+    """Tell whether a secret could stand where this field is: then what stands there is not shown."""
+    return field is not None and _mentions_secret(field.annotation, frozenset())
+
+
+def _mentions_secret(annotation: Any, seen: frozenset[type]) -> bool:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, BaseModel) and annotation not in seen:
+            inner = {*seen, annotation}
+            return any(_mentions_secret(info.annotation, frozenset(inner)) for info in annotation.model_fields.values())
+        return issubclass(annotation, SecretStr)
+    return any(_mentions_secret(part, seen) for part in get_args(annotation))
 
 
 def _models_at(model: type[BaseModel], path: Place) -> list[type[BaseModel]]:

@@ -1,0 +1,149 @@
+"""Filters and tests of templates: Jinja2's own, with the rules for null and the bounds."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial, wraps
+from typing import Any
+
+from jinja2 import pass_eval_context
+from jinja2.filters import FILTERS, make_attrgetter
+from jinja2.nodes import EvalContext
+from jinja2.runtime import Undefined
+from jinja2.tests import TESTS
+
+from gateway.errors import TemplateError
+from gateway.json_text import to_json
+from gateway.routing.bounds import check_filter, check_joined, check_operands, checked, rounds, settled, text_of
+
+_OF_NULL: Mapping[str, Any] = {"length": 0, "count": 0, "list": [], "items": []}
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "lt": operator.lt,
+    "lteq": operator.le,
+    "gt": operator.gt,
+    "gteq": operator.ge,
+}
+_COMPARING = {
+    **dict.fromkeys(("==", "eq", "equalto"), "eq"),
+    **dict.fromkeys(("!=", "ne"), "ne"),
+    **dict.fromkeys((">", "gt", "greaterthan"), "gt"),
+    **dict.fromkeys((">=", "ge"), "gteq"),
+    **dict.fromkeys(("<", "lt", "lessthan"), "lt"),
+    **dict.fromkeys(("<=", "le"), "lteq"),
+    "in": "in",
+}
+"""What Jinja2's tests that compare are called here."""
+
+
+def alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """Make a decimal of a float that meets one: literals of templates are floats, numbers of records decimals."""
+    if isinstance(left, Decimal) and isinstance(right, float):
+        return left, Decimal(repr(right))
+    if isinstance(left, float) and isinstance(right, Decimal):
+        return Decimal(repr(left)), right
+    return left, right
+
+
+def holds(name: str, left: Any, right: Any) -> bool:
+    """Compare; ordering against null is false, and null holds nothing."""
+    for side in (left, right):
+        if isinstance(side, Undefined):
+            bool(side)  # raises what is undefined
+    if name in ("in", "notin"):
+        return _inside(left, right) == (name == "in")
+    left, right = alike(left, right)
+    if name in ("eq", "ne"):
+        return bool((left == right) == (name == "eq"))
+    if left is None or right is None:
+        return False
+    try:
+        return bool(_ORDERS[name](left, right))
+    except TypeError:
+        raise TemplateError(
+            f"{_kind(left)} and {_kind(right)} cannot be compared: {left!r:.40} and {right!r:.40}"
+        ) from None
+
+
+def _inside(left: Any, right: Any) -> bool:
+    if right is None or (left is None and isinstance(right, str)):
+        return False
+    if isinstance(right, (list, tuple)):
+        return any(holds("eq", left, item) for item in right)
+    return bool(left in right)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "a text"
+    return "a number" if isinstance(value, (int, float, Decimal)) else f"a {type(value).__name__}"
+
+
+def fill(pattern: str, values: Any) -> str:
+    """Fill the ``%`` of a pattern; null is empty there too."""
+    check_operands("%", pattern, values)
+    if isinstance(values, Mapping):
+        return pattern % {key: _fillable(item) for key, item in values.items()}
+    many = values if isinstance(values, tuple) else (values,)
+    return pattern % tuple(_fillable(item) for item in many)
+
+
+def _fillable(value: Any) -> Any:
+    """Return what stands for a value where a pattern is filled: numbers stay, that they can be formatted."""
+    return value if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) else text_of(value)
+
+
+def _with_null(name: str, one: Callable[..., Any]) -> Callable[..., Any]:
+    """Let null pass a filter by."""
+    place = 1 if hasattr(one, "jinja_pass_arg") else 0
+
+    @wraps(one)
+    def filtered(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > place and args[place] is None:
+            return _OF_NULL.get(name)
+        check_filter(name, args[place:], kwargs)
+        return checked(one(*args, **kwargs))
+
+    return filtered
+
+
+def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
+    missing = value is None or isinstance(value, Undefined) or (boolean and not value)
+    return default_value if missing else value
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    check_filter("tojson", (value, indent), {})
+    return to_json(settled(value), indent=indent)
+
+
+def _format(pattern: Any, *args: Any, **kwargs: Any) -> str:
+    return fill(text_of(pattern), kwargs or args)
+
+
+@pass_eval_context
+def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | None = None) -> Any:
+    items = value if attribute is None else map(make_attrgetter(context.environment, attribute), value)
+    texts = [text_of(item) for item in rounds(items) if item is not None]
+    check_joined(d, texts)
+    return FILTERS["join"](context, texts, d)
+
+
+def _center(value: Any, width: int = 80) -> str:
+    return text_of(value).center(width)
+
+
+_OWN: Mapping[str, Callable[..., Any]] = {"center": _center, "join": _join, "format": _format}
+FILTERS_WITH_NULL: Mapping[str, Callable[..., Any]] = {
+    **{name: _with_null(name, _OWN.get(name, one)) for name, one in FILTERS.items()},
+    "rounds": rounds,
+    "default": _default,
+    "d": _default,
+    "tojson": _tojson,
+    "string": text_of,
+}
+TESTS_WITH_NULL: Mapping[str, Callable[..., Any]] = {
+    **TESTS,  # type: ignore[dict-item]
+    **{name: partial(holds, comparison) for name, comparison in _COMPARING.items()},
+}

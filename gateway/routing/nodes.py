@@ -1,0 +1,156 @@
+"""Compiled templates: what a value of the routes file is made of until it is rendered."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import TemplateError as JinjaError
+from jinja2 import nodes
+
+from gateway.destinations.options import TemplateMark, Unrendered
+from gateway.errors import TemplateError
+from gateway.routing.bounds import bounded, settled, text_of
+from gateway.routing.parse import compiled, is_one_expression, mentioned, parsed
+from gateway.routing.sandbox import FAILURES, HTML, TEXT, URL
+
+Names = Mapping[str, Any]
+
+
+class Node(Unrendered):
+    """A part of a template value."""
+
+    mentions: frozenset[str] = frozenset()
+    """The names in scope that it reads; ``record.key`` alone is not a mention of ``record``: it needs no fetch."""
+
+    @abstractmethod
+    def evaluate(self, names: Names) -> Any:
+        """Return the value; raises TemplateError."""
+
+
+class Literal(Node):
+    """A value without a template in it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def evaluate(self, names: Names) -> Any:
+        """Return it."""
+        return self.value
+
+    def peek(self) -> Any:
+        """Return it."""
+        return self.value
+
+
+class _Source(Node):
+    """What comes from one text of the file."""
+
+    def __init__(self, source: str, tree: nodes.Template, extra: Iterable[str]) -> None:
+        self.source = source
+        self.mentions = mentioned(tree, source, extra)
+
+    def peek(self) -> Any:
+        """Return the ellipsis."""
+        return ...
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        try:
+            with bounded():
+                return call()
+        except TemplateError as error:
+            raise TemplateError(f"`{self.source}`: {error}") from None
+        except (JinjaError, *FAILURES) as error:
+            raise TemplateError(f"`{self.source}`: {error or type(error).__name__}") from None
+
+
+class Expression(_Source):
+    """One expression that keeps its type."""
+
+    def __init__(self, source: str, expression: str, extra: Iterable[str] = ()) -> None:
+        tree = parsed(source, "{{ " + expression + " }}")
+        if not is_one_expression(tree):
+            raise TemplateError(f"`{source}` is not one expression")
+        super().__init__(source, tree, extra)
+        self._run = compiled(source, lambda: TEXT.expression(tree))
+
+    def evaluate(self, names: Names) -> Any:
+        """Return the value with its type."""
+        return self._guarded(lambda: settled(self._run(names)))
+
+
+class Text(_Source):
+    """A text with templates in it."""
+
+    def __init__(self, source: str, mark: TemplateMark, extra: Iterable[str] = ()) -> None:
+        super().__init__(source, parsed(source, source), extra)
+        environment = HTML if mark.html else URL if mark.url else TEXT
+        self._template = compiled(source, lambda: environment.from_string(source))
+
+    def evaluate(self, names: Names) -> str:
+        """Return the text."""
+        return str(self._guarded(lambda: "".join(self._template.generate(names))))
+
+
+class AsText(Node):
+    """An expression whose value is written as text."""
+
+    def __init__(self, inner: Node) -> None:
+        self._inner = inner
+        self.mentions = inner.mentions
+
+    def evaluate(self, names: Names) -> str:
+        """Return the text; null is empty."""
+        return str(text_of(self._inner.evaluate(names)))
+
+    def peek(self) -> Any:
+        """Return what the expression's peek gives."""
+        return self._inner.peek()
+
+
+class Table(Node):
+    """A table whose values are nodes."""
+
+    def __init__(self, items: Mapping[str, Node]) -> None:
+        self.items = items
+        self.mentions = frozenset().union(*(node.mentions for node in items.values()))
+
+    def evaluate(self, names: Names) -> dict[str, Any]:
+        """Return the table with its values."""
+        return {key: node.evaluate(names) for key, node in self.items.items()}
+
+    def peek(self) -> Any:
+        """Return the table as far as it is literal."""
+        return {key: node.peek() for key, node in self.items.items()}
+
+    def subset(self, keys: Iterable[str]) -> Table:
+        """Return the table with these keys only, so that the others are not rendered."""
+        wanted = set(keys)
+        return Table({key: node for key, node in self.items.items() if key in wanted})
+
+
+class Items(Node):
+    """A list whose items are nodes; lists in it are flattened and nulls vanish."""
+
+    def __init__(self, items: Sequence[Node], *, text: bool) -> None:
+        self._items = items
+        self._text = text
+        self.mentions = frozenset().union(*(node.mentions for node in items))
+
+    def evaluate(self, names: Names) -> list[Any]:
+        """Return the list."""
+        flat = list(_flat(node.evaluate(names) for node in self._items))
+        return [str(text_of(item)) for item in flat] if self._text else flat
+
+    def peek(self) -> Any:
+        """Return the list as far as it is literal."""
+        return [node.peek() for node in self._items]
+
+
+def _flat(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, (list, tuple)):
+            yield from _flat(item)
+        elif item is not None:
+            yield item
