@@ -46,8 +46,7 @@ class Current:
         webservice = self.webservice(notification.webservice_id)
         if webservice is None or notification.event is Event.DELETE:
             return frozenset()
-        specs = self.plan(webservice, notification.event).deliveries
-        return kinds_needed(notification, frozenset().union(*(spec.needs for spec in specs)))
+        return kinds_needed(notification, self.plan(webservice, notification.event).needs)
 
 
 def kinds_needed(notification: Notification, needs: frozenset[str]) -> frozenset[RecordKind]:

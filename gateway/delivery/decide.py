@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.delivery.current import Current, kinds_needed
 from gateway.delivery.lanes import delivery_key, lane_key
 from gateway.delivery.pauses import Kind, Pauses
@@ -35,11 +37,9 @@ class Decider:
         return self._matched(notification, webservice, account_entry, plan)
 
     def _matched(self, notification: Notification, webservice: Webservice, account: Account, plan: Plan) -> Keep:
-        counting = [spec for spec in plan.deliveries if spec.required]
-        needs = frozenset().union(*(spec.needs for spec in plan.deliveries))
-        fetch = notification.event is not Event.DELETE and bool(kinds_needed(notification, needs))
+        fetch = notification.event is not Event.DELETE and bool(kinds_needed(notification, plan.needs))
         mode, reason = plan.mode, plan.reason
-        if mode is Mode.IMMEDIATE and (obstacle := self._obstacle(counting, webservice, fetch=fetch)):
+        if mode is Mode.IMMEDIATE and (obstacle := self._obstacle(plan.counting, webservice, fetch=fetch)):
             mode, reason = Mode.DELAYED, obstacle
         return Keep(
             notification=notification,
@@ -49,13 +49,13 @@ class Decider:
             project=webservice.project,
             mode=mode,
             reason=reason,
-            outcome=None if counting else Outcome.COMPLETED,
+            outcome=None if plan.counting else Outcome.COMPLETED,
             report=account.report and webservice.password is not None,
             fetch=fetch,
             deliveries=tuple(self._new(notification, account, spec, mode) for spec in plan.deliveries),
         )
 
-    def _obstacle(self, counting: list[DeliverySpec], webservice: Webservice, *, fetch: bool) -> str | None:
+    def _obstacle(self, counting: Sequence[DeliverySpec], webservice: Webservice, *, fetch: bool) -> str | None:
         for spec in counting:
             if (obstacle := self._worker.obstacle(spec.destination)) is not None:
                 return obstacle

@@ -44,6 +44,7 @@ class Pipeline:
         mask: Mask,
         on_settled: OnSettled,
         on_misconfigured: Callable[[str, str], None],
+        on_room: Callable[[str], None],
     ) -> None:
         self._store = store
         self._leases = leases
@@ -51,12 +52,13 @@ class Pipeline:
         self._mask = mask
         self._on_settled = on_settled
         self._on_misconfigured = on_misconfigured
+        self._on_room = on_room
         self._urgent: deque[Job] = deque()
         self._ready: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._wake: asyncio.TimerHandle | None = None
         self._stopped = False
-        self._out_of_time: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sending: set[asyncio.Future[list[Attempted]]] = set()
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
         self.underway = 0
@@ -69,14 +71,20 @@ class Pipeline:
         self.breaker = BreakerState(entry.breaker, time.monotonic)
         self._pace = Pace(entry.rate, time.monotonic)
         self._batch = entry.batch if takes_many(entry.instance) else 1
+        self._most = max(2 * entry.concurrency, 2 * self._batch)
 
     @property
     def room(self) -> int:
         """How many more deliveries this process should claim for this destination."""
         if self._stopped or not self.opened or not self.entry.enabled:
             return 0
-        most = max(2 * self.entry.concurrency, 2 * self._batch)
-        return self.breaker.room(max(0, most - self.underway))
+        return self.breaker.room(max(0, self._most - self.underway))
+
+    def left(self, count: int) -> None:
+        """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
+        self.underway -= count
+        if 2 * self.underway <= self._most:
+            self._on_room(self.entry.name)
 
     def put(self, job: Job) -> None:
         """Queue a delivery whose record is there."""
@@ -101,8 +109,8 @@ class Pipeline:
         """Wait for what is being sent; what has no end after ``grace`` seconds is settled as uncertain."""
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
-        if not self._out_of_time.done():
-            self._out_of_time.set_result(None)
+        for sending in self._sending:
+            sending.cancel()
         if self._running:
             await asyncio.wait(self._running)
 
@@ -149,7 +157,7 @@ class Pipeline:
                 self.breaker.cancelled()
             await self._settle(ended)
         finally:
-            self.underway -= len(batch)
+            self.left(len(batch))
 
     def _prepare(
         self, batch: Sequence[Job]
@@ -195,15 +203,20 @@ class Pipeline:
         deliveries = [ready.delivery for _, ready, _ in group]
         timeout = max(job.spec.timeout for job, _, _ in group)
         sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, mask=self._mask))
-        ends: set[asyncio.Future[Any]] = {sending, self._out_of_time}
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            results = sending.result()
-            self._judge_destination(results)
-        else:
+        waiting = asyncio.shield(sending)
+        self._sending.add(waiting)
+        try:
+            results = await waiting
+        except asyncio.CancelledError:
+            if not waiting.cancelled():
+                raise
             sending.cancel()
             reason = "the gateway was shut down while it was being sent"
             results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
+        else:
+            self._judge_destination(results)
+        finally:
+            self._sending.discard(waiting)
         return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
 
     def _judge_destination(self, results: Sequence[Attempted]) -> None:

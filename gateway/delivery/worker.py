@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
 from gateway.delivery.leases import Leases
@@ -30,8 +31,6 @@ from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-POLL = 1.0
-"""Seconds after which the worker looks at the store though nothing woke it: for work and orders of other processes."""
 NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
 
@@ -61,7 +60,7 @@ class Worker:
         self._pipelines: dict[str, Pipeline] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
-        self._wake = asyncio.Event()
+        self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
         self._refreshed_at = 0
 
     def start(self) -> None:
@@ -75,11 +74,12 @@ class Worker:
                 mask=self._mask,
                 on_settled=self._settled,
                 on_misconfigured=self._misconfigured,
+                on_room=self._claims.has_room,
             )
             self._pipelines[entry.name] = pipeline
             self._services.append(asyncio.create_task(self._open(pipeline)))
         self._renewal = asyncio.create_task(self._leases.keep_renewed())
-        self._services.append(asyncio.create_task(self._work()))
+        self._services.append(asyncio.create_task(self._claims.keep_claiming()))
 
     def can_run(self, destination: str) -> bool:
         """Tell whether a delivery to this destination could be sent right now."""
@@ -125,10 +125,8 @@ class Worker:
                     required=delivery.new.required,
                 )
                 self._start(due, notification, urgent=urgent)
-
-    def wake(self) -> None:
-        """Look at the store now."""
-        self._wake.set()
+            elif not delivery.new.take:
+                self._claims.left_behind(delivery.new.destination)
 
     async def stop(self, grace: float) -> None:
         """Hand back what was not sent, finish what is being sent, and let go of the destinations."""
@@ -153,37 +151,18 @@ class Worker:
                 wait = min(2 * wait, 60.0)
             else:
                 pipeline.opened = True
-        self.wake()
+        self._claims.wake()
 
-    async def _work(self) -> None:
-        while True:
-            try:
-                wait = await self._claim_due()
-            except Exception as error:
-                log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
-                wait = POLL
-            if wait > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._wake.wait()
-            self._wake.clear()
-
-    async def _claim_due(self) -> float:
-        """Claim what is due and fits; returns the seconds until there can be more."""
+    async def _look_around(self) -> None:
+        """See what a person ordered meanwhile, and hand back what cannot be sent."""
         moment = now()
         if moment - self._refreshed_at > POLL * SECOND:
             await self._pauses.refresh()
             self._refreshed_at = moment
         await self._give_up_stalled()
-        wanted = {name: room for name in self._pipelines if (room := self._room(name)) > 0}
-        upcoming = await self._store.read(lambda c: queue.next_due(c, wanted))
-        due_now = {name: wanted[name] for name, at in upcoming.items() if at <= moment}
-        if due_now:
-            claimed = await self._store.claim(due_now)
-            await self._start_all(claimed)
-            return 0.0 if claimed else POLL
-        later = min(upcoming.values(), default=moment + SECOND)
-        return max(0.001, min(POLL, (later - moment) / SECOND))
+
+    def _rooms(self) -> dict[str, int]:
+        return {name: room for name in self._pipelines if (room := self._room(name)) > 0}
 
     def _room(self, destination: str) -> int:
         if self._pauses.reason(Kind.DESTINATION, destination) is not None:
@@ -200,7 +179,7 @@ class Worker:
         ]
         for pipeline in stalled:
             jobs = pipeline.take_back()
-            pipeline.underway -= len(jobs)
+            pipeline.left(len(jobs))
             await self._hand_back(jobs)
 
     async def _hand_back(self, jobs: Iterable[Job]) -> None:
@@ -210,6 +189,8 @@ class Worker:
         for due in held:
             self._leases.forget(due.lane_id, due.token)
         await self._store.write(lambda connection: queue.release(connection, held))
+        for due in held:
+            self._claims.left_behind(due.destination)
 
     async def _start_all(self, claimed: list[Due]) -> None:
         if not claimed:
@@ -249,12 +230,12 @@ class Worker:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent)
         except (PutOff, GivenUp) as error:
-            pipeline.underway -= 1
+            pipeline.left(1)
             wait = max(0.0, (error.until - now()) / SECOND) if isinstance(error, PutOff) else None
             result = Result.REJECTED if wait is None else Result.PUT_OFF
             await self._settle_unsent(job, Attempted(result=result, reason=str(error), retry_after=wait))
         except Exception:
-            pipeline.underway -= 1
+            pipeline.left(1)
             await self._hand_back([job])
             raise
         else:
@@ -276,7 +257,7 @@ class Worker:
             bound.warning("delivery is dead", reason=settlement.reason)
         elif settlement.state is DeliveryState.PENDING:
             bound.info("delivery waits", reason=settlement.reason)
-        elif settlement.state is DeliveryState.DELIVERED:
+        elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:
             self._leases.hold(settled.next.lane_id, settled.next.token, settled.next.lease_until)
@@ -286,7 +267,8 @@ class Worker:
             self._reporter.wake()
         elif settlement.state is DeliveryState.PENDING and job.due.required:
             self._outcomes.postponed(job.due.notification_id, settlement.due_at)
-        self.wake()
+        if settlement.state is DeliveryState.PENDING:
+            self._claims.due_at(settlement.due_at)
 
     def _misconfigured(self, destination: str, reason: str) -> None:
         self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, cause=Cause.MISCONFIGURED))

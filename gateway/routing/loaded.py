@@ -118,6 +118,10 @@ class Plan:
     mode: Mode
     reason: str
     """Why this mode, for a person."""
+    counting: tuple[DeliverySpec, ...] = ()
+    """Those of the deliveries that count."""
+    needs: frozenset[str] = frozenset()
+    """What any of the deliveries needs fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,4 +66,11 @@ def plan(routes: Routes, webservice: Webservice, event: Event) -> Plan:
         event=event,
         disabled=disabled,
     )
-    return Plan(routes=matching, deliveries=deliveries, mode=mode, reason=reason)
+    return Plan(
+        routes=matching,
+        deliveries=deliveries,
+        mode=mode,
+        reason=reason,
+        counting=tuple(spec for spec in deliveries if spec.required),
+        needs=frozenset().union(*(spec.needs for spec in deliveries)),
+    )

@@ -50,6 +50,18 @@ def is_one_expression(tree: nodes.Template) -> bool:
     )
 
 
+def attributes(tree: nodes.Template) -> tuple[str, ...]:
+    """Return the names of an expression that is nothing but ``name.attribute.attribute``; else nothing."""
+    [output] = tree.body
+    assert isinstance(output, nodes.Output)
+    [node] = output.nodes
+    found: list[str] = []
+    while isinstance(node, nodes.Getattr):
+        found.insert(0, node.attr)
+        node = node.node
+    return (node.name, *found) if isinstance(node, nodes.Name) and node.name in NAMES else ()
+
+
 def mentioned(tree: nodes.Template, source: str, extra: Iterable[str]) -> frozenset[str]:
     """Return the names in scope that a parsed text reads, after looking for misspelt ones.
 

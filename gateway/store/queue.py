@@ -34,7 +34,7 @@ class Due:
     lane_id: int
     token: str
     lease_until: float
-    """By this process' `time.monotonic`, counted from before the store's clock was asked: never later than the store's."""
+    """By this process' `time.monotonic`, from before the store's clock was asked: never later than in the store."""
     number: int
     route: str
     name: str
@@ -249,6 +249,8 @@ def void_leases(connection: Connection) -> int:
 
 def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     """Mark attempts as begun, with what will be sent; False where the lease is lost or the delivery has ended."""
+    if not group:
+        return []
     moment = now()
     standing = {row.id: row for row in connection.execute(_select_standing, {"ids": [one.due.id for one in group]})}
     allowed = []
@@ -267,6 +269,8 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
 
 def settle(connection: Connection, group: Sequence[Settlement], *, lease: float) -> list[Settled]:
     """Settle what was claimed: the deliveries, their lanes, and the outcomes that follow."""
+    if not group:
+        return []
     good_until, moment = time.monotonic() + lease, now()
     ids = [one.due.id for one in group]
     standing = {row.id: row for row in connection.execute(_select_standing, {"ids": ids})}

@@ -129,14 +129,15 @@ class Receiver:
             return await self._find_repeat(item)
         self._backlog.add(len(item.deliveries))
         keeping = self._store.submit(item)
-        await asyncio.wait({keeping}, timeout=max(0.0, started + KEEP_WITHIN - time.monotonic()))
-        if not keeping.done():
+        try:
+            async with asyncio.timeout(started + KEEP_WITHIN - time.monotonic()):
+                return await asyncio.shield(keeping)
+        except TimeoutError:
             # It may still be committed: then its work goes on, and doForms' next try is a repeat.
             keeping.add_done_callback(lambda done: self._kept_late(done, item))
-            raise CannotKeep("the store did not commit in time; send it again")
-        if (error := keeping.exception()) is not None:
+            raise CannotKeep("the store did not commit in time; send it again") from None
+        except Exception as error:
             raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
-        return keeping.result()
 
     def _kept_late(self, keeping: asyncio.Future[Kept], item: Keep) -> None:
         if not keeping.cancelled() and keeping.exception() is None and not keeping.result().repeat:

@@ -152,7 +152,6 @@ def upgrade() -> None:
         sa.Column("doubt", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("receipt", sa.Text(), nullable=True),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name=op.f("fk_deliveries_lane_id")),
         sa.ForeignKeyConstraint(
             ["notification_id"], ["notifications.id"], name=op.f("fk_deliveries_notification_id"), ondelete="CASCADE"
         ),
