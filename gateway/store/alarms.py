@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.store.clock import from_store, now
 from gateway.store.tables import alarms

@@ -12,17 +12,19 @@ The rules, before the SQL:
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, select, update
+from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
 from gateway.store import alarms
 from gateway.store.clock import micros, now, to_store
+from gateway.store.ids import next_ids
 from gateway.store.outcome import ANSWER_MARK
+from gateway.store.prepared import AnyOf, Prepared, many
 from gateway.store.tables import deliveries, lanes, notifications
 
 
@@ -88,12 +90,42 @@ class Kept:
     """When the lease on the lanes taken ends, by this process' `time.monotonic`."""
 
 
-_new_notification = insert(notifications).on_conflict_do_nothing(
-    index_elements=[notifications.c.webservice_id, notifications.c.notification_key]
+_GIVEN = (
+    "id",
+    "webservice_id",
+    "notification_key",
+    "account",
+    "webservice",
+    "form",
+    "project",
+    "event",
+    "status",
+    "customer_key",
+    "submission_key",
+    "dispatch_key",
+    "record_key",
+    "created_at",
+    "received_at",
+    "body",
+    "mode",
+    "mode_reason",
+    "matched",
+    "outcome",
+    "outcome_at",
+    "answer_open",
+    "fetch_state",
+    "report_state",
+    "report_due_at",
 )
-_insert_notifications = _new_notification.returning(
-    notifications.c.id, notifications.c.webservice_id, notifications.c.notification_key
+"""Columns of a notification that are given; the others begin with their defaults."""
+
+_insert_notifications = Prepared(
+    insert(notifications).on_conflict_do_nothing(
+        index_elements=[notifications.c.webservice_id, notifications.c.notification_key]
+    ),
+    _GIVEN,
 )
+_select_inserted = Prepared(select(notifications.c.id).where(AnyOf(notifications.c.id, "ids")))
 _count_repeat = (
     update(notifications)
     .where(
@@ -107,19 +139,40 @@ _count_repeat = (
     .returning(notifications.c.id, notifications.c.outcome, notifications.c.mode, notifications.c.mode_reason)
 )
 _new_lane = insert(lanes)
-_place_in_lanes = _new_lane.on_conflict_do_update(
-    index_elements=[lanes.c.key],
-    set_={
-        "last_number": func.max(
-            lanes.c.last_number + (_new_lane.excluded.last_number - _new_lane.excluded.used_at + 1),
-            _new_lane.excluded.last_number,
-        ),
-        "used_at": _new_lane.excluded.used_at,
-        "claimable_at": func.coalesce(lanes.c.claimable_at, _new_lane.excluded.claimable_at),
-        "holder": case((lanes.c.claimable_at.is_(None), _new_lane.excluded.holder), else_=lanes.c.holder),
-    },
-).returning(lanes.c.id, lanes.c.key, lanes.c.last_number, lanes.c.holder)
-_insert_deliveries = insert(deliveries).returning(deliveries.c.id, deliveries.c.lane_id, deliveries.c.number)
+_place_in_lanes = Prepared(
+    _new_lane.on_conflict_do_update(
+        index_elements=[lanes.c.key],
+        set_={
+            "last_number": func.max(
+                lanes.c.last_number + (_new_lane.excluded.last_number - _new_lane.excluded.used_at + 1),
+                _new_lane.excluded.last_number,
+            ),
+            "used_at": _new_lane.excluded.used_at,
+            "claimable_at": func.coalesce(lanes.c.claimable_at, _new_lane.excluded.claimable_at),
+            "holder": case((lanes.c.claimable_at.is_(None), _new_lane.excluded.holder), else_=lanes.c.holder),
+        },
+    ),
+    ["key", "destination", "last_number", "used_at", "claimable_at", "holder"],
+)
+_select_lanes = Prepared(
+    select(lanes.c.id, lanes.c.key, lanes.c.last_number, lanes.c.holder).where(AnyOf(lanes.c.key, "keys"))
+)
+_insert_deliveries = Prepared(
+    insert(deliveries),
+    [
+        "id",
+        "notification_id",
+        "lane_id",
+        "number",
+        "route",
+        "name",
+        "destination",
+        "delivery_key",
+        "required",
+        "state",
+        "due_at",
+    ],
+)
 _make_delayed = (
     update(notifications)
     .where(notifications.c.id == bindparam("of_id"))
@@ -145,13 +198,11 @@ def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: fl
     The order of the locks is the same for every group: notifications by key, then lanes by key.
     """
     good_until, moment = time.monotonic() + lease, now()
-    in_order = sorted(group, key=lambda item: (item.notification.webservice_id, item.notification.key))
-    rows = [_row(item, moment) for item in in_order]
-    inserted = {(row[1], row[2]): row[0] for row in connection.execute(_insert_notifications, rows)}
-    fresh: dict[int, int] = {}  # identity of the item -> notification id; the same key twice: the first one
-    for item in group:
-        if (id_ := inserted.pop((item.notification.webservice_id, item.notification.key), None)) is not None:
-            fresh[id(item)] = id_
+    ids = next_ids(connection, notifications, len(group))
+    rows = [_row(item, id_, moment) for item, id_ in zip(group, ids, strict=True)]
+    _insert_notifications.run_many(connection, sorted(rows, key=_by_key))
+    inserted = set(_select_inserted.run(connection, ids=many(connection, ids)).scalars())
+    fresh = {id(item): id_ for item, id_ in zip(group, ids, strict=True) if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
     kept = _place(connection, new, moment=moment, token=token, lease=lease, good_until=good_until)
     for item in group:
@@ -179,10 +230,15 @@ def _as_repeat(row: Any) -> Kept:
     return Kept(id=row.id, repeat=True, outcome=outcome, mode=Mode(row.mode), reason=row.mode_reason)
 
 
-def _row(item: Keep, moment: int) -> dict[str, Any]:
+def _by_key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["webservice_id"], row["notification_key"]
+
+
+def _row(item: Keep, id_: int, moment: int) -> dict[str, Any]:
     notification = item.notification
     report = ReportState.OPEN if item.report else ReportState.NONE
     return {
+        "id": id_,
         "webservice_id": notification.webservice_id,
         "notification_key": notification.key,
         "account": item.account,
@@ -242,12 +298,14 @@ def _place(
             made.append((notification_id, delivery, place.token))
             place.next_number += 1
             place.token = None  # only the first of a lane stands at its head
-    ids = {(row[1], row[2]): row[0] for row in connection.execute(_insert_deliveries, rows)} if rows else {}
+    for row, id_ in zip(rows, next_ids(connection, deliveries, len(rows)), strict=True):
+        row["id"] = id_
+    _insert_deliveries.run_many(connection, rows)
     of_notification: dict[int, list[KeptDelivery]] = {notification_id: [] for notification_id, _ in new}
     for row, (notification_id, delivery, held) in zip(rows, made, strict=True):
         lane_id, number = row["lane_id"], row["number"]
         of_notification[notification_id].append(
-            KeptDelivery(id=ids[lane_id, number], lane_id=lane_id, number=number, token=held, new=delivery)
+            KeptDelivery(id=row["id"], lane_id=lane_id, number=number, token=held, new=delivery)
         )
     kept = {
         notification_id: Kept(
@@ -285,7 +343,8 @@ def _lock_lanes(
         }
         for key, place in sorted(places.items())
     ]
-    for row in connection.execute(_place_in_lanes, rows):
+    _place_in_lanes.run_many(connection, rows)
+    for row in _select_lanes.run(connection, keys=many(connection, places)):
         place = places[row.key]
         place.id = row.id
         place.next_number = row.last_number - place.count + 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, case, exists, select, update
+from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store.clock import micros
+from gateway.store.prepared import AnyOf, Prepared, many
 from gateway.store.tables import deliveries, notifications
 
 ANSWER_MARK = 10.0
@@ -17,13 +18,13 @@ _counts = (deliveries.c.notification_id == notifications.c.id) & deliveries.c.re
 _open = exists(select(deliveries.c.id).where(_counts, deliveries.c.state == DeliveryState.PENDING.value))
 _failed = exists(
     select(deliveries.c.id).where(
-        _counts, deliveries.c.state.in_([DeliveryState.DEAD.value, DeliveryState.DROPPED.value])
+        _counts, or_(*(deliveries.c.state == state.value for state in (DeliveryState.DEAD, DeliveryState.DROPPED)))
     )
 )
-_conclude = (
+_conclude = Prepared(
     update(notifications)
     .where(
-        notifications.c.id.in_(bindparam("ids", expanding=True)),
+        AnyOf(notifications.c.id, "ids"),
         notifications.c.outcome.is_(None),
         ~_open,
     )
@@ -45,5 +46,6 @@ def conclude(connection: Connection, ids: Collection[int], moment: int) -> dict[
     """Set the outcome of those notifications whose last counting delivery has ended; returns the new outcomes."""
     if not ids:
         return {}
-    parameters = {"ids": sorted(ids), "moment": moment, "stand_by": moment + micros(ANSWER_MARK)}
-    return {row.id: Outcome(row.outcome) for row in connection.execute(_conclude, parameters)}
+    stand_by = moment + micros(ANSWER_MARK)
+    concluded = _conclude.run(connection, ids=many(connection, sorted(ids)), moment=moment, stand_by=stand_by)
+    return {row.id: Outcome(row.outcome) for row in concluded}

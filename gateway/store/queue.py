@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, Outcome
 from gateway.store.clock import NEVER, micros, now
 from gateway.store.outcome import conclude
+from gateway.store.prepared import AnyOf, Prepared, many
 from gateway.store.tables import attempts, deliveries, lanes, renderings
 
 
@@ -100,7 +101,7 @@ _HEAD = (
     .correlate(lanes)
     .scalar_subquery()
 )
-_select_heads = (
+_select_heads = Prepared(
     select(
         lanes.c.id.label("lane"),
         deliveries,
@@ -111,9 +112,9 @@ _select_heads = (
             renderings, renderings.c.delivery_id == deliveries.c.id
         )
     )
-    .where(lanes.c.id.in_(bindparam("lane_ids", expanding=True)))
+    .where(AnyOf(lanes.c.id, "lane_ids"))
 )
-_select_standing = (
+_select_standing = Prepared(
     select(
         deliveries.c.id,
         deliveries.c.state,
@@ -122,36 +123,43 @@ _select_standing = (
         lanes.c.holder,
     )
     .join(lanes, lanes.c.id == deliveries.c.lane_id)
-    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .where(AnyOf(deliveries.c.id, "ids"))
 )
+_select_holders = Prepared(select(lanes.c.id, lanes.c.holder).where(AnyOf(lanes.c.id, "ids")))
 _claimable = (
     select(lanes.c.id)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at <= bindparam("moment"))
     .order_by(lanes.c.claimable_at)
     .limit(bindparam("most"))
 )
-_take = (
+_next_claimable = Prepared(
+    select(lanes.c.claimable_at)
+    .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at.is_not(None))
+    .order_by(lanes.c.claimable_at)
+    .limit(1)
+)
+_take = Prepared(
     update(lanes)
     .where(lanes.c.id.in_(_claimable))
     .values(holder=bindparam("token"), claimable_at=bindparam("until"))
     .returning(lanes.c.id)
 )
-_let_go = (
+_let_go = Prepared(
     update(lanes)
     .where(lanes.c.id == bindparam("of_id"))
     .values(holder=bindparam("to_holder"), claimable_at=bindparam("at"))
 )
-_renew = (
+_renew = Prepared(
     update(lanes)
     .where(lanes.c.id == bindparam("of_id"), lanes.c.holder == bindparam("token"))
     .values(claimable_at=bindparam("until"))
 )
-_begin = (
+_begin = Prepared(
     update(deliveries)
     .where(deliveries.c.id == bindparam("of_id"))
     .values(attempt_id=bindparam("attempt"), attempts=deliveries.c.attempts + 1, sending_at=bindparam("moment"))
 )
-_settle = (
+_settle = Prepared(
     update(deliveries)
     .where(deliveries.c.id == bindparam("of_id"))
     .values(
@@ -169,14 +177,18 @@ _settle = (
 )
 
 
+_pin = Prepared(insert(renderings).on_conflict_do_nothing())
+_note_attempt = Prepared(insert(attempts), [column.name for column in attempts.c if column.name != "id"])
+
+
 def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, lease: float) -> list[Due]:
     """Claim up to so many lanes of each destination and return their heads."""
     good_until, moment = time.monotonic() + lease, now()
     until = moment + micros(lease)
     taken: list[int] = []
     for destination, most in wanted.items():
-        parameters = {"of_destination": destination, "moment": moment, "most": most, "token": token, "until": until}
-        taken += connection.execute(_take, parameters).scalars()
+        found = _take.run(connection, of_destination=destination, moment=moment, most=most, token=token, until=until)
+        taken += found.scalars()
     return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until, good_until=good_until)
 
 
@@ -187,7 +199,7 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
     found: list[Due] = []
     let_go: list[dict[str, Any]] = []
     keep: list[dict[str, Any]] = []
-    for row in connection.execute(_select_heads, {"lane_ids": list(held)}):
+    for row in _select_heads.run(connection, lane_ids=many(connection, held)):
         at = None if row.id is None else NEVER if row.state != DeliveryState.PENDING else row.due_at
         if at is None or at > moment:
             let_go.append({"of_id": row.lane, "to_holder": None, "at": at})
@@ -205,27 +217,24 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
                 name=row.name,
                 destination=row.destination,
                 delivery_key=row.delivery_key,
-                required=row.required,
+                required=bool(row.required),
                 attempts=row.attempts,
                 spent=row.spent,
                 in_doubt=row.sending_at is not None,
                 rendered=row.rendered,
             )
         )
-    if let_go:
-        connection.execute(_let_go, let_go)
-    if keep:
-        connection.execute(_renew, keep)
+    _let_go.run_many(connection, let_go)
+    _renew.run_many(connection, keep)
     return found
 
 
 def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
     """Renew leases; returns lane id -> new end by `time.monotonic` for those that were still held."""
     good_until, until = time.monotonic() + lease, now() + micros(lease)
-    standing = select(lanes.c.id, lanes.c.holder).where(lanes.c.id.in_(bindparam("ids", expanding=True)))
-    mine = [row.id for row in connection.execute(standing, {"ids": list(held)}) if row.holder == held[row.id]]
-    if mine:
-        connection.execute(_renew, [{"of_id": id_, "token": held[id_], "until": until} for id_ in mine])
+    standing = _select_holders.run(connection, ids=many(connection, held))
+    mine = [row.id for row in standing if row.holder == held[row.id]]
+    _renew.run_many(connection, [{"of_id": id_, "token": held[id_], "until": until} for id_ in mine])
     return dict.fromkeys(mine, good_until)
 
 
@@ -252,19 +261,25 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     if not group:
         return []
     moment = now()
-    standing = {row.id: row for row in connection.execute(_select_standing, {"ids": [one.due.id for one in group]})}
+    standing = _standing(connection, group)
     allowed = []
     for one in group:
         row = standing.get(one.due.id)
         allowed.append(row is not None and row.holder == one.due.token and row.state == DeliveryState.PENDING)
     going = [one for one, ok in zip(group, allowed, strict=True) if ok]
-    if going:
-        marks = [{"of_id": one.due.id, "attempt": one.attempt_id, "moment": moment} for one in going]
-        connection.execute(_begin, marks)
-    pins = [{"delivery_id": one.due.id, "options": one.rendered} for one in going if one.rendered is not None]
-    if pins:
-        connection.execute(insert(renderings).on_conflict_do_nothing(), pins)
+    _begin.run_many(connection, [{"of_id": one.due.id, "attempt": one.attempt_id, "moment": moment} for one in going])
+    _pin.run_many(
+        connection,
+        [{"delivery_id": one.due.id, "options": one.rendered} for one in going if one.rendered is not None],
+    )
     return allowed
+
+
+def _standing(connection: Connection, group: Sequence[Begin | Settlement]) -> dict[int, Any]:
+    """Return how the deliveries of a group stand, and who holds their lanes."""
+    return {
+        row.id: row for row in _select_standing.run(connection, ids=many(connection, [one.due.id for one in group]))
+    }
 
 
 def settle(connection: Connection, group: Sequence[Settlement], *, lease: float) -> list[Settled]:
@@ -272,8 +287,7 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     if not group:
         return []
     good_until, moment = time.monotonic() + lease, now()
-    ids = [one.due.id for one in group]
-    standing = {row.id: row for row in connection.execute(_select_standing, {"ids": ids})}
+    standing = _standing(connection, group)
     accepted: list[Settlement] = []
     results: dict[int, Settled] = {}
     for one in group:
@@ -290,8 +304,7 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
         for one in accepted
         if one.state is DeliveryState.PENDING
     ]
-    if waiting:
-        connection.execute(_let_go, waiting)
+    _let_go.run_many(connection, waiting)
     until = moment + micros(lease)
     heads = _heads(connection, ended, moment=moment, until=until, good_until=good_until)
     following = {due.lane_id: due for due in heads}
@@ -326,7 +339,7 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
                 "ended": None if again else moment,
             }
         )
-    connection.execute(_settle, rows)
+    _settle.run_many(connection, rows)
     history = [
         {
             "delivery_id": one.due.id,
@@ -338,17 +351,10 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
         for one in group
         if one.result
     ]
-    if history:
-        connection.execute(insert(attempts), history)
+    _note_attempt.run_many(connection, history)
 
 
 def next_due(connection: Connection, destinations: Iterable[str]) -> dict[str, int]:
     """Return for each destination with work when its next lane can be claimed, in the store's time."""
-    statement = (
-        select(lanes.c.claimable_at)
-        .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at.is_not(None))
-        .order_by(lanes.c.claimable_at)
-        .limit(1)
-    )
-    found = {name: connection.execute(statement, {"of_destination": name}).scalar() for name in destinations}
+    found = {name: _next_claimable.run(connection, of_destination=name).scalar() for name in destinations}
     return {name: at for name, at in found.items() if at is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import Event, FetchState, Notification, RecordKind
 from gateway.store.clock import from_store, now
