@@ -109,6 +109,8 @@ def text_of(value: Any) -> str:
 
 def settled(value: Any) -> Any:
     """Return a value as plain data: what was to be gone through becomes lists; it must not be too large."""
+    if value is None or isinstance(value, (int, float, Decimal)) or (isinstance(value, str) and len(value) <= LARGEST):
+        return value
     left = LARGEST
 
     def settle(inner: Any) -> Any:

@@ -57,8 +57,7 @@ class _Source(Node):
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
         try:
-            with bounded():
-                return call()
+            return call()
         except TemplateError as error:
             raise TemplateError(f"`{self.source}`: {error}") from None
         except (JinjaError, *FAILURES) as error:
@@ -78,7 +77,10 @@ class Expression(_Source):
 
     def evaluate(self, names: Names) -> Any:
         """Return the value with its type."""
-        return self._guarded(lambda: settled(self._looked_up(names) if self._path else self._run(names)))
+        if self._path:
+            return self._guarded(lambda: settled(self._looked_up(names)))
+        with bounded():
+            return self._guarded(lambda: settled(self._run(names)))
 
     def _looked_up(self, names: Names) -> Any:
         """Follow ``record.fields.site`` as Jinja2 would, without what it sets up for each evaluation."""
@@ -99,7 +101,8 @@ class Text(_Source):
 
     def evaluate(self, names: Names) -> str:
         """Return the text."""
-        return str(self._guarded(lambda: "".join(self._template.generate(names))))
+        with bounded():
+            return str(self._guarded(lambda: "".join(self._template.generate(names))))
 
 
 class AsText(Node):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -37,15 +38,24 @@ def render(options: BaseModel, names: Mapping[str, Any]) -> dict[str, Any]:
         TemplateError: a template cannot be evaluated for this record.
     """
     data: dict[str, Any] = {}
-    for name, info in type(options).model_fields.items():
+    for name, key, per_row in _fields(type(options)):
         if name not in options.model_fields_set:
             continue
         value = getattr(options, name)
-        if any(isinstance(mark, TemplateMark) and mark.per_row for mark in _marks(info)):
-            data[info.alias or name] = None if value is None else _per_row(options, value, names)
+        if per_row:
+            data[key] = None if value is None else _per_row(options, value, names)
         else:
-            data[info.alias or name] = _value(value, names)
+            data[key] = _value(value, names)
     return data
+
+
+@cache
+def _fields(kind: type[BaseModel]) -> Sequence[tuple[str, str, bool]]:
+    """Return name, key in the file, and whether it is rendered for each row, of every field."""
+    return [
+        (name, info.alias or name, any(isinstance(mark, TemplateMark) and mark.per_row for mark in _marks(info)))
+        for name, info in kind.model_fields.items()
+    ]
 
 
 def _marks(info: Any) -> list[Any]:
