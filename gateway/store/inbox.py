@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
@@ -24,7 +24,7 @@ from gateway.store import alarms
 from gateway.store.clock import micros, now, to_store
 from gateway.store.ids import next_ids
 from gateway.store.outcome import ANSWER_MARK
-from gateway.store.prepared import AnyOf, Prepared, many
+from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, lanes, notifications
 
 
@@ -125,7 +125,7 @@ _insert_notifications = Prepared(
     ),
     _GIVEN,
 )
-_select_inserted = Prepared(select(notifications.c.id).where(AnyOf(notifications.c.id, "ids")))
+_select_inserted = Prepared(gathered(notifications.c.id, source=notifications).where(AnyOf(notifications.c.id, "ids")))
 _count_repeat = (
     update(notifications)
     .where(
@@ -155,7 +155,9 @@ _place_in_lanes = Prepared(
     ["key", "destination", "last_number", "used_at", "claimable_at", "holder"],
 )
 _select_lanes = Prepared(
-    select(lanes.c.id, lanes.c.key, lanes.c.last_number, lanes.c.holder).where(AnyOf(lanes.c.key, "keys"))
+    gathered(lanes.c.id, lanes.c.key, lanes.c.last_number, lanes.c.holder, source=lanes).where(
+        AnyOf(lanes.c.key, "keys")
+    )
 )
 _insert_deliveries = Prepared(
     insert(deliveries),
@@ -201,7 +203,7 @@ def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: fl
     ids = next_ids(connection, notifications, len(group))
     rows = [_row(item, id_, moment) for item, id_ in zip(group, ids, strict=True)]
     _insert_notifications.run_many(connection, sorted(rows, key=_by_key))
-    inserted = set(_select_inserted.run(connection, ids=many(connection, ids)).scalars())
+    inserted = {id_ for (id_,) in rows_of(_select_inserted.run(connection, ids=many(connection, ids)))}
     fresh = {id(item): id_ for item, id_ in zip(group, ids, strict=True) if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
     kept = _place(connection, new, moment=moment, token=token, lease=lease, good_until=good_until)
@@ -344,11 +346,11 @@ def _lock_lanes(
         for key, place in sorted(places.items())
     ]
     _place_in_lanes.run_many(connection, rows)
-    for row in _select_lanes.run(connection, keys=many(connection, places)):
-        place = places[row.key]
-        place.id = row.id
-        place.next_number = row.last_number - place.count + 1
-        place.token = token if row.holder == token else None
+    for id_, key, last_number, holder in rows_of(_select_lanes.run(connection, keys=many(connection, places))):
+        place = places[key]
+        place.id = id_
+        place.next_number = last_number - place.count + 1
+        place.token = token if holder == token else None
     return places
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store.clock import micros
-from gateway.store.prepared import AnyOf, Prepared, many
+from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, notifications
 
 ANSWER_MARK = 10.0
@@ -38,7 +38,11 @@ _conclude = Prepared(
             else_=bindparam("moment"),
         ),
     )
-    .returning(notifications.c.id, notifications.c.outcome)
+)
+_select_concluded = Prepared(
+    gathered(notifications.c.id, notifications.c.outcome, source=notifications).where(
+        AnyOf(notifications.c.id, "ids"), notifications.c.outcome_at == bindparam("moment")
+    )
 )
 
 
@@ -47,5 +51,7 @@ def conclude(connection: Connection, ids: Collection[int], moment: int) -> dict[
     if not ids:
         return {}
     stand_by = moment + micros(ANSWER_MARK)
-    concluded = _conclude.run(connection, ids=many(connection, sorted(ids)), moment=moment, stand_by=stand_by)
-    return {row.id: Outcome(row.outcome) for row in concluded}
+    wanted = many(connection, sorted(ids))
+    _conclude.run(connection, ids=wanted, moment=moment, stand_by=stand_by)
+    concluded = rows_of(_select_concluded.run(connection, ids=wanted, moment=moment))
+    return {id_: Outcome(outcome) for id_, outcome in concluded}

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 from gateway.models import DeliveryState, Outcome
 from gateway.store.clock import NEVER, micros, now
 from gateway.store.outcome import conclude
-from gateway.store.prepared import AnyOf, Prepared, many
+from gateway.store.prepared import AnyOf, Prepared, as_text, gathered, given, many, rows_of, scalar_of
 from gateway.store.tables import attempts, deliveries, lanes, renderings
 
 
@@ -101,37 +101,51 @@ _HEAD = (
     .correlate(lanes)
     .scalar_subquery()
 )
+_HEAD_COLUMNS = (
+    lanes.c.id,
+    deliveries.c.id,
+    deliveries.c.notification_id,
+    deliveries.c.number,
+    deliveries.c.route,
+    deliveries.c.name,
+    deliveries.c.destination,
+    deliveries.c.delivery_key,
+    deliveries.c.required,
+    deliveries.c.state,
+    deliveries.c.due_at,
+    deliveries.c.attempts,
+    deliveries.c.spent,
+    deliveries.c.sending_at,
+)
+_HEAD_NAMES = [column.name for column in _HEAD_COLUMNS[2:]]
 _select_heads = Prepared(
-    select(
-        lanes.c.id.label("lane"),
-        deliveries,
-        renderings.c.options.label("rendered"),
-    )
-    .select_from(
-        lanes.outerjoin(deliveries, deliveries.c.id == _HEAD).outerjoin(
+    gathered(
+        *_HEAD_COLUMNS,
+        as_text(renderings.c.options),
+        source=lanes.outerjoin(deliveries, deliveries.c.id == _HEAD).outerjoin(
             renderings, renderings.c.delivery_id == deliveries.c.id
-        )
-    )
-    .where(AnyOf(lanes.c.id, "lane_ids"))
+        ),
+    ).where(AnyOf(lanes.c.id, "lane_ids"))
 )
 _select_standing = Prepared(
-    select(
+    gathered(
         deliveries.c.id,
         deliveries.c.state,
         deliveries.c.attempt_id,
         deliveries.c.sending_at,
         lanes.c.holder,
-    )
-    .join(lanes, lanes.c.id == deliveries.c.lane_id)
-    .where(AnyOf(deliveries.c.id, "ids"))
+        source=deliveries.join(lanes, lanes.c.id == deliveries.c.lane_id),
+    ).where(AnyOf(deliveries.c.id, "ids"))
 )
-_select_holders = Prepared(select(lanes.c.id, lanes.c.holder).where(AnyOf(lanes.c.id, "ids")))
+_select_holders = Prepared(gathered(lanes.c.id, lanes.c.holder, source=lanes).where(AnyOf(lanes.c.id, "ids")))
 _claimable = (
     select(lanes.c.id)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at <= bindparam("moment"))
     .order_by(lanes.c.claimable_at)
     .limit(bindparam("most"))
+    .subquery("claimable")
 )
+_select_claimable = Prepared(gathered(_claimable.c.id, source=_claimable))
 _next_claimable = Prepared(
     select(lanes.c.claimable_at)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at.is_not(None))
@@ -139,44 +153,57 @@ _next_claimable = Prepared(
     .limit(1)
 )
 _take = Prepared(
-    update(lanes)
-    .where(lanes.c.id.in_(_claimable))
-    .values(holder=bindparam("token"), claimable_at=bindparam("until"))
-    .returning(lanes.c.id)
+    update(lanes).where(AnyOf(lanes.c.id, "ids")).values(holder=bindparam("token"), claimable_at=bindparam("until"))
 )
+_let_go_of = given(of_id=lanes.c.id, at=lanes.c.claimable_at)
 _let_go = Prepared(
-    update(lanes)
-    .where(lanes.c.id == bindparam("of_id"))
-    .values(holder=bindparam("to_holder"), claimable_at=bindparam("at"))
+    update(lanes).where(lanes.c.id == _let_go_of.c.of_id).values(holder=None, claimable_at=_let_go_of.c.at)
 )
+_renewed = given(of_id=lanes.c.id, token=lanes.c.holder)
 _renew = Prepared(
     update(lanes)
-    .where(lanes.c.id == bindparam("of_id"), lanes.c.holder == bindparam("token"))
+    .where(lanes.c.id == _renewed.c.of_id, lanes.c.holder == _renewed.c.token)
     .values(claimable_at=bindparam("until"))
 )
+_release = Prepared(
+    update(lanes)
+    .where(lanes.c.id == _renewed.c.of_id, lanes.c.holder == _renewed.c.token)
+    .values(holder=None, claimable_at=bindparam("at"))
+)
+_begun = given(of_id=deliveries.c.id, attempt=deliveries.c.attempt_id)
 _begin = Prepared(
     update(deliveries)
-    .where(deliveries.c.id == bindparam("of_id"))
-    .values(attempt_id=bindparam("attempt"), attempts=deliveries.c.attempts + 1, sending_at=bindparam("moment"))
+    .where(deliveries.c.id == _begun.c.of_id)
+    .values(attempt_id=_begun.c.attempt, attempts=deliveries.c.attempts + 1, sending_at=bindparam("moment"))
+)
+_settled = given(
+    of_id=deliveries.c.id,
+    state=deliveries.c.state,
+    in_lane=deliveries.c.in_lane,
+    due_at=deliveries.c.due_at,
+    uncounted=deliveries.c.attempts,
+    spent=deliveries.c.spent,
+    reason=deliveries.c.reason,
+    doubt=deliveries.c.doubt,
+    receipt=deliveries.c.receipt,
+    settled_at=deliveries.c.settled_at,
 )
 _settle = Prepared(
     update(deliveries)
-    .where(deliveries.c.id == bindparam("of_id"))
+    .where(deliveries.c.id == _settled.c.of_id)
     .values(
-        state=bindparam("to_state"),
-        in_lane=bindparam("stays"),
-        due_at=bindparam("due"),
-        attempts=deliveries.c.attempts - bindparam("uncounted"),
-        spent=deliveries.c.spent + bindparam("more_spent"),
+        state=_settled.c.state,
+        in_lane=_settled.c.in_lane,
+        due_at=_settled.c.due_at,
+        attempts=deliveries.c.attempts - _settled.c.uncounted,
+        spent=deliveries.c.spent + _settled.c.spent,
         sending_at=None,
-        reason=bindparam("why"),
-        doubt=bindparam("in_doubt"),
-        receipt=bindparam("proof"),
-        settled_at=bindparam("ended"),
+        reason=_settled.c.reason,
+        doubt=_settled.c.doubt,
+        receipt=_settled.c.receipt,
+        settled_at=_settled.c.settled_at,
     )
 )
-
-
 _pin = Prepared(insert(renderings).on_conflict_do_nothing())
 _note_attempt = Prepared(insert(attempts), [column.name for column in attempts.c if column.name != "id"])
 
@@ -187,8 +214,11 @@ def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, leas
     until = moment + micros(lease)
     taken: list[int] = []
     for destination, most in wanted.items():
-        found = _take.run(connection, of_destination=destination, moment=moment, most=most, token=token, until=until)
-        taken += found.scalars()
+        found = _select_claimable.run(connection, of_destination=destination, moment=moment, most=most)
+        taken += [id_ for (id_,) in rows_of(found)]
+    if not taken:
+        return []
+    _take.run(connection, ids=many(connection, taken), token=token, until=until)
     return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until, good_until=good_until)
 
 
@@ -198,55 +228,49 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
         return []
     found: list[Due] = []
     let_go: list[dict[str, Any]] = []
-    keep: list[dict[str, Any]] = []
-    for row in _select_heads.run(connection, lane_ids=many(connection, held)):
-        at = None if row.id is None else NEVER if row.state != DeliveryState.PENDING else row.due_at
+    for lane, id_, *columns, rendered in rows_of(_select_heads.run(connection, lane_ids=many(connection, held))):
+        head = dict(zip(_HEAD_NAMES, columns, strict=True))
+        at = None if id_ is None else NEVER if head["state"] != DeliveryState.PENDING else head["due_at"]
         if at is None or at > moment:
-            let_go.append({"of_id": row.lane, "to_holder": None, "at": at})
+            let_go.append({"of_id": lane, "at": at})
             continue
-        keep.append({"of_id": row.lane, "token": held[row.lane], "until": until})
         found.append(
             Due(
-                id=row.id,
-                notification_id=row.notification_id,
-                lane_id=row.lane,
-                token=held[row.lane],
+                id=id_,
+                notification_id=head["notification_id"],
+                lane_id=lane,
+                token=held[lane],
                 lease_until=good_until,
-                number=row.number,
-                route=row.route,
-                name=row.name,
-                destination=row.destination,
-                delivery_key=row.delivery_key,
-                required=bool(row.required),
-                attempts=row.attempts,
-                spent=row.spent,
-                in_doubt=row.sending_at is not None,
-                rendered=row.rendered,
+                number=head["number"],
+                route=head["route"],
+                name=head["name"],
+                destination=head["destination"],
+                delivery_key=head["delivery_key"],
+                required=bool(head["required"]),
+                attempts=head["attempts"],
+                spent=head["spent"],
+                in_doubt=head["sending_at"] is not None,
+                rendered=None if rendered is None else rendered.encode(),
             )
         )
     _let_go.run_many(connection, let_go)
-    _renew.run_many(connection, keep)
+    _renew.run_many(connection, [{"of_id": due.lane_id, "token": due.token} for due in found], until=until)
     return found
 
 
 def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
     """Renew leases; returns lane id -> new end by `time.monotonic` for those that were still held."""
     good_until, until = time.monotonic() + lease, now() + micros(lease)
-    standing = _select_holders.run(connection, ids=many(connection, held))
-    mine = [row.id for row in standing if row.holder == held[row.id]]
-    _renew.run_many(connection, [{"of_id": id_, "token": held[id_], "until": until} for id_ in mine])
+    standing = rows_of(_select_holders.run(connection, ids=many(connection, held)))
+    mine = [id_ for id_, holder in standing if holder == held[id_]]
+    _renew.run_many(connection, [{"of_id": id_, "token": held[id_]} for id_ in mine], until=until)
     return dict.fromkeys(mine, good_until)
 
 
 def release(connection: Connection, held: Iterable[Due]) -> None:
     """Hand claimed lanes back without having sent anything; they are due at once."""
-    moment = now()
-    connection.execute(
-        update(lanes)
-        .where(lanes.c.id == bindparam("of_id"), lanes.c.holder == bindparam("of_token"))
-        .values(holder=None, claimable_at=moment),
-        [{"of_id": due.lane_id, "of_token": due.token} for due in held],
-    )
+    rows = [{"of_id": due.lane_id, "token": due.token} for due in held]
+    _release.run_many(connection, rows, at=now())
 
 
 def void_leases(connection: Connection) -> int:
@@ -265,9 +289,10 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     allowed = []
     for one in group:
         row = standing.get(one.due.id)
-        allowed.append(row is not None and row.holder == one.due.token and row.state == DeliveryState.PENDING)
+        allowed.append(row is not None and row.is_held_by(one.due.token))
     going = [one for one, ok in zip(group, allowed, strict=True) if ok]
-    _begin.run_many(connection, [{"of_id": one.due.id, "attempt": one.attempt_id, "moment": moment} for one in going])
+    marks = [{"of_id": one.due.id, "attempt": one.attempt_id} for one in going]
+    _begin.run_many(connection, marks, moment=moment)
     _pin.run_many(
         connection,
         [{"delivery_id": one.due.id, "options": one.rendered} for one in going if one.rendered is not None],
@@ -275,11 +300,23 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     return allowed
 
 
-def _standing(connection: Connection, group: Sequence[Begin | Settlement]) -> dict[int, Any]:
-    """Return how the deliveries of a group stand, and who holds their lanes."""
-    return {
-        row.id: row for row in _select_standing.run(connection, ids=many(connection, [one.due.id for one in group]))
-    }
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a delivery stands, and who holds its lane."""
+
+    state: str
+    attempt_id: int | None
+    sending_at: int | None
+    holder: str | None
+
+    def is_held_by(self, token: str) -> bool:
+        """Tell whether whoever has this token may go on with it."""
+        return self.holder == token and self.state == DeliveryState.PENDING
+
+
+def _standing(connection: Connection, group: Sequence[Begin | Settlement]) -> dict[int, _Standing]:
+    rows = rows_of(_select_standing.run(connection, ids=many(connection, [one.due.id for one in group])))
+    return {id_: _Standing(*columns) for id_, *columns in rows}
 
 
 def settle(connection: Connection, group: Sequence[Settlement], *, lease: float) -> list[Settled]:
@@ -292,18 +329,14 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     results: dict[int, Settled] = {}
     for one in group:
         row = standing.get(one.due.id)
-        if row is not None and row.holder == one.due.token and row.state == DeliveryState.PENDING:
+        if row is not None and row.is_held_by(one.due.token):
             accepted.append(one)
         else:
             mine = row is not None and one.attempt_id is not None and row.attempt_id == one.attempt_id
             results[one.due.id] = Settled(accepted=mine and row is not None and row.sending_at is None)
     _write(connection, accepted, moment)
     ended = {one.due.lane_id: one.due.token for one in accepted if one.state is not DeliveryState.PENDING}
-    waiting = [
-        {"of_id": one.due.lane_id, "to_holder": None, "at": one.due_at}
-        for one in accepted
-        if one.state is DeliveryState.PENDING
-    ]
+    waiting = [{"of_id": one.due.lane_id, "at": one.due_at} for one in accepted if one.state is DeliveryState.PENDING]
     _let_go.run_many(connection, waiting)
     until = moment + micros(lease)
     heads = _heads(connection, ended, moment=moment, until=until, good_until=good_until)
@@ -328,15 +361,15 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
         rows.append(
             {
                 "of_id": one.due.id,
-                "to_state": one.state.value,
-                "stays": again or one.blocks,
-                "due": one.due_at,
+                "state": one.state.value,
+                "in_lane": again or one.blocks,
+                "due_at": one.due_at,
                 "uncounted": 0 if one.counted or one.attempt_id is None else 1,
-                "more_spent": one.spent,
-                "why": one.reason,
-                "in_doubt": one.doubt,
-                "proof": one.receipt,
-                "ended": None if again else moment,
+                "spent": one.spent,
+                "reason": one.reason,
+                "doubt": one.doubt,
+                "receipt": one.receipt,
+                "settled_at": None if again else moment,
             }
         )
     _settle.run_many(connection, rows)
@@ -356,5 +389,5 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
 
 def next_due(connection: Connection, destinations: Iterable[str]) -> dict[str, int]:
     """Return for each destination with work when its next lane can be claimed, in the store's time."""
-    found = {name: _next_claimable.run(connection, of_destination=name).scalar() for name in destinations}
+    found = {name: scalar_of(_next_claimable.run(connection, of_destination=name)) for name in destinations}
     return {name: at for name, at in found.items() if at is not None}

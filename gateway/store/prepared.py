@@ -1,0 +1,240 @@
+"""Statements compiled once and then handed to the driver as they are, many rows at a time.
+
+What SQLAlchemy does around each execution takes several times as long as SQLite needs for it. And each step of SQLite
+gives Python's global lock away and has to win it back from the event loop, so that a statement for each row waits as
+often as there are rows. What runs for every notification is therefore written in SQLAlchemy's terms, compiled once for
+each dialect, and takes all rows in one step. Values come and go as the driver has them: a boolean of SQLite is 0 or 1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    bindparam,
+    column,
+    func,
+    select,
+    values,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import Select
+from sqlalchemy.types import Boolean
+
+Row = Mapping[str, Any]
+
+LARGEST_STEP = 256
+"""Rows of one step; a number of rows is split into powers of two, so that few texts are made."""
+
+_GIVEN = re.compile(r"VALUES (\((?:[^()]|\([^()]*\))*\))")
+_NAMED = re.compile(r"%\((\w+)\)s")
+
+
+class Prepared:
+    """A statement whose parameters are given by name; constants in it are kept.
+
+    ``columns`` names those of an INSERT; left out: all.
+    """
+
+    def __init__(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> None:
+        self._statement = statement
+        self._columns = columns
+        self._texts: dict[str, _Text] = {}
+
+    def run(self, connection: Connection, **parameters: Any) -> DBAPICursor:
+        """Execute it once; returns the driver's cursor."""
+        text = self._for(connection.dialect)
+        cursor = connection.connection.cursor()
+        cursor.execute(text.whole, text.bind(parameters))
+        return cursor
+
+    def run_many(self, connection: Connection, rows: Sequence[Row], **parameters: Any) -> None:
+        """Execute it for all rows: those of its VALUES. Nothing is returned."""
+        if rows:
+            text, cursor = self._for(connection.dialect), connection.connection.cursor()
+            for chunk in _chunks(rows):
+                cursor.execute(text.repeated(len(chunk)), text.bind_many(chunk, parameters))
+
+    def _for(self, dialect: Dialect) -> _Text:
+        found = self._texts.get(dialect.name)
+        if found is None:
+            compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
+            assert isinstance(compiled, SQLCompiler)
+            found = self._texts[dialect.name] = _Text.of(compiled)
+        return found
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    start = 0
+    while left := len(rows) - start:
+        size = min(LARGEST_STEP, 1 << (left.bit_length() - 1))
+        yield rows[start : start + size]
+        start += size
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A compiled statement with its parameters in the order in which they stand in it."""
+
+    whole: str
+    names: Sequence[str]
+    constants: Row
+    mark: str
+    """How the driver marks a parameter."""
+    given: tuple[int, int] = (0, 0)
+    """Where the row of its VALUES stands in the text."""
+    before: Sequence[str] = ()
+    each: Sequence[str] = ()
+    after: Sequence[str] = ()
+    """The parameters before, in and behind that row."""
+    longer: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, compiled: SQLCompiler) -> _Text:
+        """Return the text of a compiled statement."""
+        text, mark = str(compiled), "?"
+        names: Sequence[str] = compiled.positiontup or ()
+        if compiled.positiontup is None:
+            names, mark = _NAMED.findall(text), "%s"
+            text = _NAMED.sub(mark, text)
+        constants = {name: bound.value for bound, name in compiled.bind_names.items() if not bound.required}
+        match = _GIVEN.search(text)
+        if match is None:
+            return cls(text, names, constants, mark)
+        begin = text[: match.start(1)].count(mark)
+        end = begin + match[1].count(mark)
+        return cls(text, names, constants, mark, match.span(1), names[:begin], names[begin:end], names[end:])
+
+    def bind(self, parameters: Row) -> tuple[Any, ...]:
+        """Return the parameters of one execution."""
+        found = {**self.constants, **parameters}
+        return tuple([found[name] for name in self.names])
+
+    def bind_many(self, rows: Sequence[Row], parameters: Row) -> tuple[Any, ...]:
+        """Return the parameters of one execution with so many rows."""
+        common = {**self.constants, **parameters}
+        bound = [common[name] for name in self.before]
+        for row in rows:
+            bound += [row[name] if name in row else common[name] for name in self.each]
+        bound += [common[name] for name in self.after]
+        return tuple(bound)
+
+    def repeated(self, count: int) -> str:
+        """Return the text with so many rows in its VALUES."""
+        if count == 1:
+            return self.whole
+        found = self.longer.get(count)
+        if found is None:
+            begin, end = self.given
+            row = self.whole[begin:end]
+            found = self.longer[count] = self.whole[:begin] + ", ".join([row] * count) + self.whole[end:]
+        return found
+
+
+def given(**like: Column[Any]) -> CTE:
+    """Return the rows that `Prepared.run_many` gets as a table, each column of the type of one of the store."""
+    columns = [column(name, of.type) for name, of in like.items()]
+    row = tuple(bindparam(name, type_=of.type) for name, of in like.items())
+    return values(*columns, name="given").data([row]).cte("given")
+
+
+def gathered(*columns: ColumnElement[Any], source: FromClause) -> Select[Any]:
+    """Select all rows as one JSON text, in one step; see `rows_of`. ``source`` is what they are selected from."""
+    return select(_Gathered(columns)).select_from(source)
+
+
+def as_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return bytes of the store that are UTF-8 as the text that they are, as JSON can hold it."""
+    return _AsText(column)
+
+
+class _AsText(ColumnElement[str]):
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.column = column
+
+
+@compiles(_AsText, "sqlite")
+def _cast_text(element: _AsText, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.column, **options)} AS TEXT)"
+
+
+@compiles(_AsText, "postgresql")
+def _convert_text(element: _AsText, compiler: SQLCompiler, **options: Any) -> str:
+    return f"convert_from({compiler.process(element.column, **options)}, 'UTF8')"
+
+
+def rows_of(cursor: DBAPICursor) -> list[Any]:
+    """Return the rows of a statement that selects them `gathered`, each a list."""
+    found: list[Any] = json.loads(scalar_of(cursor) or "[]")
+    return found
+
+
+def scalar_of(cursor: DBAPICursor) -> Any:
+    """Return the only value of a statement; None if there is no row."""
+    row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+class _Gathered(ColumnElement[str]):
+    inherit_cache = False
+
+    def __init__(self, columns: Sequence[ColumnElement[Any]]) -> None:
+        self.columns = columns
+
+
+@compiles(_Gathered, "sqlite")
+def _gather_sqlite(element: _Gathered, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.json_group_array(func.json_array(*element.columns)), **options)
+
+
+@compiles(_Gathered, "postgresql")
+def _gather_postgresql(element: _Gathered, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(func.json_agg(func.json_build_array(*element.columns)), **options)} AS TEXT)"
+
+
+class AnyOf(ColumnElement[bool]):
+    """``column IN (all the ids of one parameter)``, of the same text however many there are; see `many`."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.ids: BindParameter[Any] = bindparam(name, required=True)
+
+    def self_group(self, against: operators.OperatorType | None = None) -> Any:
+        """Need no brackets."""
+        return self
+
+
+@compiles(AnyOf, "sqlite")
+def _in_json(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = compiler.process(element.column, **options), compiler.process(element.ids, **options)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"
+
+
+@compiles(AnyOf, "postgresql")
+def _equal_any(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{compiler.process(element.column, **options)} = ANY({compiler.process(element.ids, **options)})"
+
+
+def many(connection: Connection, ids: Iterable[int | str]) -> Any:
+    """Return the value of the parameter of `AnyOf`."""
+    return json.dumps(list(ids)) if connection.dialect.name == "sqlite" else list(ids)
