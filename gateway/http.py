@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 TIMEOUT = 30.0
 """Seconds for each step of a request, unless the caller says otherwise."""
@@ -66,11 +69,28 @@ def build_client(
 
 
 class _Once(httpx.AsyncClient):
-    """A client without redirects, cookies and event hooks: what httpx does to go round them takes half of its time."""
+    """A client without redirects, cookies and event hooks: what httpx does to go round them takes most of its time."""
 
     def __init__(self, *, transport: httpx.AsyncBaseTransport, **options: Any) -> None:
         super().__init__(transport=transport, **options)
         self._straight = transport
+        self._plain = {"base_url", "params"}.isdisjoint(options)
+        self._always = list(self.headers.multi_items())
+
+    def build_request(self, method: str, url: httpx.URL | str, **more: Any) -> httpx.Request:
+        """Build a request; one with nothing but headers and bytes is put together without merging."""
+        content, headers = more.pop("content", None), more.pop("headers", None)
+        rare = any(value is not None and value is not httpx.USE_CLIENT_DEFAULT for value in more.values())
+        if rare or not self._plain or not isinstance(url, str) or not isinstance(headers, dict):
+            return super().build_request(method, url, content=content, headers=headers, **more)
+        own = {name.lower() for name in headers}
+        return httpx.Request(
+            method,
+            _parsed(url),
+            content=content,
+            headers=[*(pair for pair in self._always if pair[0] not in own), *headers.items()],
+            extensions={"timeout": self.timeout.as_dict()},
+        )
 
     async def send(
         self,
@@ -82,17 +102,15 @@ class _Once(httpx.AsyncClient):
     ) -> httpx.Response:
         """Send a request; one with a login or that follows redirects goes httpx's long way."""
         asked = auth is not httpx.USE_CLIENT_DEFAULT or follow_redirects is not httpx.USE_CLIENT_DEFAULT
-        if asked or request.url.userinfo:
+        if asked or stream or request.url.userinfo:
             return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
         started = time.perf_counter()
-        answer = await self._straight.handle_async_request(request)
-        try:
-            answer.elapsed = timedelta(seconds=time.perf_counter() - started)
-            if not stream:
-                await answer.aread()
-        except BaseException:
-            await answer.aclose()
-            raise
+        if isinstance(self._straight, _Transport):
+            answer = await self._straight.exchange(request)
+        else:
+            answer = await self._straight.handle_async_request(request)
+            await answer.aread()
+        answer.elapsed = timedelta(seconds=time.perf_counter() - started)
         return answer
 
 
@@ -103,6 +121,44 @@ class _Transport(AiohttpTransport):
             return await super().handle_async_request(request)
         except aiohttp.ClientError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
+
+    async def exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and read the whole answer, without a stream in between."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        content = await request.aread()
+        limits = request.extensions.get("timeout", {})
+        try:
+            with map_aiohttp_exceptions():
+                async with self.client.request(
+                    request.method,
+                    _encoded(str(request.url)),
+                    headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
+                    data=content or None,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    compress=False,
+                    timeout=_limits(limits.get("connect"), limits.get("read"), limits.get("pool")),
+                ) as answer:
+                    body = await answer.read()
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        return httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+@lru_cache(maxsize=1024)
+def _encoded(url: str) -> yarl.URL:
+    return yarl.URL(url, encoded=True)  # else yarl writes escapes its own way, and the other side gets other bytes
+
+
+@lru_cache(maxsize=64)
+def _limits(connect: float | None, read: float | None, pool: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(sock_connect=connect, sock_read=read, connect=pool)
 
 
 def _session(context: ssl.SSLContext, connections: int) -> Callable[[], aiohttp.ClientSession]:

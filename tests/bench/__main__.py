@@ -62,7 +62,7 @@ REST = """
 [destinations.service]
 plugin = "rest"
 url = "{rest}"
-concurrency = 16
+concurrency = 64
 
 [[routes.deliver]]
 to = "service"

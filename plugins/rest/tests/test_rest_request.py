@@ -103,7 +103,7 @@ async def test_half_a_character_is_sent_as_a_question_mark(
         delivery({"site": "a\ud800"}, query={"q": template}, **{kind: template if kind == "body" else {"x": template}})
     )
     [heard] = service.heard
-    assert heard.target == "/?q=a?"
+    assert heard.target == "/?q=a%3F"
     assert heard.body in (b'{"x": "a?"}', b"x=a%3F", b"a?")
 
 
@@ -133,11 +133,11 @@ async def test_the_path_is_added_to_the_address(
         ("Dock 4", "Dock%204"),
         ("a/b", "a%2Fb"),
         ("../admin", "..%2Fadmin"),
-        ("a?x=1#y", "a%3Fx=1%23y"),
-        ("http://evil/", "http:%2F%2Fevil%2F"),
+        ("a?x=1#y", "a%3Fx%3D1%23y"),
+        ("http://evil/", "http%3A%2F%2Fevil%2F"),
         ("%2e%2e", "%252e%252e"),
         ("..\\..", "..%5C.."),
-        ("a\r\nHost: evil", "a%0D%0AHost:%20evil"),
+        ("a\r\nHost: evil", "a%0D%0AHost%3A%20evil"),
         ("a\x00", "a%00"),
         ("é+~", "%C3%A9%2B~"),
         ("...", "..."),
@@ -181,7 +181,7 @@ async def test_a_path_that_would_leave_its_place_is_rejected(
         ("", {"a": "{{ record.fields.list }}"}, "/?a=x&a=y"),
         ("", {"a": ["{{ record.fields.text }}", "z"]}, "/?a=M%C3%BC+%26%2B%3D%23&a=z"),
         ("", {"a": True, "b": 1.5, "c": "{{ record.fields.number }}"}, "/?a=true&b=1.5&c=1.50"),
-        ("", {"a": "{{ notification.received }}"}, "/?a=2026-01-02T03:04:05%2B00:00"),
+        ("", {"a": "{{ notification.received }}"}, "/?a=2026-01-02T03%3A04%3A05%2B00%3A00"),
         ("items?x=1", {"a": 2}, "/items?x=1&a=2"),
         ("", {"a&b": "c=d\r\n"}, "/?a%26b=c%3Dd%0D%0A"),
     ],
