@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.calls import Calls
@@ -44,7 +46,7 @@ EVENT_PATHS = {
 
 
 @asynccontextmanager
-async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[Starlette]:
+async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[ASGIApp]:
     """Start everything that belongs to these routes and yield the web application.
 
     On leaving: what has not been sent is handed back, what is being sent gets ``shutdown_grace``, every answer is
@@ -63,7 +65,7 @@ async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[Starlette]:
 
 
 @asynccontextmanager
-async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> AsyncIterator[Starlette]:
+async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> AsyncIterator[ASGIApp]:
     current = Current(routes)
     outcomes = Outcomes()
     backlog = Backlog(store)
@@ -98,9 +100,23 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> A
         await reporter.stop()
 
 
-def _application(routes: Routes, receiver: Receiver, health: Health) -> Starlette:
-    webhook = [Route(routes.path + suffix, receiver.endpoint(event)) for suffix, event in EVENT_PATHS.items()]
-    return Starlette(routes=[*webhook, Route("/healthz", health.alive), Route("/readyz", health.ready)])
+def _application(routes: Routes, receiver: Receiver, health: Health) -> ASGIApp:
+    webhook = {routes.path + suffix: receiver.endpoint(event) for suffix, event in EVENT_PATHS.items()}
+    others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        """Receiving comes first: its paths need neither routing by pattern nor middleware."""
+        application = webhook.get(scope["path"], others) if scope["type"] == "http" else others
+        await application(scope, receive, send)
+
+    return front
+
+
+def calm_collector() -> None:
+    """Keep Python's collector from going through everything that was loaded, again and again, while requests wait."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1000)
 
 
 async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> None:
@@ -124,5 +140,6 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> Non
             log.info("listening", url=url, routes=len(routes.routes), store=routes.store)
             if not secure:
                 log.warning("no secret header is configured: whoever finds the URL can send notifications")
+            calm_collector()
             await serve_until_told(application, listening, finish_within=routes.answer_within + 1.0)
     log.info("stopped")

@@ -12,8 +12,9 @@ The rules, before the SQL:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, update
@@ -113,9 +114,9 @@ _GIVEN = (
     "outcome",
     "outcome_at",
     "answer_open",
-    "fetch_state",
     "report_state",
     "report_due_at",
+    "fetch_state",
 )
 """Columns of a notification that are given; the others begin with their defaults."""
 
@@ -202,7 +203,7 @@ def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: fl
     good_until, moment = time.monotonic() + lease, now()
     ids = next_ids(connection, notifications, len(group))
     rows = [_row(item, id_, moment) for item, id_ in zip(group, ids, strict=True)]
-    _insert_notifications.run_many(connection, sorted(rows, key=_by_key))
+    _insert_notifications.run_many(connection, sorted(rows, key=itemgetter(1, 2)))
     inserted = {id_ for (id_,) in rows_of(_select_inserted.run(connection, ids=many(connection, ids)))}
     fresh = {id(item): id_ for item, id_ in zip(group, ids, strict=True) if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
@@ -232,40 +233,37 @@ def _as_repeat(row: Any) -> Kept:
     return Kept(id=row.id, repeat=True, outcome=outcome, mode=Mode(row.mode), reason=row.mode_reason)
 
 
-def _by_key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["webservice_id"], row["notification_key"]
-
-
-def _row(item: Keep, id_: int, moment: int) -> dict[str, Any]:
+def _row(item: Keep, id_: int, moment: int) -> tuple[Any, ...]:
+    """Return what is given of a notification, in the order of `_GIVEN`."""
     notification = item.notification
     report = ReportState.OPEN if item.report else ReportState.NONE
-    return {
-        "id": id_,
-        "webservice_id": notification.webservice_id,
-        "notification_key": notification.key,
-        "account": item.account,
-        "webservice": item.webservice,
-        "form": item.form,
-        "project": item.project,
-        "event": notification.event.value,
-        "status": notification.status,
-        "customer_key": notification.customer_key,
-        "submission_key": notification.submission_key,
-        "dispatch_key": notification.dispatch_key,
-        "record_key": notification.record_key,
-        "created_at": to_store(notification.created),
-        "received_at": to_store(notification.received),
-        "body": notification.body,
-        "mode": item.mode.value,
-        "mode_reason": item.reason,
-        "matched": item.matched,
-        "outcome": None if item.outcome is None else item.outcome.value,
-        "outcome_at": None if item.outcome is None else moment,
-        "answer_open": item.outcome is not None or item.mode is Mode.IMMEDIATE,
-        "fetch_state": (FetchState.DUE if item.fetch else FetchState.NONE).value,
-        "report_state": report.value,
-        "report_due_at": moment + micros(ANSWER_MARK) if item.outcome is not None and item.report else None,
-    }
+    return (
+        id_,
+        notification.webservice_id,
+        notification.key,
+        item.account,
+        item.webservice,
+        item.form,
+        item.project,
+        notification.event.value,
+        notification.status,
+        notification.customer_key,
+        notification.submission_key,
+        notification.dispatch_key,
+        notification.record_key,
+        to_store(notification.created),
+        to_store(notification.received),
+        notification.body,
+        item.mode.value,
+        item.reason,
+        item.matched,
+        None if item.outcome is None else item.outcome.value,
+        None if item.outcome is None else moment,
+        item.outcome is not None or item.mode is Mode.IMMEDIATE,
+        report.value,
+        moment + micros(ANSWER_MARK) if item.outcome is not None and item.report else None,
+        (FetchState.DUE if item.fetch else FetchState.NONE).value,
+    )
 
 
 def _place(
@@ -278,37 +276,19 @@ def _place(
     good_until: float,
 ) -> dict[int, Kept]:
     places = _lock_lanes(connection, new, moment=moment, token=token, until=moment + micros(lease))
-    rows: list[dict[str, Any]] = []
-    made: list[tuple[int, NewDelivery, str | None]] = []
+    ids = iter(next_ids(connection, deliveries, sum(len(item.deliveries) for _, item in new)))
+    rows: list[tuple[Any, ...]] = []
+    made: dict[int, list[KeptDelivery]] = {}
     for notification_id, item in new:
-        for delivery in item.deliveries:
-            place = places[delivery.lane]
-            rows.append(
-                {
-                    "notification_id": notification_id,
-                    "lane_id": place.id,
-                    "number": place.next_number,
-                    "route": delivery.route,
-                    "name": delivery.name,
-                    "destination": delivery.destination,
-                    "delivery_key": delivery.delivery_key,
-                    "required": delivery.required,
-                    "state": DeliveryState.PENDING.value,
-                    "due_at": moment,
-                }
-            )
-            made.append((notification_id, delivery, place.token))
-            place.next_number += 1
-            place.token = None  # only the first of a lane stands at its head
-    for row, id_ in zip(rows, next_ids(connection, deliveries, len(rows)), strict=True):
-        row["id"] = id_
+        made[notification_id] = []
+        for one in item.deliveries:
+            place, id_ = places[one.lane], next(ids)
+            number, held = place.next_number, place.token
+            place.next_number, place.token = number + 1, None  # only the first of a lane stands at its head
+            where = (one.route, one.name, one.destination, one.delivery_key, one.required)
+            rows.append((id_, notification_id, place.id, number, *where, DeliveryState.PENDING.value, moment))
+            made[notification_id].append(KeptDelivery(id=id_, lane_id=place.id, number=number, token=held, new=one))
     _insert_deliveries.run_many(connection, rows)
-    of_notification: dict[int, list[KeptDelivery]] = {notification_id: [] for notification_id, _ in new}
-    for row, (notification_id, delivery, held) in zip(rows, made, strict=True):
-        lane_id, number = row["lane_id"], row["number"]
-        of_notification[notification_id].append(
-            KeptDelivery(id=row["id"], lane_id=lane_id, number=number, token=held, new=delivery)
-        )
     kept = {
         notification_id: Kept(
             id=notification_id,
@@ -316,7 +296,7 @@ def _place(
             outcome=item.outcome,
             mode=item.mode,
             reason=item.reason,
-            deliveries=tuple(of_notification[notification_id]),
+            deliveries=tuple(made[notification_id]),
             lease_until=good_until,
         )
         for notification_id, item in new
@@ -335,14 +315,7 @@ def _lock_lanes(
     if not places:
         return places
     rows = [
-        {
-            "key": key,
-            "destination": place.destination,
-            "last_number": moment + place.count - 1,
-            "used_at": moment,
-            "claimable_at": until if place.take else moment,
-            "holder": token if place.take else None,
-        }
+        (key, place.destination, moment + place.count - 1, moment, *((until, token) if place.take else (moment, None)))
         for key, place in sorted(places.items())
     ]
     _place_in_lanes.run_many(connection, rows)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     CTE,
@@ -37,6 +37,7 @@ from sqlalchemy.sql.selectable import Select
 from sqlalchemy.types import Boolean
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 LARGEST_STEP = 256
 """Rows of one step; a number of rows is split into powers of two, so that few texts are made."""
@@ -48,7 +49,7 @@ _NAMED = re.compile(r"%\((\w+)\)s")
 class Prepared:
     """A statement whose parameters are given by name; constants in it are kept.
 
-    ``columns`` names those of an INSERT; left out: all.
+    ``columns`` names those of an INSERT, in the order of its table; left out: all.
     """
 
     def __init__(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> None:
@@ -63,8 +64,8 @@ class Prepared:
         cursor.execute(text.whole, text.bind(parameters))
         return cursor
 
-    def run_many(self, connection: Connection, rows: Sequence[Row], **parameters: Any) -> None:
-        """Execute it for all rows: those of its VALUES. Nothing is returned."""
+    def run_many(self, connection: Connection, rows: Sequence[Row | tuple[Any, ...]], **parameters: Any) -> None:
+        """Execute it for all rows: those of its VALUES, by name or as tuples in its order. Nothing is returned."""
         if rows:
             text, cursor = self._for(connection.dialect), connection.connection.cursor()
             for chunk in _chunks(rows):
@@ -76,10 +77,11 @@ class Prepared:
             compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
             assert isinstance(compiled, SQLCompiler)
             found = self._texts[dialect.name] = _Text.of(compiled)
+            assert self._columns is None or [*found.each] == [*self._columns], "columns are not in their table's order"
         return found
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     start = 0
     while left := len(rows) - start:
         size = min(LARGEST_STEP, 1 << (left.bit_length() - 1))
@@ -125,12 +127,12 @@ class _Text:
         found = {**self.constants, **parameters}
         return tuple([found[name] for name in self.names])
 
-    def bind_many(self, rows: Sequence[Row], parameters: Row) -> tuple[Any, ...]:
+    def bind_many(self, rows: Sequence[Row | tuple[Any, ...]], parameters: Row) -> tuple[Any, ...]:
         """Return the parameters of one execution with so many rows."""
         common = {**self.constants, **parameters}
         bound = [common[name] for name in self.before]
         for row in rows:
-            bound += [row[name] if name in row else common[name] for name in self.each]
+            bound += row if isinstance(row, tuple) else [row[name] for name in self.each]
         bound += [common[name] for name in self.after]
         return tuple(bound)
 
