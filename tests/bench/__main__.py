@@ -1,6 +1,7 @@
 """``make bench``: what the gateway does per second, against the same machine doing less, or the same by hand.
 
-Each pair is measured in turns, so that a noisy machine disturbs both alike; the best turn of each counts.
+All that is compared runs at once and is measured one after the other, round by round: a machine that others use too is
+then as fast for one as for the other, and a ratio is the median of those within a round.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tests.bench.load import HEADER, WEBSERVICE
@@ -80,6 +82,10 @@ class Measured:
     p99_ms: float
 
 
+Table = dict[str, list[Measured]]
+"""What was measured in each round, by name; the first is what the others are measured against."""
+
+
 def load(url: str, count: int, first: int = 0) -> dict[str, Any]:
     """Run the load generator in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.load", url, str(count), str(CONNECTIONS), str(first)]
@@ -125,50 +131,65 @@ def gateway(folder: Path, *, rest: str | None = None, enabled: bool = True) -> I
         process.stop()
 
 
-def acknowledge_bare(count: int) -> Measured:
-    """Measure a handler that keeps nothing."""
-    with server("bare") as url:
-        load(f"{url}/webhooks/doforms", count // 4)
-        return measured(load(f"{url}/webhooks/doforms", count))
+def acknowledge(folder: Path, rounds: int, count: int) -> Table:
+    """Compare answers: of a handler that keeps nothing, and of the gateway, each after a durable keep."""
+    with (
+        server("bare") as bare,
+        gateway(folder / "waits", enabled=False) as waits,
+        gateway(folder / "works") as works,
+    ):
+        urls = {
+            "bare Starlette handler": f"{bare}/webhooks/doforms",
+            "gateway, kept; the destination waits": waits.url,
+            "gateway, kept; a row is written meanwhile": works.url,
+        }
+        table: Table = {name: [] for name in urls}
+        for number in range(rounds + 1):
+            for name, url in urls.items():
+                found = measured(load(url, count, first=number * count))
+                if number:  # the first round is for warming up
+                    table[name].append(found)
+                if url == works.url:
+                    wait_until_settled(works, (number + 1) * count)
+        return table
 
 
-def acknowledge_gateway(folder: Path, count: int, *, enabled: bool) -> Measured:
-    """Measure the gateway's answers in delayed mode, each after a durable keep."""
-    with gateway(folder, enabled=enabled) as process:
-        load(process.url, count // 4, first=10_000_000)
-        return measured(load(process.url, count))
+def deliver(folder: Path, rounds: int, count: int) -> Table:
+    """Compare full deliveries: of a hand-written handler, where an answer is one, and of the gateway."""
+    inline_folder = folder / "inline"
+    inline_folder.mkdir()
+    with sqlite3.connect(inline_folder / "table.db") as database:
+        database.execute(TABLE)
+    with (
+        server("sink") as rest,
+        server("inline", str(inline_folder / "table.db"), rest) as inline,
+        gateway(folder / "delivers", rest=rest) as process,
+    ):
+        table: Table = {"FastAPI handler with plain httpx": [], "gateway, arrival to last settlement": []}
+        for number in range(rounds + 1):
+            by_hand = measured(load(f"{inline}/webhooks/doforms", count // 2, first=number * count))
+            started_at = load(process.url, count, first=number * count)["started_at"]
+            wait_until_settled(process, (number + 1) * count)
+            if number:
+                for found, one in zip(table.values(), (by_hand, settled_since(process, started_at)), strict=True):
+                    found.append(one)
+        return table
 
 
-def deliver_inline(folder: Path, count: int) -> Measured:
-    """Measure the hand-written handler: an answer is a full delivery."""
-    folder.mkdir()
-    with sqlite3.connect(folder / "table.db") as table:
-        table.execute(TABLE)
-    with server("sink") as rest, server("inline", str(folder / "table.db"), rest) as url:
-        load(f"{url}/webhooks/doforms", count // 8, first=10_000_000)
-        return measured(load(f"{url}/webhooks/doforms", count))
-
-
-def deliver_gateway(folder: Path, count: int) -> Measured:
+def settled_since(process: GatewayProcess, started_at: float) -> Measured:
     """Measure full deliveries: from the first request until the last delivery of the last notification is settled."""
-    with server("sink") as rest, gateway(folder, rest=rest) as process:
-        load(process.url, count // 8, first=10_000_000)
-        wait_until_settled(process, count // 8)
-        started_at = load(process.url, count)["started_at"]
-        wait_until_settled(process, count + count // 8)
-        with sqlite3.connect(process.store) as store:
-            rows = store.execute(
-                "SELECT max(d.settled_at) - n.received_at, max(d.settled_at) FROM deliveries d "
-                "JOIN notifications n ON n.id = d.notification_id WHERE n.received_at >= ? GROUP BY n.id",
-                (int(started_at * 1e6),),
-            ).fetchall()
-        latencies = sorted(row[0] / 1000 for row in rows)
-        seconds = max(row[1] for row in rows) / 1e6 - started_at
-        return Measured(
-            per_second=len(rows) / seconds,
-            p50_ms=latencies[len(rows) // 2],
-            p99_ms=latencies[len(rows) * 99 // 100],
-        )
+    with sqlite3.connect(process.store) as store:
+        rows = store.execute(
+            "SELECT max(d.settled_at) - n.received_at, max(d.settled_at) FROM deliveries d "
+            "JOIN notifications n ON n.id = d.notification_id WHERE n.received_at >= ? GROUP BY n.id",
+            (int(started_at * 1e6),),
+        ).fetchall()
+    latencies = sorted(row[0] / 1000 for row in rows)
+    return Measured(
+        per_second=len(rows) / (max(row[1] for row in rows) / 1e6 - started_at),
+        p50_ms=latencies[len(rows) // 2],
+        p99_ms=latencies[len(rows) * 99 // 100],
+    )
 
 
 def wait_until_settled(process: GatewayProcess, count: int) -> None:
@@ -183,71 +204,47 @@ def wait_until_settled(process: GatewayProcess, count: int) -> None:
     raise SystemExit(f"not everything was delivered: {found}")
 
 
-def best(turns: list[Measured]) -> Measured:
-    """Return the turn in which the machine was least disturbed."""
-    return max(turns, key=lambda one: one.per_second)
-
-
-def show(title: str, rows: list[tuple[str, Measured]], bar: float) -> bool:
-    """Print a comparison: the first row is what the others are measured against."""
+def show(title: str, table: Table, bars: Mapping[str, float]) -> bool:
+    """Print a comparison with medians over the rounds; ratios are those within a round, against its first row."""
     print(f"\n{title}")
-    print(f"  {'':44}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'ratio':>8}")
-    base = rows[0][1].per_second
-    for name, one in rows:
-        ratio = one.per_second / base
-        print(f"  {name:44}{one.per_second:12.0f}{one.p50_ms:10.1f}{one.p99_ms:10.1f}{ratio:8.2f}")
-    reached = all(one.per_second / base >= bar for _, one in rows[1:])
-    print(f"  bar: at least {bar:g} of the first row: {'reached' if reached else 'MISSED'}")
+    print(f"  {'':44}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'ratio':>8}{'bar':>7}")
+    base = next(iter(table.values()))
+    reached = True
+    for name, rounds in table.items():
+        ratio = median(one.per_second / first.per_second for one, first in zip(rounds, base, strict=True))
+        columns = [median(getattr(one, key) for one in rounds) for key in ("per_second", "p50_ms", "p99_ms")]
+        bar = bars.get(name)
+        met = bar is None or ratio >= bar
+        reached &= met
+        told = "" if bar is None else f"{bar:7.2f} {'reached' if met else 'MISSED'}"
+        print(f"  {name:44}{columns[0]:12.0f}{columns[1]:10.1f}{columns[2]:10.1f}{ratio:8.2f}{told}")
     return reached
-
-
-def turns(count: int, *measures: Callable[[int], Measured]) -> list[Measured]:
-    """Take measures in turns, several times, and return the best of each."""
-    found: list[list[Measured]] = [[] for _ in measures]
-    for turn in range(count):
-        for place, measure in enumerate(measures):
-            found[place].append(measure(turn))
-    return [best(each) for each in found]
 
 
 def main() -> None:
     """Measure and print; the exit status is 1 if a bar was missed."""
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--notifications", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5, help="measure each pair so often, one after the other")
+    parser.add_argument("--notifications", type=int, default=6_000, help="so many in each round")
     options = parser.parse_args()
-    count = options.notifications
+    rounds, count = options.rounds, options.notifications
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {CONNECTIONS} connections"
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{CONNECTIONS} connections, medians of {rounds} rounds"
     )
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as name:
         folder = Path(name)
-        bare, kept, kept_and_run = turns(
-            options.turns,
-            lambda turn: acknowledge_bare(count),
-            lambda turn: acknowledge_gateway(folder / f"kept-{turn}", count, enabled=False),
-            lambda turn: acknowledge_gateway(folder / f"run-{turn}", count, enabled=True),
-        )
         acknowledged = show(
             "Acknowledged in delayed mode, against a handler that only parses",
-            [
-                ("bare Starlette handler", bare),
-                ("gateway, kept; the destination waits", kept),
-                ("gateway, kept; a row is written meanwhile", kept_and_run),
-            ],
-            0.5,
+            acknowledge(folder, rounds, count),
+            {"gateway, kept; the destination waits": 0.5},
         )
-        inline, delivered = turns(
-            options.turns,
-            lambda turn: deliver_inline(folder / f"inline-{turn}", count // 8),
-            lambda turn: deliver_gateway(folder / f"delivered-{turn}", count // 4),
-        )
-        fully = show(
+        delivered = show(
             "Fully delivered: one row and one REST call each, against the same by hand",
-            [("FastAPI handler with plain httpx", inline), ("gateway, arrival to last settlement", delivered)],
-            2.5,
+            deliver(folder, rounds, count // 4),
+            {"gateway, arrival to last settlement": 2.5},
         )
-    sys.exit(0 if acknowledged and fully else 1)
+    sys.exit(0 if acknowledged and delivered else 1)
 
 
 if __name__ == "__main__":
