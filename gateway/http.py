@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import httpx
@@ -129,21 +129,28 @@ class _Transport(AiohttpTransport):
         content = await request.aread()
         limits = request.extensions.get("timeout", {})
         try:
-            with map_aiohttp_exceptions():
-                async with self.client.request(
-                    request.method,
-                    _encoded(str(request.url)),
-                    headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
-                    data=content or None,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    compress=False,
-                    timeout=_limits(limits.get("connect"), limits.get("read"), limits.get("pool")),
-                ) as answer:
-                    body = await answer.read()
-        except aiohttp.ClientError as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
+            async with self.client.request(
+                request.method,
+                _encoded(str(request.url)),
+                headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
+                data=content or None,
+                allow_redirects=False,
+                auto_decompress=False,
+                compress=False,
+                timeout=_limits(limits.get("connect"), limits.get("read"), limits.get("pool")),
+            ) as answer:
+                body = await answer.read()
+        except Exception as error:
+            _raise_as_httpx(error)
         return httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+
+
+def _raise_as_httpx(error: Exception) -> NoReturn:
+    try:
+        with map_aiohttp_exceptions():
+            raise error
+    except aiohttp.ClientError:
+        raise httpx.RemoteProtocolError(str(error)) from error
 
 
 @lru_cache(maxsize=1024)

@@ -42,10 +42,10 @@ async def attempt(
         late = Uncertain(f"no answer within its time limit of {timeout:g} s")
         results = [late if limit.expired() else error] * len(deliveries)
     duration = time.monotonic() - started
-    return [_name(result, duration, mask) for result in results]
+    return [_name(result, one, duration, mask) for result, one in zip(results, deliveries, strict=True)]
 
 
-def _name(result: Receipt | BaseException, duration: float, mask: Mask) -> Attempted:
+def _name(result: Receipt | BaseException, delivery: Delivery[Any], duration: float, mask: Mask) -> Attempted:
     if isinstance(result, Receipt):
         masked = Receipt(summary=mask.text(result.summary), details=mask.data(dict(result.details)))
         return Attempted(result=Result.DELIVERED, receipt=masked, duration=duration)
@@ -65,5 +65,10 @@ def _name(result: Receipt | BaseException, duration: float, mask: Mask) -> Attem
             return Attempted(result=Result.MISCONFIGURED, reason=reason, duration=duration)
         case DeliveryError():
             return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
-    log.error("a plugin raised what it must not: this is a bug of the plugin", error=reason, exc_info=result)
+    log.error(
+        "a plugin raised what it must not: this is a bug of the plugin",
+        notification=delivery.notification.key,
+        error=reason,
+        exc_info=result,
+    )
     return Attempted(result=Result.UNCERTAIN, reason=f"{type(result).__name__}: {reason}", duration=duration)

@@ -166,7 +166,8 @@ class FetchDesk:
         verdict = gives_up(account.fetch_retry, number=number, spent=spent, wait=wait)
         reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
         state = FetchState.GIVEN_UP if verdict else FetchState.DUE
-        log.warning("fetch failed", record=kept.notification.record_key, attempt=number, reason=reason)
+        key, record = kept.notification.key, kept.notification.record_key
+        log.warning("fetch failed", notification=key, record=record, attempt=number, reason=reason)
 
         def note(connection: Connection) -> None:
             records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(wait + duration))

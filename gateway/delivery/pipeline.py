@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -56,6 +56,8 @@ class Pipeline:
         self._urgent: deque[Job] = deque()
         self._ready: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._slots = 0
+        self._pumping = False
         self._wake: asyncio.TimerHandle | None = None
         self._stopped = False
         self._sending: set[asyncio.Future[list[Attempted]]] = set()
@@ -70,7 +72,8 @@ class Pipeline:
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
         self._pace = Pace(entry.rate, time.monotonic)
-        self._batch = entry.batch if takes_many(entry.instance) else 1
+        self._many = takes_many(entry.instance)
+        self._batch = entry.batch if self._many else 1
         self._most = max(2 * entry.concurrency, 2 * self._batch)
 
     @property
@@ -111,22 +114,38 @@ class Pipeline:
             await asyncio.wait(self._running, timeout=grace)
         for sending in self._sending:
             sending.cancel()
-        if self._running:
+        while self._running:
             await asyncio.wait(self._running)
 
     def pump(self) -> None:
-        """Start as many deliveries as the limits allow."""
-        while not self._stopped and len(self._running) < self.entry.concurrency and (self._urgent or self._ready):
-            size = self.breaker.room(min(self._batch, len(self._urgent) + len(self._ready)))
-            permitted = self._pace.take(size)
+        """Start as many deliveries as the limits allow, together with what else becomes ready in this moment."""
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        while (
+            not self._stopped and (free := self.entry.concurrency - self._slots) > 0 and (self._urgent or self._ready)
+        ):
+            most = self._batch if self._many else free
+            permitted = self._pace.take(self.breaker.room(min(most, len(self._urgent) + len(self._ready))))
             if permitted == 0:
                 self._wake_later()
                 return
-            batch = [(self._urgent or self._ready).popleft() for _ in range(permitted)]
+            jobs = [(self._urgent or self._ready).popleft() for _ in range(permitted)]
             self.breaker.start()
-            task = asyncio.create_task(self._run(batch))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+            self._slots += self._slots_for(len(jobs))
+            self._start(self._run(jobs))
+
+    def _slots_for(self, count: int) -> int:
+        """Return how many of the sends that may be made at once so many deliveries are."""
+        return 1 if self._many else count
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
 
     def _wake_later(self) -> None:
         if self._wake is None:
@@ -145,19 +164,30 @@ class Pipeline:
             log.error("a delivery broke off; its lease will lapse", destination=self.entry.name, exc_info=error)
         self.pump()
 
-    async def _run(self, batch: Sequence[Job]) -> None:
+    async def _run(self, jobs: Sequence[Job]) -> None:
+        """Prepare deliveries and begin their attempts together, and send them: together or each by itself."""
+        waiting, slots = len(jobs), self._slots_for(len(jobs))
         try:
-            ended, going = self._prepare(batch)
+            ended, going = self._prepare(jobs)
             going = await self._begin(going)
             ended += [(job, self._dry_run(ready.delivery), id_) for job, ready, id_ in going if self._is_dry(job)]
             sending = [one for one in going if not self._is_dry(one[0])]
-            if sending:
-                ended += await self._send(sending)
-            else:
+            for group in [sending] if self._many and sending else [[one] for one in sending]:
+                self._start(self._deliver(group))
+                waiting, slots = waiting - len(group), slots - 1
+            if not sending:
                 self.breaker.cancelled()
             await self._settle(ended)
         finally:
-            self.left(len(batch))
+            self._slots -= slots
+            self.left(waiting)
+
+    async def _deliver(self, group: list[tuple[Job, Prepared, int]]) -> None:
+        try:
+            await self._settle(await self._send(group))
+        finally:
+            self._slots -= 1
+            self.left(len(group))
 
     def _prepare(
         self, batch: Sequence[Job]

@@ -101,7 +101,7 @@ class Reporter:
         webservice = self._current.webservice(report.webservice_id)
         if webservice is None or webservice.password is None:
             reason = f"the web service {report.webservice_id!r} is not in the routes file, or has no password there"
-            await self._settle(report, ReportState.DUE, reason, wait=_NOT_LOADED)
+            await self._put_off(report, reason, wait=_NOT_LOADED)
             return
         account = self._current.account(webservice)
         started = time.monotonic()
@@ -117,15 +117,18 @@ class Reporter:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
         except Unauthorised as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            await self._settle(report, ReportState.DUE, str(error), wait=0.0)
+            await self._put_off(report, str(error))
         except Quota as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-            await self._settle(report, ReportState.DUE, str(error), wait=0.0)
+            await self._put_off(report, str(error))
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
         else:
             await self._settle(report, ReportState.REPORTED, None)
             await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+
+    async def _put_off(self, report: Report, reason: str, *, wait: float = 0.0) -> None:
+        await self._settle(report, ReportState.DUE, reason, wait=wait, counted=False)
 
     def _is_held(self, report: Report) -> bool:
         return self._leases.valid(report.notification_id, report.token)
@@ -155,13 +158,14 @@ class Reporter:
         wait: float = 0.0,
         spent: float = 0.0,
         alarm: bool = False,
+        counted: bool = True,
     ) -> None:
         due_at = now() + micros(wait) if state is ReportState.DUE else None
         text = None if reason is None else clean(reason)
 
         def write(connection: Connection) -> None:
             settled = outbox.settle_report(
-                connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent)
+                connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent), counted=counted
             )
             if settled and alarm:
                 alarms.raise_alarm(connection, "outcome not reported", report.notification_key, text or "")

@@ -13,6 +13,8 @@ from gateway.store.queue import Due, Settlement
 
 _JITTER = 0.2
 _LONGEST_REASON = 4000
+_LARGEST_RECEIPT = 4096
+_CUT = {"cut": "the receipt was over 4 kB"}
 
 
 class Result(StrEnum):
@@ -100,9 +102,11 @@ def may_repeat(spec: DeliverySpec) -> bool:
 
 def receipt_json(receipt: Receipt) -> str:
     """Return a receipt as the store keeps it: at most 4 kB of JSON, without what a text column refuses."""
-    body = json.dumps({"summary": receipt.summary, "details": dict(receipt.details)}, default=str, ensure_ascii=True)
-    if len(body) > 4096:
-        body = json.dumps({"summary": receipt.summary[:1000], "details": {"cut": "the receipt was over 4 kB"}})
+    summary, details = receipt.summary, dict(receipt.details)
+    while len(body := json.dumps({"summary": summary, "details": details}, default=str)) > _LARGEST_RECEIPT:
+        if details == _CUT:
+            summary = summary[: len(summary) // 2]  # what is not ASCII takes six characters each, or twelve
+        details = _CUT
     return body.replace("\\u0000", "\\ufffd")
 
 

@@ -117,8 +117,8 @@ def _checked(name: str, value: Any) -> str:
 
 
 def _event(value: Any, path_event: Event | None) -> Event:
-    known = None
-    if isinstance(value, str):
+    known = _EVENTS.get(value) if isinstance(value, str) else None
+    if known is None and isinstance(value, str):
         known = _EVENTS.get(" ".join(re.split(r"[\s_-]+", value.strip().lower())))
     return known or path_event or Event.UPDATE
 

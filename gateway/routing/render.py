@@ -120,9 +120,19 @@ def pin(data: Mapping[str, Any]) -> bytes:
         TemplateError: a value of it cannot be kept.
     """
     try:
-        return json.dumps(_tagged(data), ensure_ascii=True, separators=(",", ":")).encode()
+        try:
+            plain = json.dumps(data, default=_refuse, separators=(",", ":"))
+            if f'"{_TAG}"' not in plain:
+                return plain.encode()
+        except TypeError:
+            pass  # it holds what JSON has not
+        return json.dumps(_tagged(data), separators=(",", ":")).encode()
     except (ValueError, RecursionError) as error:  # a whole number of thousands of digits, lists in lists in lists
         raise TemplateError(f"what was rendered cannot be kept: {error}") from None
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} is not of JSON")
 
 
 def unpin(kept: bytes) -> dict[str, Any]:

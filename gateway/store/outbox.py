@@ -102,8 +102,12 @@ def settle_report(
     due_at: int | None = None,
     reason: str | None = None,
     spent: int = 0,
+    counted: bool = True,
 ) -> bool:
-    """Note how a report ended, or when it is due again; False: the lease was lost, and whoever holds it notes that."""
+    """Note how a report ended, or when it is due again; False: the lease was lost, and whoever holds it notes that.
+
+    ``counted=False`` is for one that was put off: it spends no attempt.
+    """
     result = connection.execute(
         update(notifications)
         .where(_columns.id == report.notification_id, _columns.report_holder == report.token)
@@ -112,7 +116,7 @@ def settle_report(
             report_due_at=due_at,
             report_holder=None,
             report_reason=reason,
-            report_attempts=_columns.report_attempts + 1,
+            report_attempts=_columns.report_attempts + int(counted),
             report_spent=_columns.report_spent + spent,
             reported_at=now() if state is ReportState.REPORTED else _columns.reported_at,
         )

@@ -35,6 +35,8 @@ from gateway.web.authenticate import Authenticator
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1024 * 1024
+_TOO_LARGE = b"\0" * (LARGEST_BODY + 1)
+_FORGOTTEN = 16 * LARGEST_BODY
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
 _BURST = 20
@@ -62,6 +64,7 @@ class Receiver:
         self._outcomes = outcomes
         self._backlog = backlog
         self._reporter = reporter
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: list[float] = []
         self.load()
@@ -129,15 +132,20 @@ class Receiver:
             return await self._find_repeat(item)
         self._backlog.add(len(item.deliveries))
         keeping = self._store.submit(item)
+        waiting = asyncio.shield(keeping)
+        out_of_time = self._loop.call_later(started + KEEP_WITHIN - time.monotonic(), waiting.cancel)
         try:
-            async with asyncio.timeout(started + KEEP_WITHIN - time.monotonic()):
-                return await asyncio.shield(keeping)
-        except TimeoutError:
+            return await waiting
+        except asyncio.CancelledError:
+            if not waiting.cancelled():
+                raise
             # It may still be committed: then its work goes on, and doForms' next try is a repeat.
             keeping.add_done_callback(lambda done: self._kept_late(done, item))
             raise CannotKeep("the store did not commit in time; send it again") from None
         except Exception as error:
             raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
+        finally:
+            out_of_time.cancel()
 
     def _kept_late(self, keeping: asyncio.Future[Kept], item: Keep) -> None:
         if not keeping.cancelled() and keeping.exception() is None and not keeping.result().repeat:
@@ -242,14 +250,21 @@ class Endpoint:
 
 
 async def _read(receive: Receive, declared: bytes) -> bytes | None:
-    """Read a body; stops as soon as it is known to be too large. None: the client has hung up."""
+    """Read a body; one that is too large is cut. None: the client has hung up.
+
+    A body that is declared too large is not read at all. Of another one the rest is read and forgotten, up to a limit:
+    a client that is cut off while it still sends may never see the answer.
+    """
     if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
-        return b"\0" * (LARGEST_BODY + 1)
-    body = b""
+        return _TOO_LARGE
+    body, forgotten = b"", 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += bytes(message.get("body", b""))
-        if len(body) > LARGEST_BODY or not message.get("more_body", False):
+        part = bytes(message.get("body", b""))
+        if len(body) + len(part) > LARGEST_BODY:
+            body, part, forgotten = _TOO_LARGE, b"", forgotten + len(part)
+        body += part
+        if forgotten > _FORGOTTEN or not message.get("more_body", False):
             return body

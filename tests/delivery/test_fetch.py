@@ -222,7 +222,6 @@ async def test_an_urgent_fetch_goes_before_others(parts: Parts, tmp_path: Path) 
     assert parts.asked() == ["first", "urgent", "usual"]
 
 
-@pytest.mark.xfail(strict=True, reason="gateway/delivery/fetch.py does not bind the notification key")
 async def test_the_log_of_a_failed_fetch_names_the_notification(parts: Parts) -> None:
     parts.doforms.faults.add(status=503)
     await parts.keep("n1")

@@ -72,7 +72,6 @@ async def test_a_record_that_is_given_up_makes_its_deliveries_dead_and_the_outco
     assert str(delivery.reason).startswith("the record could not be fetched: given up after 1 attempt: doForms")
 
 
-@pytest.mark.xfail(strict=True, reason="gateway/delivery binds the notification key to some of its lines only")
 async def test_the_bug_of_a_plugin_is_logged_with_the_notification_it_met(tmp_path: Path, doforms: Simulator) -> None:
     seen, _, logged = await became(tmp_path, doforms, Broken)
     [line] = [line for line in logged if "bug of the plugin" in line["event"]]
