@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from sqlalchemy import Connection, Table, func, select
 
-from gateway.store.prepared import Prepared, scalar_of
 
+class Ids:
+    """Counts on from the highest id of each table; for the only writer that inserts, which holds the store."""
 
-def next_ids(connection: Connection, table: Table, count: int) -> range:
-    """Return ids for new rows of a table; on SQLite the transaction holds the only right to write."""
-    highest = scalar_of(_highest(table).run(connection)) or 0
-    return range(highest + 1, highest + 1 + count)
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
 
+    def next(self, connection: Connection, table: Table, count: int) -> range:
+        """Return ids for so many new rows."""
+        last = self._last.get(table.name)
+        if last is None:
+            last = connection.execute(select(func.max(table.c.id))).scalar() or 0
+        self._last[table.name] = last + count
+        return range(last + 1, last + 1 + count)
 
-@cache
-def _highest(table: Table) -> Prepared:
-    return Prepared(select(func.max(table.c.id)))
+    def forget(self) -> None:
+        """Look again: an insert failed, perhaps because somebody else has inserted too."""
+        self._last.clear()

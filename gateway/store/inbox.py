@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
 from gateway.store import alarms
 from gateway.store.clock import micros, now, to_store
-from gateway.store.ids import next_ids
+from gateway.store.ids import Ids
 from gateway.store.outcome import ANSWER_MARK
 from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, lanes, notifications
@@ -195,19 +195,21 @@ class _LanePlace:
     token: str | None = None
 
 
-def keep(connection: Connection, group: Sequence[Keep], *, token: str, lease: float) -> list[Kept]:
+def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str, lease: float) -> list[Kept]:
     """Keep a group of notifications; ``token`` must be unique to this call.
 
     The order of the locks is the same for every group: notifications by key, then lanes by key.
     """
     good_until, moment = time.monotonic() + lease, now()
-    ids = next_ids(connection, notifications, len(group))
-    rows = [_row(item, id_, moment) for item, id_ in zip(group, ids, strict=True)]
-    _insert_notifications.run_many(connection, sorted(rows, key=itemgetter(1, 2)))
-    inserted = {id_ for (id_,) in rows_of(_select_inserted.run(connection, ids=many(connection, ids)))}
-    fresh = {id(item): id_ for item, id_ in zip(group, ids, strict=True) if id_ in inserted}
+    given = ids.next(connection, notifications, len(group))
+    rows = [_row(item, id_, moment) for item, id_ in zip(group, given, strict=True)]
+    made = _insert_notifications.run_many(connection, sorted(rows, key=itemgetter(1, 2)))
+    fresh = {id(item): id_ for item, id_ in zip(group, given, strict=True)}
+    if made < len(group):  # there are repeats among them
+        inserted = {id_ for (id_,) in rows_of(_select_inserted.run(connection, ids=many(connection, given)))}
+        fresh = {item: id_ for item, id_ in fresh.items() if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
-    kept = _place(connection, new, moment=moment, token=token, lease=lease, good_until=good_until)
+    kept = _place(connection, new, ids=ids, moment=moment, token=token, lease=lease, good_until=good_until)
     for item in group:
         if item.alarm and id(item) in fresh:
             alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm)
@@ -270,19 +272,20 @@ def _place(
     connection: Connection,
     new: Sequence[tuple[int, Keep]],
     *,
+    ids: Ids,
     moment: int,
     token: str,
     lease: float,
     good_until: float,
 ) -> dict[int, Kept]:
     places = _lock_lanes(connection, new, moment=moment, token=token, until=moment + micros(lease))
-    ids = iter(next_ids(connection, deliveries, sum(len(item.deliveries) for _, item in new)))
+    given = iter(ids.next(connection, deliveries, sum(len(item.deliveries) for _, item in new)))
     rows: list[tuple[Any, ...]] = []
     made: dict[int, list[KeptDelivery]] = {}
     for notification_id, item in new:
         made[notification_id] = []
         for one in item.deliveries:
-            place, id_ = places[one.lane], next(ids)
+            place, id_ = places[one.lane], next(given)
             number, held = place.next_number, place.token
             place.next_number, place.token = number + 1, None  # only the first of a lane stands at its head
             where = (one.route, one.name, one.destination, one.delivery_key, one.required)

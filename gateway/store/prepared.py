@@ -64,12 +64,15 @@ class Prepared:
         cursor.execute(text.whole, text.bind(parameters))
         return cursor
 
-    def run_many(self, connection: Connection, rows: Sequence[Row | tuple[Any, ...]], **parameters: Any) -> None:
-        """Execute it for all rows: those of its VALUES, by name or as tuples in its order. Nothing is returned."""
+    def run_many(self, connection: Connection, rows: Sequence[Row | tuple[Any, ...]], **parameters: Any) -> int:
+        """Execute it for all rows: those of its VALUES, by name or as tuples in its order; returns how many it made."""
+        made = 0
         if rows:
             text, cursor = self._for(connection.dialect), connection.connection.cursor()
             for chunk in _chunks(rows):
                 cursor.execute(text.repeated(len(chunk)), text.bind_many(chunk, parameters))
+                made += cursor.rowcount
+        return made
 
     def _for(self, dialect: Dialect) -> _Text:
         found = self._texts.get(dialect.name)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.errors import StoreInUse
 from gateway.store import inbox, outbox, queue
 from gateway.store.engine import Database
+from gateway.store.ids import Ids
 from gateway.store.inbox import Keep, Kept
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
@@ -55,6 +56,7 @@ class Store:
         self.lease = lease
         self._process = secrets.token_hex(4)
         self._tokens = itertools.count(1)
+        self._ids = Ids()
         self._attempt_ids = itertools.count(secrets.randbits(40) << 20)
         self._keeping = GroupWriter("keep", self.database, self._keep)
         self._ledger: GroupWriter[Operation, Any] = GroupWriter("ledger", self.database, self._apply)
@@ -116,7 +118,11 @@ class Store:
         return self._keeping.submit(item)
 
     def _keep(self, connection: Connection, group: Sequence[Keep]) -> list[Kept]:
-        return inbox.keep(connection, group, token=self.token(), lease=self.lease)
+        try:
+            return inbox.keep(connection, group, ids=self._ids, token=self.token(), lease=self.lease)
+        except BaseException:
+            self._ids.forget()
+            raise
 
     async def begin(self, group: Sequence[Begin]) -> list[bool]:
         """Mark attempts as begun; False where the lease is lost or the delivery has ended."""
