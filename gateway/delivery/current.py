@@ -51,6 +51,8 @@ class Current:
 
 def kinds_needed(notification: Notification, needs: frozenset[str]) -> frozenset[RecordKind]:
     """Turn what templates mention into the kinds of record to fetch, as far as the notification names their keys."""
+    if not needs:
+        return frozenset()
     wanted = {RecordKind(need) for need in needs if need in {"submission", "dispatch"}}
     if "record" in needs and notification.record_kind is not None:
         wanted.add(notification.record_kind)

@@ -110,6 +110,10 @@ class Store:
         if self._lock is not None:
             self._lock.close()
 
+    def on_kept_late(self, call: Callable[[Keep, Kept], None]) -> None:
+        """Have a function called with what was kept although nobody waited for it any more."""
+        self._keeping.on_unclaimed = call
+
     def submit(self, item: Keep) -> asyncio.Future[Kept]:
         """Hand in a notification to keep; the future fails if nothing was committed.
 

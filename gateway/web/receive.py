@@ -65,6 +65,7 @@ class Receiver:
         self._backlog = backlog
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
+        store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: list[float] = []
         self.load()
@@ -120,7 +121,8 @@ class Receiver:
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
-        self._hand_over(kept, item, urgent=False)
+        if kept.deliveries:
+            self._hand_over(kept, item, urgent=False)
         if kept.outcome is None:
             return await answer.empty(send)
         await answer.outcome(send, kept.outcome)
@@ -132,24 +134,22 @@ class Receiver:
             return await self._find_repeat(item)
         self._backlog.add(len(item.deliveries))
         keeping = self._store.submit(item)
-        waiting = asyncio.shield(keeping)
-        out_of_time = self._loop.call_later(started + KEEP_WITHIN - time.monotonic(), waiting.cancel)
+        out_of_time = self._loop.call_later(started + KEEP_WITHIN - time.monotonic(), keeping.cancel)
         try:
-            return await waiting
+            return await keeping
         except asyncio.CancelledError:
-            if not waiting.cancelled():
+            if not keeping.cancelled():
                 raise
-            # It may still be committed: then its work goes on, and doForms' next try is a repeat.
-            keeping.add_done_callback(lambda done: self._kept_late(done, item))
+            # It may still be committed: then its work goes on (see `_kept_late`), and doForms' next try is a repeat.
             raise CannotKeep("the store did not commit in time; send it again") from None
         except Exception as error:
             raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
         finally:
             out_of_time.cancel()
 
-    def _kept_late(self, keeping: asyncio.Future[Kept], item: Keep) -> None:
-        if not keeping.cancelled() and keeping.exception() is None and not keeping.result().repeat:
-            self._hand_over(keeping.result(), item, urgent=False)
+    def _kept_late(self, item: Keep, kept: Kept) -> None:
+        if not kept.repeat:
+            self._hand_over(kept, item, urgent=False)
 
     async def _find_repeat(self, item: Keep) -> Kept:
         try:
