@@ -100,9 +100,10 @@ class _Once(httpx.AsyncClient):
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
-        """Send a request; one with a login or that follows redirects goes httpx's long way."""
+        """Send a request; one that is streamed, has a login or follows redirects goes httpx's long way."""
         asked = auth is not httpx.USE_CLIENT_DEFAULT or follow_redirects is not httpx.USE_CLIENT_DEFAULT
-        if asked or stream or request.url.userinfo:
+        streamed = "transfer-encoding" in request.headers
+        if asked or stream or streamed or request.url.userinfo:
             return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
         started = time.perf_counter()
         if isinstance(self._straight, _Transport):
@@ -126,7 +127,7 @@ class _Transport(AiohttpTransport):
         """Send a request and read the whole answer, without a stream in between."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
-        content = await request.aread()
+        content = await request.aread()  # it is there: what is streamed does not come here
         limits = request.extensions.get("timeout", {})
         try:
             async with self.client.request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -138,3 +139,25 @@ def test_retry_after_in_the_future_is_the_time_until_then() -> None:
 )
 def test_the_beginning_of_an_answer_is_told_on_one_line(body: bytes, told: str) -> None:
     assert excerpt(httpx.Response(500, content=body)) == told
+
+
+async def test_a_body_of_unknown_length_is_sent_in_chunks_alone() -> None:
+    heads: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    async with server, build_client() as client:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert (await client.post(url, content=parts())).status_code == 200
+    assert b"transfer-encoding: chunked" in heads[0]
+    assert b"content-length" not in heads[0]
