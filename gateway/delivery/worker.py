@@ -35,6 +35,10 @@ NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
 
 
+_AT_HAND = 4096
+"""Notifications kept in memory for deliveries that wait in the store."""
+
+
 class Worker:
     """Runs deliveries: those that receiving hands over at once, and those that fall due in the store."""
 
@@ -61,6 +65,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
+        self._at_hand: dict[int, KeptNotification] = {}
         self._refreshed_at = 0
 
     def start(self) -> None:
@@ -125,8 +130,16 @@ class Worker:
                     required=delivery.new.required,
                 )
                 self._start(due, notification, urgent=urgent)
-            elif not delivery.new.take:
-                self._claims.left_behind(delivery.new.destination)
+            else:
+                self._remember(notification)
+                if not delivery.new.take:
+                    self._claims.left_behind(delivery.new.destination)
+
+    def _remember(self, notification: KeptNotification) -> None:
+        """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
+        if len(self._at_hand) >= _AT_HAND:
+            del self._at_hand[next(iter(self._at_hand))]
+        self._at_hand[notification.id] = notification
 
     async def stop(self, grace: float) -> None:
         """Hand back what was not sent, finish what is being sent, and let go of the destinations."""
@@ -195,8 +208,10 @@ class Worker:
     async def _start_all(self, claimed: list[Due]) -> None:
         if not claimed:
             return
-        ids = sorted({due.notification_id for due in claimed})
-        notifications = await self._store.read(lambda connection: records.load(connection, ids))
+        wanted = {due.notification_id for due in claimed}
+        notifications = {id_: found for id_ in wanted if (found := self._at_hand.get(id_)) is not None}
+        if missing := sorted(wanted - notifications.keys()):
+            notifications |= await self._store.read(lambda connection: records.load(connection, missing))
         for due in claimed:
             self._start(due, notifications[due.notification_id], urgent=False)
 
