@@ -40,15 +40,15 @@ def build_client(
     *,
     ca: str | Path | None = None,
     cert: tuple[str, str] | str | None = None,
-    timeout: float | httpx.Timeout = TIMEOUT,
+    timeout: float | httpx.Timeout | None = TIMEOUT,
     connections: int = CONNECTIONS,
     **options: Any,
 ) -> httpx.AsyncClient:
     """Build a client that never repeats a request, follows no redirect and keeps no cookies.
 
     ``ca`` is the path of a file of certificate authorities that are trusted instead of the system's, or its text,
-    ``cert`` a client certificate (a file, or certificate and key), ``timeout`` seconds for each step; the rest are
-    options of `httpx.AsyncClient`.
+    ``cert`` a client certificate (a file, or certificate and key), ``timeout`` seconds for each step (None: no limit);
+    the rest are options of `httpx.AsyncClient`.
 
     Raises:
         OSError: ``ca`` or ``cert`` cannot be read.

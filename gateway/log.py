@@ -17,6 +17,8 @@ from gateway.settings import LogFormat
 MASK = "********"
 _SHORTEST_SECRET = 4
 """A shorter text is not masked: it would blot out half of each line and tell the secret by it."""
+_TOO_SHORT = 10 ** (_SHORTEST_SECRET - 1)
+"""A number below this cannot hold one."""
 
 
 class Mask:
@@ -45,6 +47,8 @@ class Mask:
             return {self.data(key): self.data(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.data(item) for item in value]
+        if value is None or (isinstance(value, int) and -_TOO_SHORT < value < _TOO_SHORT):
+            return value
         text = str(value)
         masked = self.text(text)
         return value if masked == text else masked

@@ -264,14 +264,14 @@ class Worker:
 
     def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
         """Follow up: the next delivery of the lane, the outcome, or the wait for another attempt."""
-        bound = log.bind(notification=job.kept.notification.key, route=job.route.name, delivery=job.spec.name)
         if not settled.accepted:
-            bound.warning("a settlement came too late: the lease was lost, and the delivery is due again")
+            text = "a settlement came too late: the lease was lost, and the delivery is due again"
+            _log_of(job).warning(text)
             return
         if settlement.state is DeliveryState.DEAD:
-            bound.warning("delivery is dead", reason=settlement.reason)
+            _log_of(job).warning("delivery is dead", reason=settlement.reason)
         elif settlement.state is DeliveryState.PENDING:
-            bound.info("delivery waits", reason=settlement.reason)
+            _log_of(job).info("delivery waits", reason=settlement.reason)
         elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:
@@ -297,6 +297,10 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
+
+
+def _log_of(job: Job) -> Any:
+    return log.bind(notification=job.kept.notification.key, route=job.route.name, delivery=job.spec.name)
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -16,8 +16,6 @@ from gateway_rest.request import build_request
 
 _EXPECTED_LATENCY = 0.3
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
-_TIMEOUT = 3600.0
-"""Seconds; the core's own time-out is always shorter."""
 
 
 class Rest(Destination[RestSettings, RestOptions]):
@@ -84,7 +82,7 @@ class Rest(Destination[RestSettings, RestOptions]):
         if self._http is None:
             ca = self.settings.ca
             try:
-                self._http = self.context.http(ca=ca, timeout=_TIMEOUT)
+                self._http = self.context.http(ca=ca, timeout=None)  # the core limits the whole
             except OSError as error:
                 shown = f"the file {ca}" if ca and "\n" not in ca else "the text"
                 raise Misconfigured(f"{shown} in `ca` cannot be used: {error}") from error
