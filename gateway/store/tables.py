@@ -84,7 +84,6 @@ Index(
     sqlite_where=notifications.c.fetch_state == text("'due'"),
     postgresql_where=notifications.c.fetch_state == text("'due'"),
 )
-Index("ix_notifications_received_at", notifications.c.received_at)
 Index(
     "ix_notifications_report_due_at",
     notifications.c.report_due_at,

@@ -70,8 +70,8 @@ def _upsert(connection: Connection, job: Job) -> Any:
 def upsert_row(connection: Connection, job: Job) -> int:
     """Insert the row, or change the one with its key unless that is newer."""
     if is_native(connection):
-        made = connection.execute(_upsert(connection, job), job.row, execution_options=_COUNTED)
-        return made.rowcount if job.rest else 1
+        written = connection.execute(_upsert(connection, job), job.row, execution_options=_COUNTED)
+        return written.rowcount if job.rest else 1
     if connection.dialect.name in _ON_DUPLICATE_KEY and not job.options.guard:
         # MySQL takes the condition of a guard only in each column, so that a guard goes the general way.
         made = mysql.insert(job.table).values(job.row)

@@ -100,7 +100,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("fetch_state = 'due'"),
         postgresql_where=sa.text("fetch_state = 'due'"),
     )
-    op.create_index("ix_notifications_received_at", "notifications", ["received_at"], unique=False)
     op.create_index("ix_notifications_record", "notifications", ["account", "record_key"], unique=False)
     op.create_index(
         "ix_notifications_report_due_at",
