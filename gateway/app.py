@@ -137,9 +137,13 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> Non
         async with running(routes, mask=mask) as application:
             host, port = listening.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}{routes.path}"
-            log.info("listening", url=url, routes=len(routes.routes), store=routes.store)
             if not secure:
                 log.warning("no secret header is configured: whoever finds the URL can send notifications")
             calm_collector()
-            await serve_until_told(application, listening, finish_within=routes.answer_within + 1.0)
+            await serve_until_told(
+                application,
+                listening,
+                finish_within=routes.answer_within + 1.0,
+                on_ready=lambda: log.info("listening", url=url, routes=len(routes.routes), store=routes.store),
+            )
     log.info("stopped")

@@ -64,16 +64,27 @@ def check(
 
 
 def _warnings(loaded: Routes) -> list[Checked]:
+    found = []
+    if loaded.store and not loaded.store.startswith("sqlite"):
+        found.append(
+            Checked(
+                file=str(loaded.file),
+                where="gateway.store",
+                found="this version keeps its store in an SQLite file, so `gateway serve` refuses this one",
+                remedy='Write store = "sqlite:///gateway.db"',
+            )
+        )
     if loaded.headers:
-        return []
+        return found
     return [
+        *found,
         Checked(
             file=str(loaded.file),
             where="webhook.headers",
             found="no secret header is configured, so `gateway serve` refuses to start without --insecure",
             remedy='Add headers = { X-Webhook-Key = ["env:WEBHOOK_KEY"] }',
             error=False,
-        )
+        ),
     ]
 
 

@@ -81,6 +81,12 @@ class Pauses:
         if self.probing(kind, name):
             await self.resume(kind, name)
 
+    async def resume_if(self, kind: Kind, name: str, cause: Cause) -> None:
+        """End a pause that has this cause, if there is one."""
+        pause = self._pauses.get((kind, name))
+        if pause is not None and pause.cause == cause:
+            await self.resume(kind, name)
+
     async def pause(self, kind: Kind, name: str, reason: str, *, cause: Cause, until: datetime | None = None) -> None:
         """Pause something until then (left out: until the next probe) and raise the alarm."""
         if self.reason(kind, name) is None:

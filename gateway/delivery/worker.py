@@ -19,7 +19,7 @@ from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
 from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
-from gateway.errors import Unavailable
+from gateway.errors import Misconfigured, Unavailable
 from gateway.log import Mask
 from gateway.models import DeliveryState
 from gateway.store import alarms, queue, records
@@ -160,10 +160,14 @@ class Worker:
             except Exception as error:
                 level = log.warning if isinstance(error, Unavailable) else log.error
                 level("destination could not be opened", destination=pipeline.entry.name, error=str(error))
+                if isinstance(error, Misconfigured):
+                    cause = Cause.MISCONFIGURED
+                    await self._pauses.pause(Kind.DESTINATION, pipeline.entry.name, str(error), cause=cause)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, 60.0)
             else:
                 pipeline.opened = True
+        await self._pauses.resume_if(Kind.DESTINATION, pipeline.entry.name, Cause.MISCONFIGURED)
         self._claims.wake()
 
     async def _look_around(self) -> None:

@@ -13,7 +13,7 @@ from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.bounds import bounded, settled, text_of
 from gateway.routing.parse import attributes, compiled, is_one_expression, mentioned, parsed
-from gateway.routing.sandbox import FAILURES, HTML, TEXT, URL
+from gateway.routing.sandbox import EMPTY, FAILURES, HTML, TEXT, URL
 
 Names = Mapping[str, Any]
 
@@ -96,13 +96,21 @@ class Text(_Source):
 
     def __init__(self, source: str, mark: TemplateMark, extra: Iterable[str] = ()) -> None:
         super().__init__(source, parsed(source, source), extra)
+        self._is_path = mark.url
         environment = HTML if mark.html else URL if mark.url else TEXT
         self._template = compiled(source, lambda: environment.from_string(source))
 
     def evaluate(self, names: Names) -> str:
         """Return the text."""
         with bounded():
-            return str(self._guarded(lambda: "".join(self._template.generate(names))))
+            text = str(self._guarded(lambda: "".join(self._template.generate(names))))
+        return self._whole_path(text) if self._is_path else text
+
+    def _whole_path(self, text: str) -> str:
+        """Return a path; one that lacks a whole segment would lead elsewhere, to the list instead of the thing."""
+        if any(piece and not piece.strip(EMPTY) for piece in text.partition("?")[0].split("/")):
+            raise TemplateError(f"`{self.source}`: a part of the path is empty, as its value is null or an empty text")
+        return text.replace(EMPTY, "")
 
 
 class AsText(Node):

@@ -174,9 +174,11 @@ def _shown(value: Any) -> Any:
 
 
 def _encoded(value: Any) -> str:
-    return quote(write(value), safe="")
+    return quote(write(value), safe="") or EMPTY
 
 
+EMPTY = "\0"
+"""What stands in a path for a value that is empty; encoded values cannot hold it."""
 TEXT = Sandbox()
 HTML = Sandbox(autoescape=True)
 URL = Sandbox(url=True)

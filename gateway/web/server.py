@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
@@ -64,8 +64,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve_until_told(application: ASGIApp, listening: socket.socket, *, finish_within: float) -> None:
-    """Serve until SIGTERM or SIGINT, then stop accepting and let open requests end within ``finish_within`` seconds."""
+async def serve_until_told(
+    application: ASGIApp,
+    listening: socket.socket,
+    *,
+    finish_within: float,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop accepting and let open requests end within ``finish_within`` seconds.
+
+    ``on_ready`` is called once the signals are heard.
+    """
     server = _server(application, finish_within)
     loop = asyncio.get_running_loop()
 
@@ -75,6 +84,7 @@ async def serve_until_told(application: ASGIApp, listening: socket.socket, *, fi
 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop)
+    on_ready()
     try:
         await server.serve([listening])
     finally:

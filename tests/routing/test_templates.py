@@ -233,7 +233,7 @@ def test_html_escapes_what_is_put_in_and_nothing_else(evaluate) -> None:
 
 
 def test_in_a_path_each_value_is_one_segment(evaluate) -> None:
-    assert evaluate("a/{{ 'x/../y?z' }}/{{ record.fields.unanswered }}", str, url=True) == "a/x%2F..%2Fy%3Fz/"
+    assert evaluate("a/{{ 'x/../y?z' }}/b{{ record.fields.unanswered }}", str, url=True) == "a/x%2F..%2Fy%3Fz/b"
     assert evaluate("{{ 'a/' ~ 'b' }}", str, url=True) == "a%2Fb"
 
 
@@ -278,3 +278,13 @@ def test_a_condition_that_cannot_be_judged_raises(names) -> None:
 def test_what_a_template_mentions_is_known_before_it_is_rendered(text: str, found: set[str]) -> None:
     node = template_compiler({"a": [text]}, TemplateMark(), Any, lambda literal: literal)
     assert mentions(node) == found
+
+
+@pytest.mark.parametrize("path", ["items/{{ record.fields.unanswered }}", "{{ '' }}", "a/{{ '' }}{{ none }}/b"])
+def test_a_path_that_lacks_a_whole_segment_is_an_error(evaluate: Evaluate, path: str) -> None:
+    with pytest.raises(TemplateError, match="a part of the path is empty"):
+        evaluate(path, str, url=True)
+
+
+def test_an_empty_value_in_the_query_of_a_path_stays_empty(evaluate: Evaluate) -> None:
+    assert evaluate("items?site={{ record.fields.unanswered }}", str, url=True) == "items?site="
