@@ -10,35 +10,37 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+_MARK = uuid.uuid4().hex
+"""Stands for a decimal until the text is made; nobody outside this process can know it."""
+
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Write a value as JSON; numbers keep all their digits, times are ISO 8601, what is no number becomes null."""
     numbers: list[str] = []
-    mark = uuid.uuid4().hex
-    text = json.dumps(_plain(value, mark, numbers), ensure_ascii=False, allow_nan=False, indent=indent)
+    text = json.dumps(_plain(value, numbers), ensure_ascii=False, allow_nan=False, indent=indent)
     if not numbers:
         return text
-    first, *rest = text.split(f'"{mark}"')
+    first, *rest = text.split(f'"{_MARK}"')
     return first + "".join(number + after for number, after in zip(numbers, rest, strict=True))
 
 
-def _plain(value: Any, mark: str, numbers: list[str]) -> Any:
+def _plain(value: Any, numbers: list[str]) -> Any:
     """Return what `json` can write; of each decimal the mark, and its digits in ``numbers``."""
     if isinstance(value, str):
         return str(value) if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, Mapping):
-        return {_plain(str(key), mark, numbers): _plain(item, mark, numbers) for key, item in value.items()}
+        return {_plain(str(key), numbers): _plain(item, numbers) for key, item in value.items()}
     if isinstance(value, Decimal):
         if not value.is_finite():
             return None
         numbers.append(str(value))
-        return mark
+        return _MARK
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [_plain(item, mark, numbers) for item in value]
+        return [_plain(item, numbers) for item in value]
     return str(value)

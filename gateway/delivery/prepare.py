@@ -36,7 +36,7 @@ class Job:
     records: Records = field(default_factory=Records)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Prepared:
     """A delivery ready to be sent; ``rendered`` is set when it was rendered just now and must be kept."""
 

