@@ -20,8 +20,8 @@ from tests.support.pages import ROOT
 
 LONGEST = 400
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-RUNS = {"serve", "demo", "simulate"}
-"""Commands that run something instead of printing data."""
+RUNS = {"serve", "demo", "simulate", "destinations pause", "destinations resume", "webservices resume"}
+"""Commands that run or order something instead of printing data."""
 NOT_OURS = re.compile(r"[.](git|venv.*|.*_cache|hypothesis)|__pycache__|.*[.]egg-info|build|dist")
 FOREIGN = re.compile(
     r"(?<![\w.-])[/]work(?![\w-])|[.][.]/shared\b|\bpypi[.](org|python)|python[h]osted|registry[.]npm|proxy[.]golang",

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.cli import alarms, check, deliveries, demo, explain, migrate, notifications, plugins, quarantine, serve
+from gateway.cli import (
+    alarms,
+    check,
+    deliveries,
+    demo,
+    destinations,
+    explain,
+    migrate,
+    notifications,
+    plugins,
+    quarantine,
+    serve,
+    webservices,
+)
 from gateway.cli.output import fail, show_problems
 from gateway.cli.simulate import simulate
 from gateway.errors import GatewayError, RoutesFileError, StoreError
@@ -28,6 +41,8 @@ app.command()(migrate.migrate)
 app.command()(plugins.plugins)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(destinations.app, name="destinations")
+app.add_typer(webservices.app, name="webservices")
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(alarms.alarms)
 

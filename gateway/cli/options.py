@@ -62,13 +62,13 @@ def load_routes(file: Path, *, secrets: bool = True) -> Routes:
 
 
 @contextmanager
-def store(routes: Path) -> Iterator[Connection]:
-    """Open the store that a routes file names, for reading; no destination's secret is looked up."""
+def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
+    """Open the store that a routes file names, for one short transaction; no destination's secret is looked up."""
     database = Database(store_of(routes))
     if not database.path.exists():
         raise fail(f"there is no store at {database.path} yet: `gateway serve` or `gateway migrate` makes it")
     try:
-        with database.read() as connection:
+        with database.write() if write else database.read() as connection:
             revision = revision_of(connection)
             if revision != newest():
                 raise fail(
@@ -77,6 +77,6 @@ def store(routes: Path) -> Iterator[Connection]:
                 )
             yield connection
     except DatabaseError as error:
-        raise fail(f"the store {database.path} cannot be read: {error.orig}") from None
+        raise fail(f"the store {database.path} cannot be {'written' if write else 'read'}: {error.orig}") from None
     finally:
         database.close()

@@ -35,6 +35,8 @@ class Cause(StrEnum):
     """doForms refused a web service's password; ends like the one before."""
     QUOTA = "quota"
     """A web service's calls of the day are used up; ends with the day."""
+    ORDERED = "ordered"
+    """A person held a destination back; ends when a person says so."""
 
 
 _MENDED_BY_SETTINGS = frozenset({Cause.MISCONFIGURED, Cause.UNAUTHORISED})

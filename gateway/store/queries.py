@@ -18,6 +18,7 @@ from gateway.store.summaries import (
     NotificationDetails,
     NotificationFilter,
     NotificationSummary,
+    Standing,
 )
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 
@@ -140,6 +141,22 @@ def find_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[Deli
     if wanted.since is not None:
         statement = statement.where(notifications.c.received_at >= to_store(wanted.since))
     return [DeliverySummary(**_delivery(row)) for row in connection.execute(statement)]
+
+
+def find_standing(connection: Connection) -> dict[str, Standing]:
+    """Return how many deliveries wait and how many are dead, by destination."""
+    column = deliveries.c
+    counts: dict[str, dict[str, int]] = {}
+    for state, waits in ((DeliveryState.PENDING, column.in_lane), (DeliveryState.DEAD, None)):
+        statement = select(column.destination, func.count()).where(column.state == state.value)
+        if waits is not None:
+            statement = statement.where(waits)
+        for name, count in connection.execute(statement.group_by(column.destination)):
+            counts.setdefault(name, {})[state] = count
+    return {
+        name: Standing(waiting=of.get(DeliveryState.PENDING, 0), dead=of.get(DeliveryState.DEAD, 0))
+        for name, of in counts.items()
+    }
 
 
 def show_delivery(connection: Connection, id_: int | None = None, *, key: str | None = None) -> DeliveryDetails | None:

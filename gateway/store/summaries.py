@@ -101,6 +101,14 @@ class NotificationDetails(NotificationSummary):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the deliveries to a destination stand."""
+
+    waiting: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationFilter:
     """Which notifications to list; what is left out does not filter."""
 

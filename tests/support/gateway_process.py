@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from sqlalchemy import Connection
 
@@ -68,6 +69,12 @@ class GatewayProcess:
         """Return what this start has logged; a line that is no JSON comes as its text."""
         text = self.log_file.read_bytes()[self._log_start :].decode(errors="replace")
         return [_parsed(line) for line in text.splitlines()]
+
+    def health(self) -> dict[str, Any]:
+        """Return what ``/readyz`` says."""
+        with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -1,0 +1,95 @@
+"""``gateway destinations``: the places that deliveries go to, and holding them back for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
+from gateway.cli.output import fail, print_json, print_table
+from gateway.delivery.pauses import Cause, Kind
+from gateway.routing.loaded import Routes
+from gateway.routing.problems import suggest
+from gateway.store import pauses
+from gateway.store.clock import now
+from gateway.store.pauses import Pause
+from gateway.store.queries import find_standing
+from gateway.store.summaries import Standing
+
+app = typer.Typer(help="The places that deliveries go to, and what waits for them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the routes file.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A destination as a list shows it."""
+
+    name: str
+    plugin: str | None
+    """None: it is not in the routes file (any more), but deliveries for it are in the store."""
+    state: str
+    reason: str | None
+    waiting: int
+    dead: int
+
+
+@app.command("list")
+def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
+    """List the destinations: whether they are paused and why, how many deliveries wait and how many are dead."""
+    loaded = load_routes(routes, secrets=False)
+    with store(routes) as connection:
+        standing = find_standing(connection)
+        paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.DESTINATION}
+    names = sorted({*loaded.destinations, *standing})
+    found = [_listed(name, loaded, standing.get(name, Standing()), paused.get(name)) for name in names]
+    if json:
+        print_json(found)
+    else:
+        print_table(("destination", "plugin", "state", "waiting", "dead"), _rows(found), empty="There is none.")
+
+
+@app.command()
+def pause(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks.", metavar="TEXT")] = "paused by a person",
+    routes: RoutesFile = ROUTES,
+) -> None:
+    """Hold back all deliveries to a destination until `destinations resume`; they are kept and wait in their order."""
+    known = load_routes(routes, secrets=False).destinations
+    if name not in known:
+        raise fail(f"there is no destination {name!r}. {suggest(name, known, kind='destination')}")
+    with store(routes, write=True) as connection:
+        order = Pause(kind=Kind.DESTINATION, name=name, cause=Cause.ORDERED, reason=reason, since=now())
+        pauses.pause(connection, order)
+    typer.echo(f"{name} is paused. A running gateway notices within a second; what is being sent now still ends.")
+
+
+@app.command()
+def resume(name: Name, routes: RoutesFile = ROUTES) -> None:
+    """Let deliveries to a destination go on, whoever or whatever paused it."""
+    with store(routes, write=True) as connection:
+        was_paused = pauses.resume(connection, Kind.DESTINATION, name)
+    if not was_paused:
+        raise fail(f"the destination {name!r} is not paused; see `gateway destinations list`")
+    typer.echo(f"{name} goes on. A running gateway notices within a second.")
+
+
+def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None) -> Listed:
+    entry = loaded.destinations.get(name)
+    state = "not in the routes file" if entry is None else "ready" if entry.enabled else "switched off"
+    return Listed(
+        name=name,
+        plugin=None if entry is None else entry.plugin,
+        state="paused" if paused is not None else state,
+        reason=None if paused is None else paused.reason,
+        waiting=standing.waiting,
+        dead=standing.dead,
+    )
+
+
+def _rows(found: Sequence[Listed]) -> list[Sequence[object]]:
+    return [[one.name, one.plugin, [one.state, one.reason], one.waiting, one.dead] for one in found]

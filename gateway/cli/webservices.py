@@ -1,0 +1,80 @@
+"""``gateway webservices``: in whose name doForms is called, and whether it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
+from gateway.cli.output import fail, print_json, print_table
+from gateway.delivery.pauses import Kind
+from gateway.routing.problems import suggest
+from gateway.store import pauses
+from gateway.store.clock import from_store
+
+app = typer.Typer(help="In whose name doForms is called, and whether it is.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A web service as a list shows it."""
+
+    name: str
+    id: str
+    form: str
+    project: str
+    account: str
+    state: str
+    reason: str | None
+    until: datetime | None
+    """When it is tried again by itself."""
+
+
+@app.command("list")
+def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
+    """List the web services, and why calls in their name wait."""
+    loaded = load_routes(routes, secrets=False)
+    with store(routes) as connection:
+        paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.WEBSERVICE}
+    found = []
+    for one in loaded.webservices.values():
+        pause = paused.get(one.id)
+        found.append(
+            Listed(
+                name=one.name,
+                id=one.id,
+                form=one.form,
+                project=one.project,
+                account=one.account,
+                state="ready" if pause is None else "paused",
+                reason=None if pause is None else pause.reason,
+                until=None if pause is None else from_store(pause.until),
+            )
+        )
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ("web service", "form", "project", "account", "state", "tried again"),
+        ([one.name, one.form, one.project, one.account, [one.state, one.reason], one.until] for one in found),
+        empty="There is none.",
+    )
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the routes file.")],
+    routes: RoutesFile = ROUTES,
+) -> None:
+    """Call doForms in its name again, after a refused password or a used-up quota."""
+    known = {one.name: one.id for one in load_routes(routes, secrets=False).webservices.values()}
+    if name not in known:
+        raise fail(f"there is no web service {name!r}. {suggest(name, known, kind='web service')}")
+    with store(routes, write=True) as connection:
+        was_paused = pauses.resume(connection, Kind.WEBSERVICE, known[name])
+    if not was_paused:
+        raise fail(f"the web service {name!r} is not paused; see `gateway webservices list`")
+    typer.echo(f"{name} goes on. A running gateway notices within a second.")
