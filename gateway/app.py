@@ -19,6 +19,7 @@ from gateway.delivery.decide import Decider
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
+from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.worker import Worker
 from gateway.errors import SettingsError
@@ -72,9 +73,17 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> A
     pauses = Pauses(store)
     await pauses.mended()
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
+    pressure = Pressure()
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = Worker(
-        store=store, current=current, desk=desk, pauses=pauses, outcomes=outcomes, reporter=reporter, mask=mask
+        store=store,
+        current=current,
+        desk=desk,
+        pauses=pauses,
+        outcomes=outcomes,
+        reporter=reporter,
+        pressure=pressure,
+        mask=mask,
     )
     receiver = Receiver(
         current=current,
@@ -84,6 +93,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> A
         outcomes=outcomes,
         backlog=backlog,
         reporter=reporter,
+        pressure=pressure,
     )
     health = Health(store=store, worker=worker)
     worker.start()

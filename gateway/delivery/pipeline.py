@@ -17,6 +17,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
 from gateway.destinations.destination import Delivery
 from gateway.log import Mask
@@ -40,6 +41,7 @@ class Pipeline:
         *,
         store: Store,
         leases: Leases,
+        pressure: Pressure,
         current: Current,
         mask: Mask,
         on_settled: OnSettled,
@@ -48,6 +50,7 @@ class Pipeline:
     ) -> None:
         self._store = store
         self._leases = leases
+        self._pressure = pressure
         self._current = current
         self._mask = mask
         self._on_settled = on_settled
@@ -125,11 +128,14 @@ class Pipeline:
 
     def _pump(self) -> None:
         self._pumping = False
-        while (
-            not self._stopped and (free := self.entry.concurrency - self._slots) > 0 and (self._urgent or self._ready)
-        ):
+        while not self._stopped and (queued := len(self._urgent) + len(self._ready)):
+            free = self.entry.concurrency - self._slots
+            if free <= 0:
+                return
             most = self._batch if self._many else free
-            permitted = self._pace.take(self.breaker.room(min(most, len(self._urgent) + len(self._ready))))
+            if self._pressure.is_high and not self._urgent:
+                most = 0 if self._slots else min(most, TRICKLE)
+            permitted = self._pace.take(self.breaker.room(min(most, queued)))
             if permitted == 0:
                 self._wake_later()
                 return

@@ -17,6 +17,7 @@ from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
+from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.errors import Misconfigured, Unavailable
@@ -51,6 +52,7 @@ class Worker:
         pauses: Pauses,
         outcomes: Outcomes,
         reporter: Reporter,
+        pressure: Pressure,
         mask: Mask,
     ) -> None:
         self._store = store
@@ -59,6 +61,7 @@ class Worker:
         self._pauses = pauses
         self._outcomes = outcomes
         self._reporter = reporter
+        self._pressure = pressure
         self._mask = mask
         self._leases = Leases(store, queue.renew)
         self._pipelines: dict[str, Pipeline] = {}
@@ -75,6 +78,7 @@ class Worker:
                 entry,
                 store=self._store,
                 leases=self._leases,
+                pressure=self._pressure,
                 current=self._current,
                 mask=self._mask,
                 on_settled=self._settled,

@@ -18,6 +18,7 @@ from gateway.delivery.backlog import Backlog
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider, account_of
 from gateway.delivery.outcomes import Outcomes
+from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.worker import Worker
 from gateway.doforms.notification import parse_notification
@@ -56,6 +57,7 @@ class Receiver:
         outcomes: Outcomes,
         backlog: Backlog,
         reporter: Reporter,
+        pressure: Pressure,
     ) -> None:
         self._current = current
         self._store = store
@@ -64,6 +66,7 @@ class Receiver:
         self._outcomes = outcomes
         self._backlog = backlog
         self._reporter = reporter
+        self._pressure = pressure
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,7 +109,8 @@ class Receiver:
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
-        return await self._keep(notification, receive, send, started)
+        with self._pressure.request():
+            return await self._keep(notification, receive, send, started)
 
     async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
         item = self._decider.decide(notification)

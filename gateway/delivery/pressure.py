@@ -1,0 +1,33 @@
+"""Receiving comes first: while many requests wait for their answer, the worker sends little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MANY = 16
+"""Requests that wait at the same moment; doForms by itself hardly ever has as many."""
+
+TRICKLE = 4
+"""Deliveries that a destination starts together while there is pressure."""
+
+
+class Pressure:
+    """Counts the requests that wait for their answer."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    @property
+    def is_high(self) -> bool:
+        """Whether so many wait that the work should step back."""
+        return self._open >= _MANY
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request while it is handled."""
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from gateway.delivery.pressure import Pressure
+
+
+def test_many_requests_at_once_are_pressure_until_they_are_answered() -> None:
+    pressure = Pressure()
+    with ExitStack() as requests:
+        for _ in range(15):
+            requests.enter_context(pressure.request())
+        assert not pressure.is_high
+        with pressure.request():
+            assert pressure.is_high
+        assert not pressure.is_high
+
+
+def test_a_request_that_fails_no_longer_counts() -> None:
+    pressure = Pressure()
+    for _ in range(100):
+        with pytest.raises(RuntimeError), pressure.request():
+            raise RuntimeError
+    assert not pressure.is_high
