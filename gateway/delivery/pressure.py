@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 _MANY = 16
 """Requests that wait at the same moment; doForms by itself hardly ever has as many."""
 
@@ -23,11 +20,10 @@ class Pressure:
         """Whether so many wait that the work should step back."""
         return self._open >= _MANY
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count a request while it is handled."""
+    def __enter__(self) -> None:
+        """Count a request while it is handled: ``with pressure: ...``."""
         self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
+
+    def __exit__(self, *_: object) -> None:
+        """Count it no more."""
+        self._open -= 1

@@ -109,7 +109,7 @@ class Receiver:
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
-        with self._pressure.request():
+        with self._pressure:
             return await self._keep(notification, receive, send, started)
 
     async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:

@@ -11,9 +11,9 @@ def test_many_requests_at_once_are_pressure_until_they_are_answered() -> None:
     pressure = Pressure()
     with ExitStack() as requests:
         for _ in range(15):
-            requests.enter_context(pressure.request())
+            requests.enter_context(pressure)
         assert not pressure.is_high
-        with pressure.request():
+        with pressure:
             assert pressure.is_high
         assert not pressure.is_high
 
@@ -21,6 +21,6 @@ def test_many_requests_at_once_are_pressure_until_they_are_answered() -> None:
 def test_a_request_that_fails_no_longer_counts() -> None:
     pressure = Pressure()
     for _ in range(100):
-        with pytest.raises(RuntimeError), pressure.request():
+        with pytest.raises(RuntimeError), pressure:
             raise RuntimeError
     assert not pressure.is_high
