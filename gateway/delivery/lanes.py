@@ -15,7 +15,7 @@ def delivery_key(notification: Notification, route: str, name: str, generation: 
     A replay that renders anew counts the generation up.
     """
     parts = (notification.webservice_id, notification.key, route, name, str(generation))
-    return hashlib.sha256(_SEPARATOR.join(parts).encode()).hexdigest()[:32]
+    return hashlib.blake2b(_SEPARATOR.join(parts).encode(), digest_size=16).hexdigest()
 
 
 def lane_key(notification: Notification, *, destination: str, account: str, order: Order, delivery: str) -> str:

@@ -80,9 +80,14 @@ class Pipeline:
         self._most = max(2 * entry.concurrency, 2 * self._batch)
 
     @property
+    def takes_work(self) -> bool:
+        """Whether this process works for this destination at all."""
+        return self.opened and self.entry.enabled and not self._stopped
+
+    @property
     def room(self) -> int:
         """How many more deliveries this process should claim for this destination."""
-        if self._stopped or not self.opened or not self.entry.enabled:
+        if not self.takes_work:
             return 0
         return self.breaker.room(max(0, self._most - self.underway))
 

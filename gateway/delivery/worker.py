@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +26,7 @@ from gateway.log import Mask
 from gateway.models import DeliveryState
 from gateway.store import alarms, queue, records
 from gateway.store.clock import SECOND, now
-from gateway.store.inbox import Kept
+from gateway.store.inbox import Kept, KeptDelivery
 from gateway.store.queue import Due, Settled, Settlement
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -68,7 +69,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
-        self._at_hand: dict[int, KeptNotification] = {}
+        self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
         self._refreshed_at = 0
 
     def start(self) -> None:
@@ -116,33 +117,25 @@ class Worker:
         pipeline = self._pipelines.get(destination)
         return pipeline is not None and pipeline.room > 0 and self.can_run(destination)
 
-    def accept(self, kept: Kept, notification: KeptNotification, *, urgent: bool) -> None:
-        """Run the deliveries whose lanes were taken with the keeping."""
+    def accept(self, kept: Kept, make: Callable[[], KeptNotification], *, urgent: bool) -> None:
+        """Run the deliveries whose lanes were taken with the keeping; ``make`` makes the notification where needed."""
+        notification: KeptNotification | None = None
         for delivery in kept.deliveries:
+            pipeline = self._pipelines.get(delivery.new.destination)
+            if delivery.token is None and (pipeline is None or not pipeline.takes_work):
+                continue  # it waits in the store
+            notification = notification or make()
             if delivery.token is not None:
-                due = Due(
-                    id=delivery.id,
-                    notification_id=kept.id,
-                    lane_id=delivery.lane_id,
-                    token=delivery.token,
-                    lease_until=kept.lease_until,
-                    number=delivery.number,
-                    route=delivery.new.route,
-                    name=delivery.new.name,
-                    destination=delivery.new.destination,
-                    delivery_key=delivery.new.delivery_key,
-                    required=delivery.new.required,
-                )
-                self._start(due, notification, urgent=urgent)
-            else:
-                self._remember(notification)
-                if not delivery.new.take:
-                    self._claims.left_behind(delivery.new.destination)
+                self._start(_due(kept, delivery, delivery.token), notification, urgent=urgent)
+                continue
+            self._remember(notification)
+            if not delivery.new.take:
+                self._claims.left_behind(delivery.new.destination)
 
     def _remember(self, notification: KeptNotification) -> None:
         """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
         if len(self._at_hand) >= _AT_HAND:
-            del self._at_hand[next(iter(self._at_hand))]
+            self._at_hand.popitem(last=False)
         self._at_hand[notification.id] = notification
 
     async def stop(self, grace: float) -> None:
@@ -305,6 +298,23 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
+
+
+def _due(kept: Kept, delivery: KeptDelivery, token: str) -> Due:
+    """Return a delivery that was kept and taken as one that is due."""
+    return Due(
+        id=delivery.id,
+        notification_id=kept.id,
+        lane_id=delivery.lane_id,
+        token=token,
+        lease_until=kept.lease_until,
+        number=delivery.number,
+        route=delivery.new.route,
+        name=delivery.new.name,
+        destination=delivery.new.destination,
+        delivery_key=delivery.new.delivery_key,
+        required=delivery.new.required,
+    )
 
 
 def _log_of(job: Job) -> Any:

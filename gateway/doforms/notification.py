@@ -107,7 +107,7 @@ def _record_key(data: Mapping[str, Any], name: str) -> str | None:
 def _checked(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text")
-    if value.isalnum() and len(value) <= LONGEST_KEY:
+    if value.isprintable() and not value.isspace() and 0 < len(value) <= LONGEST_KEY:
         return value
     if not value.strip():
         raise NotANotification(f"`{name}` is empty")
@@ -126,7 +126,9 @@ def _event(value: Any, path_event: Event | None) -> Event:
 
 
 def _text(value: Any) -> str | None:
-    return _UNKEEPABLE.sub("�", value)[:LONGEST_KEY] if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return (value if value.isprintable() else _UNKEEPABLE.sub("\N{REPLACEMENT CHARACTER}", value))[:LONGEST_KEY]
 
 
 def _time(value: Any) -> datetime | None:

@@ -166,13 +166,15 @@ class Receiver:
         return repeat
 
     def _hand_over(self, kept: Kept, item: Keep, *, urgent: bool) -> None:
-        notification = KeptNotification(
-            id=kept.id,
-            notification=item.notification,
-            account=item.account,
-            webservice=item.webservice,
-            fetch_state=FetchState.DUE if item.fetch else FetchState.NONE,
-        )
+        def notification() -> KeptNotification:
+            return KeptNotification(
+                id=kept.id,
+                notification=item.notification,
+                account=item.account,
+                webservice=item.webservice,
+                fetch_state=FetchState.DUE if item.fetch else FetchState.NONE,
+            )
+
         self._worker.accept(kept, notification, urgent=urgent)
 
     async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
