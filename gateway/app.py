@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -114,10 +114,10 @@ def _application(routes: Routes, receiver: Receiver, health: Health) -> ASGIApp:
     webhook = {routes.path + suffix: receiver.endpoint(event) for suffix, event in EVENT_PATHS.items()}
     others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
 
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+    def front(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Receiving comes first: its paths need neither routing by pattern nor middleware."""
         application = webhook.get(scope["path"], others) if scope["type"] == "http" else others
-        await application(scope, receive, send)
+        return application(scope, receive, send)
 
     return front
 

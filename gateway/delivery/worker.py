@@ -91,10 +91,6 @@ class Worker:
         self._renewal = asyncio.create_task(self._leases.keep_renewed())
         self._services.append(asyncio.create_task(self._claims.keep_claiming()))
 
-    def can_run(self, destination: str) -> bool:
-        """Tell whether a delivery to this destination could be sent right now."""
-        return self.obstacle(destination) is None
-
     def obstacle(self, destination: str) -> str | None:
         """Tell why a delivery to this destination could not be sent right now."""
         pipeline = self._pipelines.get(destination)
@@ -115,7 +111,9 @@ class Worker:
     def has_room(self, destination: str) -> bool:
         """Tell whether this process should take further deliveries to this destination as they arrive."""
         pipeline = self._pipelines.get(destination)
-        return pipeline is not None and pipeline.room > 0 and self.can_run(destination)
+        if pipeline is None or pipeline.breaker.is_open or pipeline.room <= 0:
+            return False
+        return self._pauses.reason(Kind.DESTINATION, destination) is None
 
     def accept(self, kept: Kept, make: Callable[[], KeptNotification], *, urgent: bool) -> None:
         """Run the deliveries whose lanes were taken with the keeping; ``make`` makes the notification where needed."""

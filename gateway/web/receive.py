@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.current import Current
@@ -77,9 +77,13 @@ class Receiver:
         """Take over the headers of the routes in force."""
         self._authenticator = Authenticator(self._current.routes)
 
-    def endpoint(self, path_event: Event | None) -> Endpoint:
+    def endpoint(self, path_event: Event | None) -> ASGIApp:
         """Return the ASGI application of one path."""
-        return Endpoint(self, path_event)
+
+        def receive_at(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+            return self.handle(scope, receive, send, path_event)
+
+        return receive_at
 
     async def finish(self) -> None:
         """Wait for the marks of answers that were written."""
@@ -241,18 +245,6 @@ class Receiver:
 
     async def _raise_alarm(self, text: str) -> None:
         await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text))
-
-
-class Endpoint:
-    """One path that doForms posts to."""
-
-    def __init__(self, receiver: Receiver, path_event: Event | None) -> None:
-        self._receiver = receiver
-        self._path_event = path_event
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._receiver.handle(scope, receive, send, self._path_event)
 
 
 async def _read(receive: Receive, declared: bytes) -> bytes | None:

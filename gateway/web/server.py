@@ -35,6 +35,7 @@ def _server(application: ASGIApp, finish_within: float) -> _Server:
         http="httptools",
         ws="none",
         lifespan="off",
+        interface="asgi3",
         log_config=None,
         access_log=False,
         server_header=False,
