@@ -46,7 +46,7 @@ project = "Bench"
 [destinations.table]
 plugin = "database"
 url = "sqlite:///{folder}/table.db"
-concurrency = 2
+concurrency = 1
 enabled = {enabled}
 
 [[routes]]
