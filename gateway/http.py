@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -77,20 +77,21 @@ class _Once(httpx.AsyncClient):
         self._plain = {"base_url", "params"}.isdisjoint(options)
         self._always = list(self.headers.multi_items())
 
-    def build_request(self, method: str, url: httpx.URL | str, **more: Any) -> httpx.Request:
-        """Build a request; one with nothing but headers and bytes is put together without merging."""
-        content, headers = more.pop("content", None), more.pop("headers", None)
-        rare = any(value is not None and value is not httpx.USE_CLIENT_DEFAULT for value in more.values())
-        if rare or not self._plain or not isinstance(url, str) or not isinstance(headers, dict):
-            return super().build_request(method, url, content=content, headers=headers, **more)
+    async def request(self, method: str, url: httpx.URL | str, **more: Any) -> httpx.Response:
+        """Send a request; one with nothing but headers and bytes is put together without merging."""
+        content, headers = more.get("content"), more.get("headers")
+        if (
+            not self._plain
+            or not isinstance(self._straight, _Transport)
+            or not isinstance(headers, dict)
+            or not (content is None or isinstance(content, bytes))
+            or any(_is_given(value) for name, value in more.items() if name not in ("content", "headers"))
+            or (parsed := _parsed(str(url))).userinfo
+        ):
+            return await super().request(method, url, **more)
         own = {name.lower() for name in headers}
-        return httpx.Request(
-            method,
-            _parsed(url),
-            content=content,
-            headers=[*(pair for pair in self._always if pair[0] not in own), *headers.items()],
-            extensions={"timeout": self.timeout.as_dict()},
-        )
+        every = [*(pair for pair in self._always if pair[0] not in own), *headers.items()]
+        return await self._straight.exchange(httpx.Request(method, parsed), every, content, self.timeout.as_dict())
 
     async def send(
         self,
@@ -105,13 +106,12 @@ class _Once(httpx.AsyncClient):
         streamed = "transfer-encoding" in request.headers
         if asked or stream or streamed or request.url.userinfo:
             return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
-        started = time.perf_counter()
         if isinstance(self._straight, _Transport):
-            answer = await self._straight.exchange(request)
-        else:
-            answer = await self._straight.handle_async_request(request)
-            await answer.aread()
-        answer.elapsed = timedelta(seconds=time.perf_counter() - started)
+            headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+            limits = request.extensions.get("timeout", {})
+            return await self._straight.exchange(request, headers, await request.aread(), limits)
+        answer = await self._straight.handle_async_request(request)
+        await answer.aread()
         return answer
 
 
@@ -123,17 +123,25 @@ class _Transport(AiohttpTransport):
         except aiohttp.ClientError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
 
-    async def exchange(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read the whole answer, without a stream in between."""
+    async def exchange(
+        self,
+        request: httpx.Request,
+        headers: Sequence[tuple[str, str]],
+        content: bytes | None,
+        limits: Mapping[str, float | None],
+    ) -> httpx.Response:
+        """Send a request that is whole and read the whole answer, without a stream in between.
+
+        ``request`` tells method and address; ``limits`` are those of httpx, in seconds.
+        """
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
-        content = await request.aread()  # it is there: what is streamed does not come here
-        limits = request.extensions.get("timeout", {})
+        started = time.perf_counter()
         try:
             async with self.client.request(
                 request.method,
                 _encoded(str(request.url)),
-                headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
+                headers=headers,
                 data=content or None,
                 allow_redirects=False,
                 auto_decompress=False,
@@ -143,7 +151,13 @@ class _Transport(AiohttpTransport):
                 body = await answer.read()
         except Exception as error:
             _raise_as_httpx(error)
-        return httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+        found = httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+        found.elapsed = timedelta(seconds=time.perf_counter() - started)
+        return found
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value is not httpx.USE_CLIENT_DEFAULT
 
 
 def _raise_as_httpx(error: Exception) -> NoReturn:
