@@ -35,10 +35,10 @@ log = structlog.get_logger(__name__)
 
 NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
-
-
 _AT_HAND = 4096
 """Notifications kept in memory for deliveries that wait in the store."""
+_SMALL = 4096
+"""Bytes of the body of a notification that is kept in memory."""
 
 
 class Worker:
@@ -132,6 +132,8 @@ class Worker:
 
     def _remember(self, notification: KeptNotification) -> None:
         """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
+        if len(notification.notification.body) > _SMALL:
+            return
         if len(self._at_hand) >= _AT_HAND:
             self._at_hand.popitem(last=False)
         self._at_hand[notification.id] = notification
