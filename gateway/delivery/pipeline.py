@@ -189,6 +189,9 @@ class Pipeline:
             if not sending:
                 self.breaker.cancelled()
             await self._settle(ended)
+        except BaseException:
+            self._let_lapse(jobs)
+            raise
         finally:
             self._slots -= slots
             self.left(waiting)
@@ -196,9 +199,17 @@ class Pipeline:
     async def _deliver(self, group: list[tuple[Job, Prepared, int]]) -> None:
         try:
             await self._settle(await self._send(group))
+        except BaseException:
+            self._let_lapse([job for job, _, _ in group])
+            raise
         finally:
             self._slots -= 1
             self.left(len(group))
+
+    def _let_lapse(self, jobs: Sequence[Job]) -> None:
+        """Renew leases no more whose work broke off, so that it is due again."""
+        for job in jobs:
+            self._leases.forget(job.due.lane_id, job.due.token)
 
     def _prepare(
         self, batch: Sequence[Job]

@@ -30,6 +30,7 @@ def write_all(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results
 def _together(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
     """Write deliveries without savepoints; nothing is written and returned if something is wrong with one of them."""
     with engine.connect() as connection:
+        connection.begin()  # the lock of SQLite before that of the tables, always, or two threads wait for each other
         try:
             receipts = write_together(connection, [prepare(connection, tables, one) for one in deliveries])
         except (DeliveryError, ValueError, TypeError, ArithmeticError):

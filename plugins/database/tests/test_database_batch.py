@@ -196,3 +196,20 @@ async def test_two_deliveries_of_one_row_in_a_batch_both_get_through(place: Any,
     made = [*several(delivery, 1), *several(delivery, 2)]
     assert [type(one) for one in await database.deliver_many(made)] == [Receipt, Receipt]
     assert place.rows("SELECT doforms_key, risk FROM inspections") == [("s0", 2)]
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_whoever_waits_for_the_database_does_not_keep_others_from_the_tables(place: Any, delivery: Any) -> None:
+    made = settings(DatabaseSettings, **place.settings)
+    engine, tables = make_engine(made, wait=10), Tables(made.schema_)
+    with place.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(asyncio.to_thread(write_all, engine, tables, several(delivery, 1)))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        assert tables._lock.acquire(timeout=1)
+        tables._lock.release()
+        connection.rollback()
+    [receipt] = await waiting
+    assert isinstance(receipt, Receipt)
+    engine.dispose()
