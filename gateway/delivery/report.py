@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -88,11 +89,12 @@ class Reporter:
             self._leases.hold(report.notification_id, report.token, report.lease_until)
             task = asyncio.create_task(self._send(report))
             self._running.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, report))
         return 0.0 if claimed else POLL
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, report: Report, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._leases.forget(report.notification_id, report.token)  # however it ended: an unsettled one lapses
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a report broke off; it is due again after its lease", error=str(error), exc_info=error)
         self._wake.set()
@@ -171,4 +173,3 @@ class Reporter:
                 alarms.raise_alarm(connection, "outcome not reported", report.notification_key, text or "")
 
         await self._store.write(write)
-        self._leases.forget(report.notification_id, report.token)

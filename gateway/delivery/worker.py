@@ -236,9 +236,11 @@ class Worker:
         settlement = Settlement(
             due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=text
         )
-        await self._store.write(lambda c: alarms.raise_alarm(c, "not loaded", f"{due.route}/{due.name}", text))
-        await self._store.settle([settlement])
-        self._leases.forget(due.lane_id, due.token)
+        try:
+            await self._store.write(lambda c: alarms.raise_alarm(c, "not loaded", f"{due.route}/{due.name}", text))
+            await self._store.settle([settlement])
+        finally:
+            self._leases.forget(due.lane_id, due.token)
         if due.required:
             self._outcomes.postponed(kept.id, until)
 
@@ -259,8 +261,10 @@ class Worker:
 
     async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
         settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=now(), jitter=0.5)
-        (settled,) = await self._store.settle([settlement])
-        self._leases.forget(job.due.lane_id, job.due.token)
+        try:
+            (settled,) = await self._store.settle([settlement])
+        finally:
+            self._leases.forget(job.due.lane_id, job.due.token)
         self._settled(job, settlement, settled)
 
     def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
@@ -276,7 +280,6 @@ class Worker:
         elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:
-            self._leases.hold(settled.next.lane_id, settled.next.token, settled.next.lease_until)
             self._spawn(self._start_all([settled.next]))
         if settled.outcome is not None:
             self._outcomes.tell(job.due.notification_id, settled.outcome)

@@ -188,3 +188,16 @@ async def test_a_failed_report_is_logged_with_its_notification(parts: Parts, rep
     with capture_logs(processors=[merge_contextvars]) as logged:
         await reported(parts, reporter, tried)
     assert [line["notification"] for line in logged if line["event"] == "report failed"] == ["n1"]
+
+
+async def test_a_report_whose_end_could_not_be_noted_is_held_no_longer(parts: Parts, reporter: Reporter) -> None:
+    refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF reported_at ON notifications BEGIN SELECT RAISE(ABORT, 'no'); END"
+    await parts.store.write(lambda connection: connection.exec_driver_sql(refuse))
+    with capture_logs() as logged:
+        row = await reported(parts, reporter, lambda row: row.report_holder is not None)
+        for _ in range(100):
+            if any("broke off" in line["event"] for line in logged):
+                break
+            await asyncio.sleep(0.02)
+    assert row.report_state == ReportState.DUE
+    assert len(reporter._leases) == 0
