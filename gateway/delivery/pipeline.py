@@ -23,7 +23,6 @@ from gateway.destinations.destination import Delivery
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
-from gateway.store.clock import now
 from gateway.store.queue import Begin, Settled, Settlement
 from gateway.store.store import Store
 
@@ -288,7 +287,7 @@ class Pipeline:
     async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:
         if not ended:
             return
-        moment = now()
+        moment = self._store.now()
         settlements = [
             decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
             for job, result, id_ in ended

@@ -25,7 +25,7 @@ from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import alarms, inbox, quarantine
-from gateway.store.clock import micros, now
+from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.records import KeptNotification
@@ -184,7 +184,7 @@ class Receiver:
     async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
         """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
         left = deadline - time.monotonic()
-        waiting = self._outcomes.expect(kept.id, now() + micros(left))
+        waiting = self._outcomes.expect(kept.id, self._store.now() + micros(left))
         hung_up = asyncio.ensure_future(receive())
         self._hand_over(kept, item, urgent=True)
         try:

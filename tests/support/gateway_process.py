@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 from sqlalchemy import Connection
 
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 
 START_WITHIN = 30.0
 
@@ -92,7 +92,7 @@ class GatewayProcess:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open its store for reading."""
-        database = Database(f"sqlite:///{self.store}")
+        database = open_database(f"sqlite:///{self.store}")
         try:
             with database.read() as connection:
                 yield connection
