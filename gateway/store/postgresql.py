@@ -58,7 +58,7 @@ class PostgresqlDatabase:
     shared = True
 
     def __init__(self, url: URL) -> None:
-        self.name = url.set(password=None).render_as_string()
+        self.name = url._replace(password=None).render_as_string()
         self.ids = SequenceIds()
         self._process = secrets.token_hex(8)
         self._ahead = 0

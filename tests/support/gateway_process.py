@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from sqlalchemy import Connection
@@ -75,6 +76,13 @@ class GatewayProcess:
         with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+    def readiness(self) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body of ``/readyz``."""
+        try:
+            return 200, self.health()
+        except HTTPError as error:
+            return error.code, json.load(error)
 
     def kill(self) -> None:
         """End it as a power cut would."""

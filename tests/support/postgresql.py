@@ -34,7 +34,7 @@ class Server:
     @property
     def url(self) -> URL:
         """Where the server is, as its superuser."""
-        return make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", password=None)
+        return make_url(self._server.get_uri())._replace(drivername="postgresql+psycopg", password=None)
 
     def make_database(self, *, migrated: bool = True) -> str:
         """Make a database and return its URL."""
