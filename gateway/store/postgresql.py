@@ -138,21 +138,21 @@ class PostgresqlDatabase:
 
     async def keep_listening(self, heard: Callable[[], None]) -> None:
         """Call ``heard`` whenever another process told of work, and after each connection: it may have missed some."""
-        wait = _LISTEN_PAUSE
+        wait, hears = _LISTEN_PAUSE, True
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(**self._listening, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {_CHANNEL}")
                     heard()
-                    wait = _LISTEN_PAUSE
+                    wait, hears = _LISTEN_PAUSE, True
                     async for message in connection.notifies():
                         if message.payload != self._process:
                             heard()
                             await asyncio.sleep(_LISTEN_PAUSE)  # whoever tells much is not followed at each word
             except psycopg.Error as error:
-                log.info(
-                    "other gateways are not heard for now; the store is looked at once a second", reason=say(error)
-                )
+                if hears:
+                    log.info("other gateways are not heard; the store is looked at once a second", reason=say(error))
+                hears = False
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 

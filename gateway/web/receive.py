@@ -161,7 +161,10 @@ class Receiver:
 
     async def _find_repeat(self, item: Keep) -> Kept:
         try:
-            repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+            async with asyncio.timeout(KEEP_WITHIN):
+                repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+        except TimeoutError:
+            raise CannotKeep("the store did not answer in time; send it again") from None
         except Exception as error:
             raise CannotKeep(f"the store cannot be read: {say(error)}") from error
         if repeat is None:
@@ -221,7 +224,8 @@ class Receiver:
         client = scope.get("client")
         entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
         try:
-            number = await self._store.write(lambda connection: quarantine.add(connection, entry))
+            async with asyncio.timeout(KEEP_WITHIN):
+                number = await self._store.write(lambda connection: quarantine.add(connection, entry))
         except Exception as error:
             log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
             return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
