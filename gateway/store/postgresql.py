@@ -145,10 +145,11 @@ class PostgresqlDatabase:
                     await connection.execute(f"LISTEN {_CHANNEL}")
                     heard()
                     wait, hears = _LISTEN_PAUSE, True
-                    async for message in connection.notifies():
-                        if message.payload != self._process:
+                    while True:
+                        told = {one.payload async for one in connection.notifies(stop_after=1)}
+                        if told - {self._process}:
                             heard()
-                            await asyncio.sleep(_LISTEN_PAUSE)  # whoever tells much is not followed at each word
+                        await asyncio.sleep(_LISTEN_PAUSE)
             except psycopg.Error as error:
                 if hears:
                     log.info("other gateways are not heard; the store is looked at once a second", reason=say(error))

@@ -230,3 +230,10 @@ pauses = Table(  # destinations and web services that wait for a person, or for 
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
 )
+
+rates = Table(  # of destinations, over all processes that share the store
+    "rates",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("used_until", BigInteger, nullable=False),
+)

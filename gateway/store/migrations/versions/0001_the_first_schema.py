@@ -122,6 +122,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_pauses")),
     )
     op.create_table(
+        "rates",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("used_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rates")),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
