@@ -130,3 +130,16 @@ async def test_a_restart_of_the_database_under_load_needs_no_restart_of_a_gatewa
         assert [key for (key,) in rows] == [seen.key for seen in sent[10 * number : 10 * number + 10]]
     assert [await asyncio.to_thread(gateway.readiness) for gateway in several.gateways] != health
     several.stop()
+
+
+async def test_the_rate_of_a_destination_holds_over_both(several: Several, route: Make) -> None:
+    several.write(route(POST, head='mode = "delayed"'))
+    for gateway in several.gateways:
+        text = gateway.routes.read_text()
+        gateway.routes.write_text(text.replace('plugin = "rest"', 'plugin = "rest"\nrate = "10/s"'))
+    await several.start()
+    started = time.monotonic()
+    await several.send(50, records=50)
+    await several.doforms.until(lambda: len(several.rest.taken) == 50, timeout=20)
+    assert 3.5 < time.monotonic() - started < 12.0  # ten at once, then ten a second
+    several.stop()
