@@ -44,7 +44,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(webservices.app, name="webservices")
 app.add_typer(quarantine.app, name="quarantine")
-app.command()(alarms.alarms)
+app.add_typer(alarms.app, name="alarms")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

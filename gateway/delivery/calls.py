@@ -25,7 +25,7 @@ class Calls:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._client = DoformsClient(http=http)
-        self._limits: dict[str, tuple[Account, AccountLimits]] = {}
+        self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
 
     async def fetch(
         self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
@@ -59,10 +59,11 @@ class Calls:
                 raise
 
     def _of(self, account: Account) -> AccountLimits:
+        wanted = (account.requests_per_minute, account.max_in_flight)
         known, limits = self._limits.get(account.name, (None, None))
-        if limits is None or known != account:
+        if limits is None or known != wanted:  # new, or changed by a reload
             limits = AccountLimits(requests_per_minute=account.requests_per_minute, max_in_flight=account.max_in_flight)
-            self._limits[account.name] = (account, limits)
+            self._limits[account.name] = (wanted, limits)
         return limits
 
 

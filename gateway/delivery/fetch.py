@@ -27,6 +27,8 @@ from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+ALARM = "record not fetched"
+"""The kind of the alarm of a web service whose records could not be fetched."""
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its paused web service goes on."""
 
@@ -64,6 +66,13 @@ class FetchDesk:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._not_before: dict[int, tuple[int, str]] = {}
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def stop(self) -> None:
+        """Break off the calls that are under way."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
@@ -146,6 +155,8 @@ class FetchDesk:
                 decode_record(body, kind=kind)  # a 200 with something else in it is not a record
                 fetched[kind] = body
         except Unauthorised as error:
+            if self._current.webservice(webservice.id) != webservice:
+                raise PutOff(now(), "the web service was loaded anew while doForms refused its old password") from error
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
             raise PutOff(_soon(), str(error)) from error
         except Quota as error:
@@ -169,12 +180,15 @@ class FetchDesk:
         key, record = kept.notification.key, kept.notification.record_key
         log.warning("fetch failed", notification=key, record=record, attempt=number, reason=reason)
 
-        def note(connection: Connection) -> None:
+        def note(connection: Connection) -> bool:
             records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(wait + duration))
-            if verdict:
-                alarms.raise_alarm(connection, "record not fetched", kept.notification.key, reason)
+            subject = kept.notification.webservice_id
+            return verdict is not None and alarms.raise_alarm(
+                connection, ALARM, subject, f"notification {key}: {reason}"
+            )
 
-        await self._store.write(note)
+        if await self._store.write(note):
+            log.warning("alarm raised", kind=ALARM, subject=kept.notification.webservice_id, text=reason)
         if verdict:
             self._not_before.pop(kept.id, None)
             raise GivenUp(reason)

@@ -51,6 +51,11 @@ class Database:
         self._writers.dispose()
 
 
+def is_sqlite(url: str) -> bool:
+    """Tell whether a store's URL names an SQLite database."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
 def sqlite_path(url: str) -> Path:
     """Return the file behind an SQLite URL.
 

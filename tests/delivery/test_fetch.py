@@ -117,7 +117,7 @@ async def test_a_fetch_that_is_given_up_says_so_raises_an_alarm_and_is_not_tried
     reason = await given_up(parts, tmp_path)
     assert reason.startswith("the record could not be fetched: given up after 1 attempt: doForms answered 404")
     assert (await parts.row("n1")).fetch_state == FetchState.GIVEN_UP
-    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("record not fetched", "n1")]
+    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("record not fetched", WEBSERVICE)]
     with pytest.raises(GivenUp) as again:
         await parts.desk.records(await parts.kept((await parts.row("n1")).id))
     assert str(again.value) == reason
