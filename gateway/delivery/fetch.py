@@ -21,6 +21,7 @@ from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, records
+from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import SECOND, micros, now
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -136,9 +137,9 @@ class FetchDesk:
         webservice = self._current.webservice(fresh.notification.webservice_id)
         if webservice is None or webservice.password is None:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            raise PutOff(_soon(), f"the web service {fresh.notification.webservice_id!r} {missing}")
+            raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{fresh.notification.webservice_id!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise PutOff(_soon(), f"the web service {webservice.name} is paused: {paused}")
+            raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
         await self._call(fresh, webservice, urgent=urgent)
 
     async def _call(self, kept: KeptNotification, webservice: Webservice, *, urgent: bool) -> None:
@@ -156,12 +157,12 @@ class FetchDesk:
                 fetched[kind] = body
         except Unauthorised as error:
             if self._current.webservice(webservice.id) != webservice:
-                raise PutOff(now(), "the web service was loaded anew while doForms refused its old password") from error
+                raise PutOff(now(), f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile") from error
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            raise PutOff(_soon(), str(error)) from error
+            raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
         except Quota as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-            raise PutOff(_soon(), str(error)) from error
+            raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
         except DoformsError as error:
             await self._failed(kept, account, error, time.monotonic() - started)
         else:

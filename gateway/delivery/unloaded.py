@@ -59,6 +59,8 @@ class Unloaded:
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
+        if thoroughly and await self._store.read(lambda c: causes.waits_because(c, causes.WEBSERVICE_WAITS)):
+            await self._store.write(lambda c: causes.make_due(c, causes.WEBSERVICE_WAITS))
         found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == KIND]
         if not (found or thoroughly):
             waiting = await self._store.read(causes.waiting_destinations)

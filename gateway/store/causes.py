@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, TextClause, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
 from gateway.models import DeliveryState
 from gateway.store.clock import now
@@ -57,6 +57,9 @@ def paused(kind: str) -> Callable[[Connection, str], bool]:
     return is_paused
 
 
+WEBSERVICE_WAITS = "the web service "
+"""How the reasons of deliveries begin that wait until doForms can be called in a web service's name."""
+
 STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "unmatched": unmatched,
     "record not fetched": not_fetched,
@@ -95,10 +98,15 @@ def waiting_deliveries(connection: Connection) -> list[Waiting]:
     ]
 
 
+def waits_because(connection: Connection, reason: str) -> bool:
+    """Tell whether anything waits for a reason that begins like this; goes through all that waits."""
+    return connection.execute(select(deliveries.c.id).where(_late(reason, now())).limit(1)).first() is not None
+
+
 def make_due(connection: Connection, reason: str) -> None:
-    """Make deliveries due now that wait for this reason."""
+    """Make deliveries due now that wait for a reason that begins like this."""
     moment = now()
-    late = deliveries.c.in_lane & (deliveries.c.reason == reason) & (deliveries.c.due_at > moment)
+    late = _late(reason, moment)
     in_lanes = select(deliveries.c.lane_id).where(late).scalar_subquery()
     connection.execute(
         update(lanes)
@@ -106,3 +114,12 @@ def make_due(connection: Connection, reason: str) -> None:
         .values(claimable_at=moment)
     )
     connection.execute(update(deliveries).where(late).values(due_at=moment))
+
+
+def _late(reason: str, moment: int) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.in_lane,
+        deliveries.c.state == DeliveryState.PENDING.value,
+        deliveries.c.due_at > moment,
+        deliveries.c.reason.startswith(reason, autoescape=True),
+    )
