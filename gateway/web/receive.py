@@ -126,6 +126,8 @@ class Receiver:
         if kept.repeat:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
+        if item.alarm is not None:
+            log.warning("unmatched", notification=notification.key, reason=item.reason)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
