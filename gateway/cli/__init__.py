@@ -18,6 +18,7 @@ from gateway.cli import (
     notifications,
     plugins,
     quarantine,
+    reload,
     serve,
     webservices,
 )
@@ -33,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(serve.serve)
+app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)

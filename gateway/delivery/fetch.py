@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -90,7 +91,12 @@ class FetchDesk:
             self._running[kept.id] = task
             task.add_done_callback(lambda _: self._running.pop(kept.id, None))
         await asyncio.shield(task)
-        return await self._pinned(kept)
+        found = await self._pinned(kept)
+        if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
+            # Only after a reload: routes loaded later can need a record that those before did not.
+            await self._fetch(kept, urgent=urgent, lacking=lacking)
+            found = await self._pinned(kept)
+        return found
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key
@@ -124,12 +130,14 @@ class FetchDesk:
                     continue
             await self._fetch(kept, urgent=urgent)
 
-    async def _fetch(self, kept: KeptNotification, *, urgent: bool) -> None:
-        """Fetch and pin what a notification needs, unless that is done or given up."""
+    async def _fetch(
+        self, kept: KeptNotification, *, urgent: bool, lacking: frozenset[RecordKind] = frozenset()
+    ) -> None:
+        """Fetch and pin what a notification needs, or still lacks, unless that is done or given up."""
         fresh = (await self._store.read(lambda c: records.load(c, [kept.id])))[kept.id]
         if fresh.fetch_state is FetchState.GIVEN_UP:
             raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
-        if fresh.fetch_state is FetchState.PINNED:
+        if fresh.fetch_state is FetchState.PINNED and not lacking:
             return
         until, reason = self._not_before.get(kept.id, (0, ""))
         if until > now():
@@ -140,11 +148,13 @@ class FetchDesk:
             raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{fresh.notification.webservice_id!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
             raise PutOff(_soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
-        await self._call(fresh, webservice, urgent=urgent)
+        kinds = lacking or self._current.kinds(fresh.notification) or {fresh.notification.record_kind}
+        await self._call(fresh, webservice, kinds, urgent=urgent)
 
-    async def _call(self, kept: KeptNotification, webservice: Webservice, *, urgent: bool) -> None:
+    async def _call(
+        self, kept: KeptNotification, webservice: Webservice, kinds: Collection[RecordKind | None], *, urgent: bool
+    ) -> None:
         account = self._current.account(webservice)
-        kinds = self._current.kinds(kept.notification) or {kept.notification.record_kind}
         started = time.monotonic()
         fetched: dict[RecordKind, bytes] = {}
         try:
