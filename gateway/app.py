@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import structlog
-from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,19 +21,28 @@ from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.pressure import Pressure
+from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
+from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.watch import Watch
+from gateway.delivery.work import Elsewhere
 from gateway.delivery.worker import Worker
 from gateway.errors import SettingsError
 from gateway.http import build_client
 from gateway.log import Mask
 from gateway.models import Event
+from gateway.routing.adopt import adopt
 from gateway.routing.loaded import Routes
-from gateway.settings import ProcessSettings
+from gateway.settings import ProcessSettings, Role
+from gateway.store.connect import is_sqlite
+from gateway.store.engine import say
 from gateway.store.store import Store
+from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.health import Health
 from gateway.web.receive import Receiver
 from gateway.web.server import bind, serve_until_told
+from gateway.web.signals import hearing
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +56,104 @@ EVENT_PATHS = {
 """What stands behind the webhook's path, and the event it tells where the body does not."""
 
 
+class Gateway:
+    """A running gateway: a web application, and what can be ordered of it while it runs.
+
+    ``receiver`` is missing where the process does not receive, ``worker`` where it does not deliver.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        current: Current,
+        pauses: Pauses,
+        watch: Watch,
+        health: Health,
+        reporter: Reporter,
+        receiver: Receiver | None,
+        worker: Worker | None,
+    ) -> None:
+        self.store = store
+        self.current = current
+        self._pauses = pauses
+        self._watch = watch
+        self._reporter = reporter
+        self._receiver = receiver
+        self._worker = worker
+        self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
+        self._stop_by: float | None = None
+        self._listen()
+
+    def _listen(self) -> None:
+        path, receiver = self.current.routes.path, self._receiver
+        self._webhook: dict[str, ASGIApp] = {
+            path + suffix: receiver.endpoint(event) if receiver is not None else _receives_nothing
+            for suffix, event in EVENT_PATHS.items()
+        }
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Receiving comes first: its paths need neither routing by pattern nor middleware."""
+        application = self._webhook.get(scope["path"], self._others) if scope["type"] == "http" else self._others
+        return application(scope, receive, send)
+
+    async def load(self, routes: Routes) -> None:
+        """Put other routes in force, whole. What is being sent ends as it began.
+
+        Raises:
+            SettingsError: they need a restart; nothing was changed.
+        """
+        old = self.current.routes
+        if routes.store != old.store:
+            raise SettingsError(
+                f"{routes.file}: [gateway] store has changed, and a running gateway cannot move to another store. "
+                "Restart it, or take that change back"
+            )
+        adopted = adopt(routes, old, afresh=self._pauses.misconfigured())
+        self.current.load(adopted.routes)
+        self.store.lease = routes.lease
+        self._listen()
+        if self._receiver is not None:
+            self._receiver.load()
+        if self._worker is not None:
+            self._worker.load()
+        log.info(
+            "routes loaded again",
+            routes=len(routes.routes),
+            kept=adopted.kept,
+            opened=adopted.opened,
+            closed=adopted.closed,
+        )
+        if self._worker is not None:
+            await self._see_what_it_mended()
+
+    async def _see_what_it_mended(self) -> None:
+        try:
+            await self._pauses.mended()
+            await self._watch.look(thoroughly=True)
+        except Exception as error:
+            log.warning("pauses and alarms could not be looked at", error=say(error))
+        self._reporter.wake()
+
+    def begin_to_stop(self) -> float:
+        """Start nothing more; returns until when what is being sent may take, by `time.monotonic`."""
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.current.routes.shutdown_grace
+            self._reporter.begin_to_stop()
+            if self._worker is not None:
+                self._worker.begin_to_stop()
+        return self._stop_by
+
+
+async def _receives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what was sent to the wrong process so that doForms sends it again."""
+    text = "this process only delivers (--role work): send notifications to one that receives"
+    await answer.error(send, 503, text, answer.retry_later())
+
+
 @asynccontextmanager
-async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[ASGIApp]:
-    """Start everything that belongs to these routes and yield the web application.
+async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> AsyncIterator[Gateway]:
+    """Start everything that belongs to these routes and yield the gateway, a web application.
 
     On leaving: what has not been sent is handed back, what is being sent gets ``shutdown_grace``, every answer is
     marked, the store is closed. The server must have ended before.
@@ -62,103 +166,145 @@ async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[ASGIApp]:
     try:
         async with (
             build_client() as http,
-            _parts(routes, store=store, calls=Calls(http, store), mask=mask) as application,
+            _parts(routes, store=store, calls=Calls(http, store), mask=mask, role=role) as made,
         ):
-            yield application
+            yield made
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask) -> AsyncIterator[ASGIApp]:
+async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role: Role) -> AsyncIterator[Gateway]:
     current = Current(routes)
     outcomes = Outcomes()
     backlog = Backlog(store)
     pauses = Pauses(store)
-    await pauses.mended()
-    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
     pressure = Pressure()
+    unloaded = Unloaded(store=store, current=current)
+    watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
+    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
-    worker = Worker(
+    worker = None
+    if role is not Role.RECEIVE:
+        await pauses.mended()
+        worker = Worker(
+            store=store,
+            current=current,
+            desk=desk,
+            pauses=pauses,
+            outcomes=outcomes,
+            reporter=reporter,
+            pressure=pressure,
+            unloaded=unloaded,
+            mask=mask,
+        )
+    receiver = None
+    if role is not Role.WORK:
+        receiver = Receiver(
+            current=current,
+            store=store,
+            worker=worker or Elsewhere(),
+            decider=Decider(current=current, worker=worker or Elsewhere(), pauses=pauses),
+            outcomes=outcomes,
+            backlog=backlog,
+            reporter=reporter,
+            pressure=pressure,
+        )
+    services = []
+    if receiver is not None:
+        services.append(asyncio.create_task(backlog.keep_counted()))
+    if worker is not None:
+        worker.start()
+        reporter.start()
+        services.append(asyncio.create_task(watch.keep_watching()))
+    gateway = Gateway(
         store=store,
         current=current,
-        desk=desk,
         pauses=pauses,
-        outcomes=outcomes,
+        watch=watch,
+        health=Health(store=store, worker=worker or Elsewhere()),
         reporter=reporter,
-        pressure=pressure,
-        mask=mask,
-    )
-    receiver = Receiver(
-        current=current,
-        store=store,
+        receiver=receiver,
         worker=worker,
-        decider=Decider(current=current, worker=worker, pauses=pauses),
-        outcomes=outcomes,
-        backlog=backlog,
-        reporter=reporter,
-        pressure=pressure,
     )
-    health = Health(store=store, worker=worker)
-    worker.start()
-    reporter.start()
-    counting = asyncio.create_task(backlog.keep_counted())
     try:
-        yield _application(routes, receiver, health)
+        yield gateway
     finally:
-        counting.cancel()
-        with suppress(asyncio.CancelledError):
-            await counting
-        await worker.stop(routes.shutdown_grace)
-        await receiver.finish()
-        await reporter.stop()
-
-
-def _application(routes: Routes, receiver: Receiver, health: Health) -> ASGIApp:
-    webhook = {routes.path + suffix: receiver.endpoint(event) for suffix, event in EVENT_PATHS.items()}
-    others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
-
-    def front(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Receiving comes first: its paths need neither routing by pattern nor middleware."""
-        application = webhook.get(scope["path"], others) if scope["type"] == "http" else others
-        return application(scope, receive, send)
-
-    return front
+        until = gateway.begin_to_stop()
+        for service in services:
+            service.cancel()
+        await asyncio.gather(*services, return_exceptions=True)
+        if worker is not None:
+            await asyncio.gather(worker.stop(until), reporter.stop(until))
+        await desk.stop()
+        if receiver is not None:
+            await receiver.finish()
 
 
 def calm_collector() -> None:
     """Keep Python's collector from going through everything that was loaded, again and again, while requests wait."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 1000)
 
 
-async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> None:
-    """Run the gateway until SIGTERM or SIGINT.
+async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: Callable[[], Routes]) -> None:
+    """Run the gateway until SIGTERM or SIGINT; ``load`` loads the routes file again at SIGHUP.
 
     Raises:
-        SettingsError: no secret header is configured, or the address cannot be listened on.
+        SettingsError: no secret header is configured, the role does not fit the store, or the address cannot be
+            listened on.
         StoreError: the store cannot be used.
     """
-    secure = Authenticator(routes).secure
-    if not secure and not settings.insecure:
+    _refuse_unfit(routes, settings)
+    told, asked = asyncio.Event(), asyncio.Event()
+    with bind(settings.host, settings.port) as listening, hearing(stop=told.set, reload=asked.set):
+        async with running(routes, mask=mask, role=settings.role) as gateway:
+
+            async def swap(loaded: Routes) -> None:
+                _refuse_unfit(loaded, settings)
+                mask.learn(loaded.secrets)
+                await gateway.load(loaded)
+                calm_collector()
+
+            def begin_to_stop() -> float:
+                log.info("stopping: open requests end, then what is being sent")
+                gateway.begin_to_stop()
+                return gateway.current.routes.answer_within + 1.0
+
+            reloader = Reloader(routes.file, store=gateway.store, load=load, swap=swap, asked=asked)
+            reloading = asyncio.create_task(reloader.keep_reloading())
+            calm_collector()
+            url = _url(listening.getsockname(), routes.path)
+            log.info(
+                "listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name
+            )
+            try:
+                await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
+            finally:
+                reloading.cancel()
+    log.info("stopped")
+
+
+def _refuse_unfit(routes: Routes, settings: ProcessSettings) -> None:
+    """Refuse routes with which this process must not run, at start and at a reload."""
+    if settings.role is not Role.BOTH and is_sqlite(routes.store):
+        raise SettingsError(
+            f"--role {settings.role} is for a store that several processes share, and {routes.store} is a file that "
+            "one works with alone. Leave --role out, or put a PostgreSQL URL in [gateway] store"
+        )
+    if settings.role is Role.WORK or Authenticator(routes).secure:
+        return
+    if not settings.insecure:
         raise SettingsError(
             f"{routes.file}: no secret header is configured, so anybody who finds the URL could send notifications. "
             'Add [webhook] headers = { X-Webhook-Key = ["env:WEBHOOK_KEY"] } and the same header to the connection in '
             "doForms, or start with --insecure"
         )
-    with bind(settings.host, settings.port) as listening:
-        async with running(routes, mask=mask) as application:
-            host, port = listening.getsockname()[:2]
-            store = make_url(routes.store).render_as_string()  # without its password
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}{routes.path}"
-            if not secure:
-                log.warning("no secret header is configured: whoever finds the URL can send notifications")
-            calm_collector()
-            await serve_until_told(
-                application,
-                listening,
-                finish_within=routes.answer_within + 1.0,
-                on_ready=lambda: log.info("listening", url=url, routes=len(routes.routes), store=store),
-            )
-    log.info("stopped")
+    log.warning("no secret header is configured: whoever finds the URL can send notifications")
+
+
+def _url(address: tuple[str, int], path: str) -> str:
+    host, port = address[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"

@@ -91,7 +91,8 @@ class _Once(httpx.AsyncClient):
             return await super().request(method, url, **more)
         own = {name.lower() for name in headers}
         every = [*(pair for pair in self._always if pair[0] not in own), *headers.items()]
-        return await self._straight.exchange(httpx.Request(method, parsed), every, content, self.timeout.as_dict())
+        request = httpx.Request(method, parsed, stream=httpx.ByteStream(content or b""))  # fills in no headers
+        return await self._straight.exchange(request, every, content, self.timeout.as_dict())
 
     async def send(
         self,
@@ -151,7 +152,9 @@ class _Transport(AiohttpTransport):
                 body = await answer.read()
         except Exception as error:
             _raise_as_httpx(error)
-        found = httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+        whole = httpx.ByteStream(body)
+        found = httpx.Response(answer.status, headers=answer.raw_headers, stream=whole, request=request)
+        found.read()
         found.elapsed = timedelta(seconds=time.perf_counter() - started)
         return found
 

@@ -17,6 +17,17 @@ class LogFormat(StrEnum):
     """One JSON object a line, for a log collector."""
 
 
+class Role(StrEnum):
+    """What a process does of the work that several share."""
+
+    BOTH = "both"
+    """Receives notifications and delivers them."""
+    RECEIVE = "receive"
+    """Keeps notifications and answers; other processes deliver."""
+    WORK = "work"
+    """Delivers, fetches and reports; of the web it serves only its health."""
+
+
 class ProcessSettings(BaseSettings):
     """The settings of one process. An option on the command line wins over its variable."""
 
@@ -32,5 +43,7 @@ class ProcessSettings(BaseSettings):
     """How log lines look: ``console`` for a person at a terminal, ``json`` for a log collector."""
     log_level: str = "INFO"
     """``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``."""
+    role: Role = Role.BOTH
+    """``receive``, ``work`` or ``both``: what this process does, where several share a store."""
     insecure: bool = False
     """Start although no secret header is configured."""

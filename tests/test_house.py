@@ -20,7 +20,16 @@ from tests.support.pages import ROOT
 
 LONGEST = 400
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-RUNS = {"serve", "demo", "simulate", "destinations pause", "destinations resume", "webservices resume"}
+RUNS = {
+    "serve",
+    "reload",
+    "demo",
+    "simulate",
+    "destinations pause",
+    "destinations resume",
+    "webservices resume",
+    "alarms clear",
+}
 """Commands that run or order something instead of printing data."""
 NOT_OURS = re.compile(r"[.](git|venv.*|.*_cache|hypothesis)|__pycache__|.*[.]egg-info|build|dist")
 FOREIGN = re.compile(

@@ -18,6 +18,7 @@ from gateway.cli import (
     notifications,
     plugins,
     quarantine,
+    reload,
     serve,
     webservices,
 )
@@ -33,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(serve.serve)
+app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)
@@ -44,7 +46,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(webservices.app, name="webservices")
 app.add_typer(quarantine.app, name="quarantine")
-app.command()(alarms.alarms)
+app.add_typer(alarms.app, name="alarms")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

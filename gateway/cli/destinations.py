@@ -14,7 +14,7 @@ from gateway.delivery.pauses import Cause, Kind
 from gateway.routing.loaded import Routes
 from gateway.routing.problems import suggest
 from gateway.store import pauses
-from gateway.store.clock import now
+from gateway.store.clock import ask
 from gateway.store.pauses import Pause
 from gateway.store.queries import find_standing
 from gateway.store.summaries import Standing
@@ -63,7 +63,7 @@ def pause(
     if name not in known:
         raise fail(f"there is no destination {name!r}. {suggest(name, known, kind='destination')}")
     with store(routes, write=True) as connection:
-        order = Pause(kind=Kind.DESTINATION, name=name, cause=Cause.ORDERED, reason=reason, since=now())
+        order = Pause(kind=Kind.DESTINATION, name=name, cause=Cause.ORDERED, reason=reason, since=ask(connection)[1])
         pauses.pause(connection, order)
     typer.echo(f"{name} is paused. A running gateway notices within a second; what is being sent now still ends.")
 

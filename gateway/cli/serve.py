@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
+import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
 
 from gateway import app, log
-from gateway.cli.options import ROUTES, RoutesFile, load_routes
+from gateway.cli.options import ROUTES, RoutesFile
+from gateway.destinations.context import make_context
+from gateway.destinations.registry import load_registry
 from gateway.errors import SettingsError
-from gateway.settings import LogFormat, ProcessSettings
+from gateway.routing.load import load
+from gateway.routing.loaded import Routes
+from gateway.settings import LogFormat, ProcessSettings, Role
+
+_LET_GO_WITHIN = 0.5
+"""Seconds that calls which nobody waits for any more get to end."""
 
 
 def serve(
@@ -22,9 +34,16 @@ def serve(
     ] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.", show_default="console")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", show_default="INFO")] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            help="What this process does where several share a PostgreSQL store: receive, work or both.",
+            show_default="both",
+        ),
+    ] = None,
     insecure: Annotated[bool | None, typer.Option("--insecure", help="Start without a secret header.")] = None,
 ) -> None:
-    """Run the gateway until SIGTERM or Ctrl-C.
+    """Run the gateway until SIGTERM or Ctrl-C. SIGHUP loads the routes file again.
 
     Each option can be an environment variable too (GATEWAY_ROUTES, GATEWAY_HOST, …); the option wins.
     """
@@ -34,6 +53,7 @@ def serve(
         "port": port,
         "log_format": log_format,
         "log_level": log_level,
+        "role": role,
         "insecure": insecure,
     }
     try:
@@ -45,6 +65,24 @@ def serve(
         raise SettingsError("\n".join(lines)) from None
     mask = log.Mask()
     log.configure(settings.log_format, settings.log_level, mask)
-    loaded = load_routes(settings.routes)
+    registry = load_registry()
+
+    def load_routes() -> Routes:
+        return load(settings.routes, registry, make_context=make_context)
+
+    loaded = load_routes()
     mask.learn(loaded.secrets)
-    uvloop.run(app.serve(loaded, settings, mask=mask))
+    uvloop.run(_serve(loaded, settings, mask, load_routes))
+
+
+async def _serve(routes: Routes, settings: ProcessSettings, mask: log.Mask, load_routes: Callable[[], Routes]) -> None:
+    await app.serve(routes, settings, mask=mask, load=load_routes)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, left = await asyncio.wait(left, timeout=_LET_GO_WITHIN)
+    if left:  # a thread of a destination is stuck, and Python would wait for it for ever
+        structlog.get_logger(__name__).warning("ended although calls have not returned", count=len(left))
+        logging.shutdown()
+        os._exit(0)

@@ -29,7 +29,7 @@ class Calls:
     def __init__(self, http: httpx.AsyncClient, store: Store) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
-        self._limits: dict[str, tuple[Account, AccountLimits]] = {}
+        self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
 
     async def fetch(
         self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
@@ -63,10 +63,11 @@ class Calls:
                 raise
 
     def _of(self, account: Account) -> AccountLimits:
+        wanted = (account.requests_per_minute, account.max_in_flight)
         known, limits = self._limits.get(account.name, (None, None))
-        if limits is None or known != account:
+        if limits is None or known != wanted:  # new, or changed by a reload
             limits = self._make(account)
-            self._limits[account.name] = (account, limits)
+            self._limits[account.name] = (wanted, limits)
         return limits
 
     def _make(self, account: Account) -> AccountLimits:

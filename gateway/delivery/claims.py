@@ -45,6 +45,12 @@ class Claims:
         self._wake = asyncio.Event()
         self._sleeps_until = 0
         self._behind: set[str] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Claim no more. A claim that is under way ends, so that what it claimed can be handed back."""
+        self._stopped = True
+        self._wake.set()
 
     def wake(self) -> None:
         """Look at the store now."""
@@ -65,15 +71,15 @@ class Claims:
             self._wake.set()
 
     async def keep_claiming(self) -> None:
-        """Claim until cancelled."""
-        while True:
+        """Claim until told to stop."""
+        while not self._stopped:
             self._wake.clear()
             try:
                 wait = await self._claim_due()
             except Exception as error:
                 log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
                 wait = POLL
-            if wait > 0:
+            if wait > 0 and not self._stopped:
                 self._sleeps_until = self._store.now() + round(wait * SECOND)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.delivery.current import Current, kinds_needed
 from gateway.delivery.lanes import delivery_key, lane_key
 from gateway.delivery.pauses import Kind, Pauses
-from gateway.delivery.worker import Worker
+from gateway.delivery.work import Work
 from gateway.models import Event, Mode, Notification, Outcome, Unmatched
 from gateway.routing.loaded import Account, DeliverySpec, Plan, Webservice
 from gateway.store.inbox import Keep, NewDelivery
@@ -16,7 +16,7 @@ from gateway.store.inbox import Keep, NewDelivery
 class Decider:
     """Turns a notification into what is to be kept."""
 
-    def __init__(self, *, current: Current, worker: Worker, pauses: Pauses) -> None:
+    def __init__(self, *, current: Current, worker: Work, pauses: Pauses) -> None:
         self._current = current
         self._worker = worker
         self._pauses = pauses

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,7 @@ from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, records
+from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
+ALARM = "record not fetched"
+"""The kind of the alarm of a web service whose records could not be fetched."""
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its paused web service goes on."""
 
@@ -73,6 +77,13 @@ class FetchDesk:
         """Renew this process' claims on fetches, until cancelled."""
         await self._turns.keep_renewed()
 
+    async def stop(self) -> None:
+        """Break off the calls that are under way."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
 
@@ -88,7 +99,12 @@ class FetchDesk:
             self._running[kept.id] = task
             task.add_done_callback(lambda _: self._running.pop(kept.id, None))
         await asyncio.shield(task)
-        return await self._pinned(kept)
+        found = await self._pinned(kept)
+        if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
+            # Only after a reload: routes loaded later can need a record that those before did not.
+            await self._fetch(kept, urgent=urgent, lacking=lacking)
+            found = await self._pinned(kept)
+        return found
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key
@@ -122,39 +138,48 @@ class FetchDesk:
                     continue
             await self._fetch(kept, urgent=urgent)
 
-    async def _fetch(self, kept: KeptNotification, *, urgent: bool) -> None:
-        """Fetch and pin what a notification needs, unless that is done or given up, here or by another process."""
+    async def _fetch(
+        self, kept: KeptNotification, *, urgent: bool, lacking: frozenset[RecordKind] = frozenset()
+    ) -> None:
+        """Fetch and pin what a notification needs, or still lacks, unless that is done or given up, wherever."""
         wait = _FIRST_LOOK
-        while (fetchable := await self._look(kept)) is not None and not await self._turns.take(kept.id):
+        while found := await self._look(kept, lacking):
+            fresh, webservice = found
+            if await self._turns.take(kept.id, fresh.fetch_state):
+                break
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_LOOK)
-        if fetchable is None:
+        else:
             return
+        kinds = lacking or self._current.kinds(fresh.notification) or {fresh.notification.record_kind}
         try:
-            await self._call(*fetchable, urgent=urgent)
+            await self._call(fresh, webservice, kinds, urgent=urgent)
         finally:
             await self._turns.give_back(kept.id)
 
-    async def _look(self, kept: KeptNotification) -> tuple[KeptNotification, Webservice] | None:
+    async def _look(
+        self, kept: KeptNotification, lacking: frozenset[RecordKind]
+    ) -> tuple[KeptNotification, Webservice] | None:
         """Return what to fetch for and in whose name; None: it was fetched already."""
         fresh = (await self._store.read(lambda c: records.load(c, [kept.id])))[kept.id]
         if fresh.fetch_state is FetchState.GIVEN_UP:
             raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
-        if fresh.fetch_state is FetchState.PINNED:
+        if fresh.fetch_state is FetchState.PINNED and not lacking:
             return None
         if fresh.fetch_due_at is not None and not fresh.fetch_held and fresh.fetch_due_at > self._store.now():
             raise PutOff(fresh.fetch_due_at, fresh.fetch_reason or "the record could not be fetched yet")
         webservice = self._current.webservice(fresh.notification.webservice_id)
         if webservice is None or webservice.password is None:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            raise PutOff(self._soon(), f"the web service {fresh.notification.webservice_id!r} {missing}")
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{fresh.notification.webservice_id!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise PutOff(self._soon(), f"the web service {webservice.name} is paused: {paused}")
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
         return fresh, webservice
 
-    async def _call(self, kept: KeptNotification, webservice: Webservice, *, urgent: bool) -> None:
+    async def _call(
+        self, kept: KeptNotification, webservice: Webservice, kinds: Collection[RecordKind | None], *, urgent: bool
+    ) -> None:
         account = self._current.account(webservice)
-        kinds = self._current.kinds(kept.notification) or {kept.notification.record_kind}
         started = time.monotonic()
         fetched: dict[RecordKind, bytes] = {}
         try:
@@ -166,11 +191,15 @@ class FetchDesk:
                 decode_record(body, kind=kind)  # a 200 with something else in it is not a record
                 fetched[kind] = body
         except Unauthorised as error:
+            if self._current.webservice(webservice.id) != webservice:
+                raise PutOff(
+                    self._store.now(), f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
+                ) from error
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            raise PutOff(self._soon(), str(error)) from error
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
         except Quota as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-            raise PutOff(self._soon(), str(error)) from error
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
         except DoformsError as error:
             await self._failed(kept, account, error, time.monotonic() - started)
         else:
@@ -190,15 +219,18 @@ class FetchDesk:
 
         due_at = self._store.now() + micros(wait)
 
-        def note(connection: Connection) -> None:
+        def note(connection: Connection) -> bool:
             until = None if verdict else due_at
             records.note_failed_fetch(
                 connection, kept.id, state=state, reason=reason, spent=micros(wait + duration), due_at=until
             )
-            if verdict:
-                alarms.raise_alarm(connection, "record not fetched", kept.notification.key, reason)
+            subject = kept.notification.webservice_id
+            return verdict is not None and alarms.raise_alarm(
+                connection, ALARM, subject, f"notification {key}: {reason}"
+            )
 
-        await self._store.write(note)
+        if await self._store.write(note):
+            log.warning("alarm raised", kind=ALARM, subject=kept.notification.webservice_id, text=reason)
         if verdict:
             raise GivenUp(reason)
         raise PutOff(due_at, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.delivery.leases import Leases
+from gateway.models import FetchState
 from gateway.store import records
 from gateway.store.store import Store
 
@@ -21,12 +22,14 @@ class FetchTurns:
         """Renew what is held, until cancelled."""
         await self._leases.keep_renewed()
 
-    async def take(self, notification_id: int) -> bool:
+    async def take(self, notification_id: int, state: FetchState = FetchState.DUE) -> bool:
         """Take the turn; False: it is another process', or the fetch has ended or is not due."""
         if not self._store.database.shared:
             return True
         token, lease = self._store.token(), self._store.lease
-        until = await self._store.write(lambda c: records.claim_fetch(c, notification_id, token=token, lease=lease))
+        until = await self._store.write(
+            lambda c: records.claim_fetch(c, notification_id, token=token, lease=lease, state=state)
+        )
         if until is None:
             return False
         self._tokens[notification_id] = token

@@ -27,6 +27,7 @@ class Leases:
         self._store = store
         self._renew = renew
         self._held: dict[int, tuple[str, float]] = {}
+        self._ending: set[tuple[int, str]] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -35,8 +36,16 @@ class Leases:
         """Note what was claimed; ``until`` is by `time.monotonic`."""
         self._held[id_] = (token, until)
 
+    def ends(self, id_: int, token: str) -> None:
+        """Note that a settlement is on its way: from here on its verdict tells whether the lease was lost.
+
+        A renewal can be written right behind it and learn that nothing is held any more before `forget` is called.
+        """
+        self._ending.add((id_, token))
+
     def forget(self, id_: int, token: str) -> None:
         """Note that it was settled or handed back."""
+        self._ending.discard((id_, token))
         if self._held.get(id_, ("", 0.0))[0] == token:
             del self._held[id_]
 
@@ -65,6 +74,6 @@ class Leases:
                 continue
             if id_ in renewed:
                 self._held[id_] = (token, renewed[id_])
-            else:
+            elif (id_, token) not in self._ending:
                 del self._held[id_]
                 log.warning("a lease was lost: what it held is due again", id=id_)

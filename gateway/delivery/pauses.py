@@ -78,6 +78,16 @@ class Pauses:
         for kind, name in [key for key, pause in self._pauses.items() if pause.cause in _MENDED_BY_SETTINGS]:
             await self.resume(Kind(kind), name)
 
+    async def end_what_is_over(self) -> None:
+        """End the pauses that their time alone ends: that of a quota, which no call may have followed."""
+        for (kind, name), pause in list(self._pauses.items()):
+            if pause.cause == Cause.QUOTA and self.reason(Kind(kind), name) is None:
+                await self.resume(Kind(kind), name)
+
+    def misconfigured(self) -> Collection[str]:
+        """Return the destinations that wait for a person to mend their settings."""
+        return [name for (_, name), pause in self._pauses.items() if pause.cause == Cause.MISCONFIGURED]
+
     async def worked(self, kind: Kind, name: str) -> None:
         """Note that a call worked; ends a pause that was waiting for such a probe."""
         if self.probing(kind, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -28,6 +29,9 @@ from gateway.store.queue import Begin, Settled, Settlement
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
+
+_SETTLED_WITHIN = 5.0
+"""Seconds that the store gets to note what was cut short at the end."""
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
 
@@ -64,6 +68,9 @@ class Pipeline:
         self._wake: asyncio.TimerHandle | None = None
         self._stopped = False
         self._sending: set[asyncio.Future[list[Attempted]]] = set()
+        self.entry = entry
+        self.breaker = BreakerState(entry.breaker, time.monotonic)
+        self._pace = self._make_pace(entry)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
         self.underway = 0
@@ -71,10 +78,11 @@ class Pipeline:
         self.load(entry)
 
     def load(self, entry: DestinationEntry) -> None:
-        """Take over a destination's settings, at start or after a reload."""
+        """Take over limits, at start or after a reload; the breaker and the rate go on where they stand."""
+        if entry.rate != self.entry.rate:
+            self._pace = self._make_pace(entry)
+        self.breaker.limits = entry.breaker
         self.entry = entry
-        self.breaker = BreakerState(entry.breaker, time.monotonic)
-        self._pace = self._make_pace(entry)
         self._many = takes_many(entry.instance)
         self._batch = entry.batch if self._many else 1
         self._most = max(2 * entry.concurrency, 2 * self._batch)
@@ -111,10 +119,11 @@ class Pipeline:
         self.pump()
 
     def take_back(self) -> list[Job]:
-        """Return what has not been started, to be handed back to the store."""
+        """Return what has not been started: it is no longer held here."""
         jobs = [*self._urgent, *self._ready]
         self._urgent.clear()
         self._ready.clear()
+        self.left(len(jobs))
         return jobs
 
     def stop(self) -> list[Job]:
@@ -124,14 +133,14 @@ class Pipeline:
             self._wake.cancel()
         return self.take_back()
 
-    async def finish(self, grace: float) -> None:
-        """Wait for what is being sent; what has no end after ``grace`` seconds is settled as uncertain."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
+    async def finish(self, until: float = math.inf) -> None:
+        """Wait for what is being sent; what has no end by ``until`` (by `time.monotonic`) is settled as uncertain."""
+        while self._running and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=None if math.isinf(left) else left)
         for sending in self._sending:
             sending.cancel()
-        while self._running:
-            await asyncio.wait(self._running)
+        if self._running:
+            await asyncio.wait(self._running, timeout=_SETTLED_WITHIN)
 
     def pump(self) -> None:
         """Start as many deliveries as the limits allow, together with what else becomes ready in this moment."""
@@ -280,6 +289,8 @@ class Pipeline:
         return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
 
     def _judge_destination(self, results: Sequence[Attempted]) -> None:
+        if self._stopped:
+            return  # what it says of old settings is no reason to hold back the new ones
         down = [one for one in results if one.result is Result.UNAVAILABLE]
         wrong = next((one for one in results if one.result is Result.MISCONFIGURED), None)
         if wrong is not None:
@@ -301,6 +312,8 @@ class Pipeline:
             decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
             for job, result, id_ in ended
         ]
+        for job, _, _ in ended:
+            self._leases.ends(job.due.lane_id, job.due.token)
         settled = await self._store.settle(settlements)
         for (job, _, _), settlement, verdict in zip(ended, settlements, settled, strict=True):
             self._leases.forget(job.due.lane_id, job.due.token)

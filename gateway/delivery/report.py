@@ -28,6 +28,8 @@ from gateway.store.texts import clean
 
 log = structlog.get_logger(__name__)
 
+ALARM = "outcome not reported"
+"""The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
 POLL = 1.0
 _AT_ONCE = 50
 _NOT_LOADED = 60.0
@@ -42,9 +44,12 @@ class Reporter:
         self._calls = calls
         self._pauses = pauses
         self._wake = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Report] = {}
+        self._sending: set[int] = set()
+        self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
         self._services: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def start(self) -> None:
         """Begin to report."""
@@ -54,21 +59,34 @@ class Reporter:
         """Look at the store now."""
         self._wake.set()
 
-    async def stop(self) -> None:
-        """Stop; a report that is under way will be due again after its lease."""
-        tasks = [*self._running, *self._services]
+    def begin_to_stop(self) -> None:
+        """Claim nothing more, and send nothing that has not been sent."""
+        self._stopping = True
+        self._wake.set()
+        for task, report in self._running.items():
+            if report.notification_id not in self._sending:
+                task.cancel()
+
+    async def stop(self, until: float) -> None:
+        """Let what is being sent end until then (by `time.monotonic`); what has no end by then is due again at once."""
+        self.begin_to_stop()
+        working, renewing = self._services
+        await asyncio.wait([working, *self._running], timeout=max(0.0, until - time.monotonic()))
+        tasks = [working, renewing, *self._running]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if unsent := self._unsent:
+            await self._store.write(lambda connection: outbox.release(connection, unsent))
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 wait = await self._claim_due()
             except Exception as error:
                 log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
                 wait = POLL
-            if wait > 0:
+            if wait > 0 and not self._stopping:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -86,17 +104,23 @@ class Reporter:
         claimed = await self._store.write(
             lambda c: outbox.claim_reports(c, most=room, token=token, lease=lease, paused=paused)
         )
+        if self._stopping:
+            self._unsent += claimed
+            return 0.0
         for report in claimed:
             self._leases.hold(report.notification_id, report.token, report.lease_until)
             task = asyncio.create_task(self._send(report))
-            self._running.add(task)
+            self._running[task] = report
             task.add_done_callback(partial(self._ended, report))
         return 0.0 if claimed else POLL
 
     def _ended(self, report: Report, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        del self._running[task]
+        self._sending.discard(report.notification_id)
         self._leases.forget(report.notification_id, report.token)  # however it ended: an unsettled one lapses
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            self._unsent.append(report)
+        elif (error := task.exception()) is not None:
             log.error("a report broke off; it is due again after its lease", error=str(error), exc_info=error)
         self._wake.set()
 
@@ -110,15 +134,21 @@ class Reporter:
         started = time.monotonic()
         try:
             await self._calls.report(
-                account, webservice, report.notification_key, report.outcome, may_send=lambda: self._is_held(report)
+                account, webservice, report.notification_key, report.outcome, may_send=lambda: self._may_send(report)
             )
         except LeaseLost:
+            if self._stopping:
+                self._unsent.append(report)
+                return
             log.warning("a report was not sent: its lease was lost", notification=report.notification_key)
         except Gone as error:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
         except Unauthorised as error:
+            if self._current.webservice(webservice.id) != webservice:  # the password that was refused is an old one
+                await self._put_off(report, str(error))
+                return
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
             await self._put_off(report, str(error))
         except Quota as error:
@@ -133,8 +163,11 @@ class Reporter:
     async def _put_off(self, report: Report, reason: str, *, wait: float = 0.0) -> None:
         await self._settle(report, ReportState.DUE, reason, wait=wait, counted=False)
 
-    def _is_held(self, report: Report) -> bool:
-        return self._leases.valid(report.notification_id, report.token)
+    def _may_send(self, report: Report) -> bool:
+        if self._stopping or not self._leases.valid(report.notification_id, report.token):
+            return False
+        self._sending.add(report.notification_id)
+        return True
 
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
@@ -166,11 +199,13 @@ class Reporter:
         due_at = self._store.now() + micros(wait) if state is ReportState.DUE else None
         text = None if reason is None else clean(reason)
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> bool:
             settled = outbox.settle_report(
                 connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent), counted=counted
             )
-            if settled and alarm:
-                alarms.raise_alarm(connection, "outcome not reported", report.notification_key, text or "")
+            what = f"notification {report.notification_key}: {text}"
+            return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
 
-        await self._store.write(write)
+        self._leases.ends(report.notification_id, report.token)
+        if await self._store.write(write):
+            log.warning("alarm raised", kind=ALARM, subject=report.webservice_id, text=text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -17,15 +16,17 @@ from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
+from gateway.delivery.pipelines import Pipelines
 from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
-from gateway.errors import Misconfigured, Unavailable
+from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
 from gateway.models import DeliveryState
-from gateway.store import alarms, lane_leases, records
-from gateway.store.clock import SECOND
+from gateway.routing.loaded import DestinationEntry
+from gateway.store import lane_leases, records
+from gateway.store.clock import NEVER, SECOND
 from gateway.store.inbox import Kept, KeptDelivery
 from gateway.store.queue import Due, Settled, Settlement
 from gateway.store.records import KeptNotification
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
+_FOLLOWED_UP_WITHIN = 5.0
+"""Seconds that the last steps get at the end: they only write to the store."""
 _AT_HAND = 4096
 """Notifications kept in memory for deliveries that wait in the store."""
 _SMALL = 4096
@@ -54,6 +57,7 @@ class Worker:
         outcomes: Outcomes,
         reporter: Reporter,
         pressure: Pressure,
+        unloaded: Unloaded,
         mask: Mask,
     ) -> None:
         self._store = store
@@ -63,38 +67,48 @@ class Worker:
         self._outcomes = outcomes
         self._reporter = reporter
         self._pressure = pressure
+        self._unloaded = unloaded
         self._mask = mask
         self._leases = Leases(store, lane_leases.renew)
-        self._pipelines: dict[str, Pipeline] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._services: list[asyncio.Task[None]] = []
+        self._fetches: set[asyncio.Task[None]] = set()
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
+        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, on_opened=self._claims.wake)
+        self._stopping = False
         self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
         self._refreshed_at = 0
 
     def start(self) -> None:
         """Open the destinations and begin to work."""
-        for entry in self._current.routes.destinations.values():
-            pipeline = Pipeline(
-                entry,
-                store=self._store,
-                leases=self._leases,
-                pressure=self._pressure,
-                current=self._current,
-                mask=self._mask,
-                on_settled=self._settled,
-                on_misconfigured=self._misconfigured,
-                on_room=self._claims.has_room,
-            )
-            self._pipelines[entry.name] = pipeline
-            self._services.append(asyncio.create_task(self._open(pipeline)))
+        self.load()
         self._renewal = asyncio.create_task(self._leases.keep_renewed())
-        self._services.append(asyncio.create_task(self._claims.keep_claiming()))
-        self._services.append(asyncio.create_task(self._desk.keep_turns()))
-        self._services.append(asyncio.create_task(self._store.keep_listening(self._claims.wake)))
+        self._claiming = asyncio.create_task(self._claims.keep_claiming())
+        self._listening = asyncio.create_task(self._store.keep_listening(self._claims.wake))
+        self._fetching = asyncio.create_task(self._desk.keep_turns())
+
+    def load(self) -> None:
+        """Take over the routes in force. What is being sent ends as it began; what waits here is led anew."""
+        for job in self._pipelines.load(self._current.routes.destinations):
+            self._lead(job.due, job.kept, urgent=job.urgent)
+        self._claims.wake()
+
+    def _pipeline(self, entry: DestinationEntry) -> Pipeline:
+        return Pipeline(
+            entry,
+            store=self._store,
+            leases=self._leases,
+            pressure=self._pressure,
+            current=self._current,
+            mask=self._mask,
+            on_settled=self._settled,
+            on_misconfigured=self._misconfigured,
+            on_room=self._claims.has_room,
+        )
 
     def obstacle(self, destination: str) -> str | None:
         """Tell why a delivery to this destination could not be sent right now."""
+        if self._stopping:
+            return "the gateway is being stopped"
         pipeline = self._pipelines.get(destination)
         if pipeline is None:
             return f"the destination {destination} is not loaded"
@@ -108,7 +122,7 @@ class Worker:
 
     def obstacles(self) -> dict[str, str | None]:
         """Return what stands in the way of each destination; None: nothing."""
-        return {name: self.obstacle(name) for name in self._pipelines}
+        return {name: self.obstacle(name) for name, _ in self._pipelines}
 
     def has_room(self, destination: str) -> bool:
         """Tell whether this process should take further deliveries to this destination as they arrive."""
@@ -140,34 +154,24 @@ class Worker:
             self._at_hand.popitem(last=False)
         self._at_hand[notification.id] = notification
 
-    async def stop(self, grace: float) -> None:
-        """Hand back what was not sent, finish what is being sent, and let go of the destinations."""
-        unsent = [job for pipeline in self._pipelines.values() for job in pipeline.stop()]
-        await _end(self._services)
-        await self._hand_back(unsent)
-        await asyncio.gather(*(pipeline.finish(grace) for pipeline in self._pipelines.values()))
-        await _end([*self._tasks, self._renewal])
-        for pipeline in self._pipelines.values():
-            with suppress(Exception):
-                await pipeline.entry.instance.close()
+    def begin_to_stop(self) -> None:
+        """Claim and start nothing more; hand back what has not been sent. Whoever waits for that is told so."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._claims.stop()
+        for task in self._fetches:
+            task.cancel()
+        self._spawn(self._hand_back(self._pipelines.stop()))
 
-    async def _open(self, pipeline: Pipeline) -> None:
-        wait = 1.0
-        while not pipeline.opened:
-            try:
-                await pipeline.entry.instance.open()
-            except Exception as error:
-                level = log.warning if isinstance(error, Unavailable) else log.error
-                level("destination could not be opened", destination=pipeline.entry.name, error=str(error))
-                if isinstance(error, Misconfigured):
-                    cause = Cause.MISCONFIGURED
-                    await self._pauses.pause(Kind.DESTINATION, pipeline.entry.name, str(error), cause=cause)
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, 60.0)
-            else:
-                pipeline.opened = True
-        await self._pauses.resume_if(Kind.DESTINATION, pipeline.entry.name, Cause.MISCONFIGURED)
-        self._claims.wake()
+    async def stop(self, until: float) -> None:
+        """Let what is being sent end until then (by `time.monotonic`), and let go of the destinations."""
+        self.begin_to_stop()
+        await self._pipelines.finish(until)
+        await asyncio.wait([self._claiming, *self._fetches, *self._tasks], timeout=_FOLLOWED_UP_WITHIN)
+        if self._tasks:  # what followed from those
+            await asyncio.wait(self._tasks, timeout=_FOLLOWED_UP_WITHIN)
+        await _end([self._listening, self._claiming, *self._fetches, *self._tasks, self._fetching, self._renewal])
 
     async def _look_around(self) -> None:
         """See what a person ordered meanwhile, and hand back what cannot be sent."""
@@ -178,32 +182,33 @@ class Worker:
         await self._give_up_stalled()
 
     def _rooms(self) -> dict[str, int]:
-        return {name: room for name in self._pipelines if (room := self._room(name)) > 0}
+        return {name: room for name, pipeline in self._pipelines if (room := self._room(pipeline)) > 0}
 
-    def _room(self, destination: str) -> int:
-        if self._pauses.reason(Kind.DESTINATION, destination) is not None:
+    def _room(self, pipeline: Pipeline) -> int:
+        name = pipeline.entry.name
+        if self._pauses.reason(Kind.DESTINATION, name) is not None:
             return 0
-        room = self._pipelines[destination].room
-        return min(room, 1) if self._pauses.probing(Kind.DESTINATION, destination) else room
+        return min(pipeline.room, 1) if self._pauses.probing(Kind.DESTINATION, name) else pipeline.room
 
     async def _give_up_stalled(self) -> None:
         """Hand back what waits for a destination that takes nothing now, so that its leases need not be renewed."""
         stalled = [
             pipeline
-            for name, pipeline in self._pipelines.items()
+            for name, pipeline in self._pipelines
             if pipeline.breaker.is_open or self._pauses.reason(Kind.DESTINATION, name) is not None
         ]
         for pipeline in stalled:
-            jobs = pipeline.take_back()
-            pipeline.left(len(jobs))
-            await self._hand_back(jobs)
+            await self._hand_back(pipeline.take_back())
 
     async def _hand_back(self, jobs: Iterable[Job]) -> None:
-        held = [job.due for job in jobs]
+        held = []
+        for job in jobs:
+            held.append(job.due)
+            self._leases.forget(job.due.lane_id, job.due.token)
+            if job.due.required:
+                self._outcomes.postponed(job.kept.id, NEVER)
         if not held:
             return
-        for due in held:
-            self._leases.forget(due.lane_id, due.token)
         await self._store.release(held)
         for due in held:
             self._claims.left_behind(due.destination)
@@ -220,27 +225,35 @@ class Worker:
 
     def _start(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
         self._leases.hold(due.lane_id, due.token, due.lease_until)
+        self._lead(due, kept, urgent=urgent)
+
+    def _lead(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
+        """Lead a delivery that is held to its destination, by the routes loaded now."""
         found = self._current.delivery(due.route, due.name)
         pipeline = self._pipelines.get(due.destination)
         if found is None or pipeline is None or found[1].destination != due.destination:
             self._spawn(self._wait_for_route(due, kept))
             return
         job = Job(due=due, kept=kept, route=found[0], spec=found[1], urgent=urgent)
+        if not pipeline.takes_work:  # being opened anew, switched off, or stopped
+            self._spawn(self._hand_back([job]))
+            return
         pipeline.underway += 1
         if job.spec.needs:
-            self._spawn(self._fetch_then_send(job, pipeline))
+            self._spawn(self._fetch_then_send(job, pipeline), among=self._fetches)
         else:
             pipeline.put(job)
 
     async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
-        text = f"the delivery {due.name} of the route {due.route} to {due.destination} is not in the routes file"
+        way = Way(due.route, due.name, due.destination)
         until = self._store.now() + int(NOT_LOADED * SECOND)
         settlement = Settlement(
-            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=text
+            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=way.reason
         )
+        self._leases.ends(due.lane_id, due.token)
         try:
-            await self._store.write(lambda c: alarms.raise_alarm(c, "not loaded", f"{due.route}/{due.name}", text))
             await self._store.settle([settlement])
+            await self._unloaded.met(way)
         finally:
             self._leases.forget(due.lane_id, due.token)
         if due.required:
@@ -254,15 +267,20 @@ class Worker:
             wait = max(0.0, (error.until - self._store.now()) / SECOND) if isinstance(error, PutOff) else None
             result = Result.REJECTED if wait is None else Result.PUT_OFF
             await self._settle_unsent(job, Attempted(result=result, reason=str(error), retry_after=wait))
-        except Exception:
+        except BaseException:
             pipeline.left(1)
             await self._hand_back([job])
             raise
         else:
-            pipeline.put(job)
+            if self._current.delivery(job.due.route, job.due.name) == (job.route, job.spec) and pipeline.takes_work:
+                pipeline.put(job)
+            else:  # the routes were loaded again meanwhile
+                pipeline.left(1)
+                self._lead(job.due, job.kept, urgent=job.urgent)
 
     async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
         settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=self._store.now(), jitter=0.5)
+        self._leases.ends(job.due.lane_id, job.due.token)
         try:
             (settled,) = await self._store.settle([settlement])
         finally:
@@ -294,13 +312,14 @@ class Worker:
     def _misconfigured(self, destination: str, reason: str) -> None:
         self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, cause=Cause.MISCONFIGURED))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], *, among: set[asyncio.Task[None]] | None = None) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        tasks = self._tasks if among is None else among
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
 

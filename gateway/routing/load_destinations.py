@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.destinations.destination import Context, Destination
+from gateway.destinations.options import Settings
 from gateway.errors import PluginError
 from gateway.models import Breaker, Retry
 from gateway.routing.loaded import DestinationEntry
@@ -93,10 +94,13 @@ def _load(
     if plugin is None:
         return LoadedDestination()
     settings = {key: value for key, value in table.items() if key not in core_keys}
-    instance = _instance(name, entry, plugin, settings, references, make_context, problems)
+    model = _settings(entry, plugin, settings, references, problems)
+    if model is None:
+        return LoadedDestination(plugin=plugin)
+    instance = _instance(name, entry, plugin, model, make_context, problems, stand_in=has_stand_in(settings))
     if core is None or instance is None:
         return LoadedDestination(plugin=plugin, instance=instance)
-    return LoadedDestination(plugin=plugin, instance=instance, entry=_entry(name, core, instance))
+    return LoadedDestination(plugin=plugin, instance=instance, entry=_entry(name, core, instance, model))
 
 
 def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems: Problems) -> DestinationClass | None:
@@ -111,15 +115,9 @@ def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems
     return plugin
 
 
-def _instance(
-    name: str,
-    entry: Entry,
-    plugin: DestinationClass,
-    settings: dict[str, Any],
-    references: References,
-    make_context: Callable[[str], Context],
-    problems: Problems,
-) -> Destination[Any, Any] | None:
+def _settings(
+    entry: Entry, plugin: DestinationClass, settings: dict[str, Any], references: References, problems: Problems
+) -> Settings | None:
     own = keys_of(plugin.Settings)
     core_keys = keys_of(DestinationTable)
     option_keys = keys_of(plugin.Options)
@@ -143,22 +141,34 @@ def _instance(
         if not problems.has(entry, path):
             found = "there is a password inside the URL"
             problems.add(entry, path, found, "Give it by a setting of its own with a reference: env:NAME or file:/path")
-    if model is None:
-        return None
+    return model
+
+
+def _instance(
+    name: str,
+    entry: Entry,
+    plugin: DestinationClass,
+    settings: Settings,
+    make_context: Callable[[str], Context],
+    problems: Problems,
+    *,
+    stand_in: bool,
+) -> Destination[Any, Any] | None:
     try:
-        return plugin(model, make_context(name))
+        return plugin(settings, make_context(name))
     except Exception as error:  # whatever a plugin raises must not hide the other problems
-        if not has_stand_in(settings):
+        if not stand_in:
             found = f"plugin {plugin.name} cannot work with these settings: {error or type(error).__name__}"
             problems.add(entry, (), found, "Change the settings of this destination")
         return None
 
 
-def _entry(name: str, core: DestinationTable, instance: Destination[Any, Any]) -> DestinationEntry:
+def _entry(name: str, core: DestinationTable, instance: Destination[Any, Any], settings: Settings) -> DestinationEntry:
     return DestinationEntry(
         name=name,
         plugin=core.plugin,
         instance=instance,
+        settings=settings,
         enabled=core.enabled,
         dry_run=core.dry_run,
         retry=core.retry.over(Retry()),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from gateway.destinations.destination import Destination, Traits
-from gateway.destinations.options import Options, Unrendered
+from gateway.destinations.options import Options, Settings, Unrendered
 from gateway.models import Breaker, Event, Mode, OnDoubt, Order, Rate, Retry, Unmatched
 
 Headers = tuple[tuple[str, tuple[SecretStr, ...]], ...]
@@ -56,6 +56,8 @@ class DestinationEntry:
     name: str
     plugin: str
     instance: Destination[Any, Any]
+    settings: Settings | None = field(default=None, repr=False)
+    """What the instance was built from."""
     enabled: bool = True
     dry_run: bool = False
     retry: Retry = Retry()

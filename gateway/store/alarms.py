@@ -22,17 +22,27 @@ class Alarm:
     subject: str
     text: str
     raised: datetime
+    times: int
+    """How often its cause was met while it was raised."""
+    last: datetime
+    """When its cause was met last."""
     cleared: datetime | None
 
 
 def raise_alarm(connection: Connection, kind: str, subject: str, text: str) -> bool:
-    """Raise an alarm unless the same kind and subject is raised already; tell whether it is new."""
-    statement = (
-        insert(alarms)
-        .values(kind=kind, subject=subject, text=clean(text), raised_at=ask(connection)[1], cleared_at=None)
-        .on_conflict_do_nothing()
+    """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new."""
+    _, moment = ask(connection)
+    statement = insert(alarms).values(
+        kind=kind, subject=subject, text=clean(text), raised_at=moment, times=1, last_at=moment, cleared_at=None
     )
-    return connection.execute(statement).rowcount == 1
+    times: int = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[alarms.c.kind, alarms.c.subject],
+            index_where=alarms.c.cleared_at.is_(None),
+            set_={"text": statement.excluded.text, "times": alarms.c.times + 1, "last_at": statement.excluded.last_at},
+        ).returning(alarms.c.times)
+    ).scalar_one()
+    return times == 1
 
 
 def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:
@@ -45,6 +55,14 @@ def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:
     return connection.execute(statement).rowcount > 0
 
 
+def clear_by_id(connection: Connection, id_: int) -> bool:
+    """Clear an alarm because a person says so; tell whether it was raised."""
+    statement = (
+        update(alarms).where(alarms.c.id == id_, alarms.c.cleared_at.is_(None)).values(cleared_at=ask(connection)[1])
+    )
+    return connection.execute(statement).rowcount > 0
+
+
 def list_alarms(connection: Connection, *, cleared: bool = False) -> list[Alarm]:
     """Return the raised alarms, newest first; with ``cleared`` those that ended too."""
     statement = select(alarms).order_by(alarms.c.raised_at.desc())
@@ -52,8 +70,9 @@ def list_alarms(connection: Connection, *, cleared: bool = False) -> list[Alarm]
         statement = statement.where(alarms.c.cleared_at.is_(None))
     found = []
     for row in connection.execute(statement):
-        raised = from_store(row.raised_at)
+        raised, last = from_store(row.raised_at), from_store(row.last_at)
         assert raised is not None
+        assert last is not None
         found.append(
             Alarm(
                 id=row.id,
@@ -61,6 +80,8 @@ def list_alarms(connection: Connection, *, cleared: bool = False) -> list[Alarm]
                 subject=row.subject,
                 text=row.text,
                 raised=raised,
+                times=row.times,
+                last=last,
                 cleared=from_store(row.cleared_at),
             )
         )

@@ -27,7 +27,7 @@ def now() -> int:
 
 
 def ask(connection: Connection) -> tuple[float, int]:
-    """Return `time.monotonic` and, asked after it, the store's time; for a transaction that writes.
+    """Return `time.monotonic` and, asked after it, the store's time; a transaction that only reads may get an estimate.
 
     In this order a lease whose end is counted from both never ends later here than in the store.
     """

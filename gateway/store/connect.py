@@ -12,6 +12,11 @@ from gateway.store.sqlite import SqliteDatabase
 _REMEDY = "Write sqlite:///gateway.db, or postgresql+psycopg://user@host/database"
 
 
+def is_sqlite(url: str) -> bool:
+    """Tell whether a store's URL names an SQLite database."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
 def open_database(url: str) -> Database:
     """Return the database behind a URL; nothing is connected to yet.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
@@ -85,6 +85,17 @@ def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict
     mine = [row.id for row in connection.execute(standing) if row.report_holder == held[row.id]]
     connection.execute(update(notifications).where(_columns.id.in_(mine)).values(report_due_at=moment + micros(lease)))
     return dict.fromkeys(mine, asked_at + lease)
+
+
+def release(connection: Connection, held: Iterable[Report]) -> None:
+    """Hand claimed reports back; they are due at once."""
+    _, moment = ask(connection)
+    for report in held:
+        connection.execute(
+            update(notifications)
+            .where(_columns.id == report.notification_id, _columns.report_holder == report.token)
+            .values(report_holder=None, report_due_at=moment)
+        )
 
 
 def void_leases(connection: Connection) -> int:

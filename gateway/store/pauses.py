@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.store import alarms
+from gateway.store import alarms, causes
 from gateway.store.tables import pauses
 from gateway.store.texts import clean
 
@@ -56,7 +56,9 @@ def pause(connection: Connection, entry: Pause) -> None:
 
 
 def resume(connection: Connection, kind: str, name: str) -> bool:
-    """End a pause and clear its alarm; tell whether there was one."""
+    """End a pause and clear its alarm, and let what waited for it go on; tell whether there was one."""
     gone = connection.execute(delete(pauses).where(pauses.c.kind == kind, pauses.c.name == name)).rowcount > 0
     alarms.clear_alarm(connection, f"{kind} paused", name)
+    if gone and kind == "webservice":
+        causes.make_due(connection, causes.WEBSERVICE_WAITS)
     return gone

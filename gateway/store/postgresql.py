@@ -73,6 +73,7 @@ class PostgresqlDatabase:
         if time.monotonic() - self._asked_at > _ASK_AGAIN:
             self._begin(self._writers).close()
         with self._readers.begin() as connection:
+            connection.info[ASKED] = (time.monotonic(), self.now())
             yield connection
 
     @contextmanager

@@ -154,15 +154,20 @@ def note_failed_fetch(
     )
 
 
-def claim_fetch(connection: Connection, notification_id: int, *, token: str, lease: float) -> float | None:
-    """Claim the fetch for a notification; returns the lease's end by `time.monotonic`, None if it is not to be had."""
+def claim_fetch(
+    connection: Connection, notification_id: int, *, token: str, lease: float, state: FetchState = FetchState.DUE
+) -> float | None:
+    """Claim the fetch for a notification that still is in this state.
+
+    Returns the lease's end by `time.monotonic`, None if it is not to be had.
+    """
     asked_at, moment = ask(connection)
     column = notifications.c
     made = connection.execute(
         update(notifications)
         .where(
             column.id == notification_id,
-            column.fetch_state == FetchState.DUE.value,
+            column.fetch_state == state.value,
             or_(column.fetch_due_at.is_(None), column.fetch_due_at <= moment),
         )
         .values(fetch_due_at=moment + micros(lease), fetch_holder=token)

@@ -89,6 +89,27 @@ Index(
     sqlite_where=notifications.c.fetch_state == text("'due'"),
     postgresql_where=notifications.c.fetch_state == text("'due'"),
 )
+NOT_FETCHED = text("fetch_state = 'given up'")
+NOT_REPORTED = text("report_state IN ('refused', 'given up')")
+# Few rows each: what an alarm stands for until a person has seen to it.
+Index(
+    "ix_notifications_unmatched",
+    notifications.c.webservice_id,
+    sqlite_where=text("matched = 0"),  # as SQLAlchemy writes the condition in queries: SQLite compares the words
+    postgresql_where=~notifications.c.matched,
+)
+Index(
+    "ix_notifications_not_fetched",
+    notifications.c.webservice_id,
+    sqlite_where=NOT_FETCHED,
+    postgresql_where=NOT_FETCHED,
+)
+Index(
+    "ix_notifications_not_reported",
+    notifications.c.webservice_id,
+    sqlite_where=NOT_REPORTED,
+    postgresql_where=NOT_REPORTED,
+)
 Index(
     "ix_notifications_report_due_at",
     notifications.c.report_due_at,
@@ -209,6 +230,8 @@ alarms = Table(
     Column("subject", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("raised_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False, server_default=text("1")),  # how often its cause was met while raised
+    Column("last_at", BigInteger, nullable=False),
     Column("cleared_at", BigInteger),
 )
 Index(

@@ -19,12 +19,9 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_Entry = tuple[Item, "asyncio.Future[Result]"]
 
 LARGEST_GROUP = 512
-_SIBLINGS = 8
-"""So many in the last group mean that there is a crowd, and that waiting a moment lets more of it share a commit."""
-_GATHERING = 0.0015
-"""Seconds."""
 _CROSSINGS = 10
 """So often a group that met another one half-way is tried again."""
 _FIRST_WAIT = 0.05
@@ -56,7 +53,8 @@ class GroupWriter(Generic[Item, Result]):
         self._persistent = persistent
         self.trouble: str | None = None
         """Why the database could not be reached when it was last tried; None: it could."""
-        self._inbox: queue.SimpleQueue[tuple[Item, asyncio.Future[Result]] | None] = queue.SimpleQueue()
+        self._gathered: list[_Entry[Item, Result]] = []
+        self._inbox: queue.SimpleQueue[list[_Entry[Item, Result]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -74,38 +72,40 @@ class GroupWriter(Generic[Item, Result]):
         future: asyncio.Future[Result] = self._loop.create_future()
         if self._closed:
             future.set_exception(RuntimeError("the store is closed"))
-        else:
-            self._inbox.put((item, future))
+            return future
+        if not self._gathered:  # whoever else is ready in this turn of the event loop hands in before the thread wakes
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((item, future))
+        if len(self._gathered) == LARGEST_GROUP:
+            self._hand_over()
         return future
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._inbox.put(self._gathered)
+            self._gathered = []
 
     async def close(self) -> None:
         """Write what was handed in, then end the thread."""
         self._closed = True
+        self._hand_over()
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        siblings = 0
-        while (first := self._inbox.get()) is not None:
-            if siblings >= _SIBLINGS:
-                time.sleep(_GATHERING)
-            group = [first]
+        while (group := self._inbox.get()) is not None:
             last = False
-            while len(group) < LARGEST_GROUP:
-                try:
-                    entry = self._inbox.get_nowait()
-                except queue.Empty:
-                    break
-                if entry is None:
+            while len(group) < LARGEST_GROUP and not self._inbox.empty():
+                more = self._inbox.get()  # nobody else takes from it
+                if more is None:
                     last = True
                     break
-                group.append(entry)
-            siblings = len(group)
+                group += more
             self._write(group)
             if last:
                 return
 
-    def _write(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _write(self, group: list[_Entry[Item, Result]]) -> None:
         results = self._commit([item for item, _ in group])
         assert self._loop is not None
         try:
@@ -151,9 +151,7 @@ class GroupWriter(Generic[Item, Result]):
             log.info("the store is back", writer=self._name)
         self.trouble = None if lost is None else say(lost)
 
-    def _resolve(
-        self, group: Sequence[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]
-    ) -> None:
+    def _resolve(self, group: Sequence[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
         for (item, future), result in zip(group, results, strict=True):
             if future.done():  # its caller was cancelled; the item was written all the same
                 if self.on_unclaimed is not None and not isinstance(result, Exception):

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.delivery.worker import Worker
+from gateway.delivery.work import Work
 from gateway.store.engine import say
 from gateway.store.store import Store
 
@@ -19,7 +19,7 @@ _WITHIN = 2.0
 class Health:
     """``/healthz`` and ``/readyz``."""
 
-    def __init__(self, *, store: Store, worker: Worker) -> None:
+    def __init__(self, *, store: Store, worker: Work) -> None:
         self._store = store
         self._worker = worker
 

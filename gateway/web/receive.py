@@ -20,7 +20,7 @@ from gateway.delivery.decide import Decider, account_of
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
-from gateway.delivery.worker import Worker
+from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
@@ -52,7 +52,7 @@ class Receiver:
         *,
         current: Current,
         store: Store,
-        worker: Worker,
+        worker: Work,
         decider: Decider,
         outcomes: Outcomes,
         backlog: Backlog,
@@ -126,6 +126,8 @@ class Receiver:
         if kept.repeat:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
+        if item.alarm is not None:
+            log.warning("unmatched", notification=notification.key, reason=item.reason)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
@@ -248,7 +250,8 @@ class Receiver:
         await answer.error(send, 401, "a secret header is missing or wrong")
 
     async def _raise_alarm(self, text: str) -> None:
-        await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text))
+        if await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text)):
+            log.warning("alarm raised", kind="unauthorised", subject="webhook", text=text)
 
 
 async def _read(receive: Receive, declared: bytes) -> bytes | None:

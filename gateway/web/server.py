@@ -1,9 +1,8 @@
-"""uvicorn on a socket of ours, with signal handling of ours: SIGTERM ends in order and with exit status 0."""
+"""uvicorn on a socket of ours, without signal handling of its own: see `gateway.web.signals`."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -69,28 +68,22 @@ async def serve_until_told(
     application: ASGIApp,
     listening: socket.socket,
     *,
-    finish_within: float,
-    on_ready: Callable[[], None] = lambda: None,
+    told: asyncio.Event,
+    on_told: Callable[[], float],
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then stop accepting and let open requests end within ``finish_within`` seconds.
+    """Serve until told, then accept no more and let open requests end.
 
-    ``on_ready`` is called once the signals are heard.
+    ``on_told`` is called then; it returns how many seconds the open requests get.
     """
-    server = _server(application, finish_within)
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        log.info("stopping: open requests end, then what is being sent")
+    server = _server(application, finish_within=1.0)
+    serving = asyncio.create_task(server.serve([listening]))
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if told.is_set():
+        server.config.timeout_graceful_shutdown = max(1, round(on_told()))
         server.should_exit = True
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop)
-    on_ready()
-    try:
-        await server.serve([listening])
-    finally:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
+    await serving
 
 
 @asynccontextmanager

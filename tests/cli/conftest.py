@@ -16,6 +16,8 @@ from gateway.cli import main
 from gateway.models import DeliveryState, Event, FetchState, Mode, Outcome, RecordKind, ReportState
 from gateway.store import alarms, inbox, outbox, quarantine, records
 from gateway.store.clock import SECOND, now
+from gateway.store.connect import open_database
+from gateway.store.migrate import migrate
 from gateway.store.quarantine import NewEntry
 from gateway.store.queue import Begin, Due, Settlement
 from gateway.store.store import Store
@@ -110,6 +112,15 @@ def site(tmp_path: Path) -> Path:
     file = tmp_path / "routes.toml"
     file.write_text(ROUTES)
     return file
+
+
+@pytest.fixture
+def empty(site: Path) -> Path:
+    """Return a routes file with an empty store."""
+    database = open_database(f"sqlite:///{site.with_name('gateway.db')}")
+    migrate(database)
+    database.close()
+    return site
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

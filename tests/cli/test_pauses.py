@@ -5,20 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import pytest
-
-from gateway.store.connect import open_database
-from gateway.store.migrate import migrate
 from tests.cli.conftest import Run
-
-
-@pytest.fixture
-def empty(site: Path) -> Path:
-    """Return a routes file with an empty store."""
-    database = open_database(f"sqlite:///{site.with_name('gateway.db')}")
-    migrate(database)
-    database.close()
-    return site
 
 
 def test_destinations_are_listed_with_what_waits_for_them(run: Run, filled: Path) -> None:

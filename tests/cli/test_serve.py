@@ -106,3 +106,13 @@ def test_it_logs_where_it_listens_and_ends_with_status_0(gateway: GatewayProcess
     events = [line["event"] for line in gateway.lines()]
     assert events[0] == "listening"
     assert events[-1] == "stopped"
+
+
+@pytest.mark.parametrize("role", ["receive", "work"])
+def test_a_part_of_the_work_needs_a_store_that_processes_can_share(site: Path, role: str) -> None:
+    for options, environ in ((("--role", role), {}), ((), {"GATEWAY_ROLE": role})):
+        status, told = refused(site, "--port", "0", *options, **environ)
+        assert status == 2
+        assert f"--role {role} is for a store that several processes share" in told
+        assert "put a PostgreSQL URL in [gateway] store" in told
+    assert not site.with_name("gateway.db").exists()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.alarms import raise_alarm
+from gateway.store.connect import open_database
 from tests.cli.conftest import Run
 
 ON_THE_STORE = [
@@ -119,3 +121,21 @@ def test_plugins_lists_what_each_takes(run: Run) -> None:
     assert {"database", "email", "file", "rest"} <= set(listed)
     assert "filename" in listed["file"]["options"]
     assert "package doforms-gateway-file" in run("plugins").words
+
+
+def test_an_alarm_says_how_often_its_cause_was_met_and_can_be_cleared_by_hand(run: Run, empty: Path) -> None:
+    database = open_database(f"sqlite:///{empty.with_name('gateway.db')}")
+    with database.write() as connection:
+        for _ in range(3):
+            raise_alarm(connection, "outcome not reported", "acme$$1", "doForms answered 400")
+    database.close()
+    shown = run("alarms", "--routes", empty)
+    assert "outcome not reported: acme$$1" in shown.words
+    assert "3 times, last " in shown.words
+    [one] = run("alarms", "--json", "--routes", empty).json
+    assert (one["times"], one["cleared"]) == (3, None)
+    assert run("alarms", "clear", str(one["id"]), "--routes", empty).status == 0
+    assert run("alarms", "--routes", empty).words == "No alarm is raised."
+    assert run("alarms", "--all", "--json", "--routes", empty).json[0]["cleared"] is not None
+    again = run("alarms", "clear", str(one["id"]), "--routes", empty)
+    assert (again.status, "is raised; see `gateway alarms`" in again.err) == (1, True)

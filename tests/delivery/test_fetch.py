@@ -117,7 +117,7 @@ async def test_a_fetch_that_is_given_up_says_so_raises_an_alarm_and_is_not_tried
     reason = await given_up(parts, tmp_path)
     assert reason.startswith("the record could not be fetched: given up after 1 attempt: doForms answered 404")
     assert (await parts.row("n1")).fetch_state == FetchState.GIVEN_UP
-    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("record not fetched", "n1")]
+    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("record not fetched", WEBSERVICE)]
     with pytest.raises(GivenUp) as again:
         await parts.desk.records(await parts.kept((await parts.row("n1")).id))
     assert str(again.value) == reason
@@ -228,3 +228,16 @@ async def test_the_log_of_a_failed_fetch_names_the_notification(parts: Parts) ->
     with capture_logs(processors=[merge_contextvars]) as logged:
         await put_off(parts)
     assert [line["notification"] for line in logged if line["event"] == "fetch failed"] == ["n1"]
+
+
+async def test_a_record_that_only_routes_loaded_later_need_is_fetched_then(parts: Parts, tmp_path: Path) -> None:
+    parts.doforms.put_record(WEBSERVICE, "d1", {"state": "open"}, kind="dispatch")
+    kept = await parts.keep("n1", dispatch_key="d1")
+    await parts.desk.records(kept)
+    both = "{{ record.fields.site }} {{ dispatch.fields.state }}"
+    text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=both)
+    parts.current.load(load_routes(tmp_path, text))
+    found = await parts.desk.records(await parts.kept(kept.id))
+    assert found.by_kind[RecordKind.DISPATCH].fields["state"] == "open"
+    assert found.record.fields["site"] == "Dock"
+    assert parts.asked() == ["r1", "d1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def reporter(parts: Parts) -> AsyncIterator[Reporter]:
     made = Reporter(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
     yield made
-    await made.stop()
+    await made.stop(time.monotonic())
 
 
 async def reported(parts: Parts, reporter: Reporter, until: Callable[[Row[Any]], bool]) -> Row[Any]:
@@ -140,7 +141,7 @@ async def test_a_report_is_given_up_by_report_retry_with_an_alarm(parts: Parts, 
     row = await became(parts, ended)
     assert (row.report_state, row.report_due_at) == (ReportState.GIVEN_UP, None)
     assert row.report_reason.startswith("given up after 2 attempts: doForms answered 503")
-    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("outcome not reported", "n1")]
+    assert [(alarm.kind, alarm.subject) for alarm in await parts.alarms()] == [("outcome not reported", WEBSERVICE)]
 
 
 async def test_a_report_that_worked_ends_the_pause_it_probed(parts: Parts, reporter: Reporter) -> None:

@@ -75,17 +75,23 @@ class World:
     mail: MailSink
     gateway: GatewayProcess | None = None
 
-    def write(self, routes: str, *, gateway: str = "") -> None:
+    def write(self, routes: str, *, gateway: str = "", environ: dict[str, str] | None = None) -> None:
+        self.rewrite(routes, gateway=gateway)
+        secrets = {"WEBHOOK_KEY": "correct", "DOFORMS_PASSWORD": "secret"}
+        self.gateway = GatewayProcess(self.folder / "routes.toml", environ=secrets | (environ or {}))
+
+    def rewrite(self, routes: str, *, gateway: str = "") -> None:
+        """Write the routes file of a gateway that runs already."""
         head = HEAD.format(
             api=self.doforms.api, folder=self.folder, rest=self.rest.url, mail=self.mail.port, gateway=gateway
         )
         (self.folder / "routes.toml").write_text(head + routes)
-        environ = {"WEBHOOK_KEY": "correct", "DOFORMS_PASSWORD": "secret"}
-        self.gateway = GatewayProcess(self.folder / "routes.toml", environ=environ)
 
     @contextmanager
-    def running(self, routes: str, *, gateway: str = "") -> Iterator[GatewayProcess]:
-        self.write(routes, gateway=gateway)
+    def running(
+        self, routes: str, *, gateway: str = "", environ: dict[str, str] | None = None
+    ) -> Iterator[GatewayProcess]:
+        self.write(routes, gateway=gateway, environ=environ)
         self.gateway.start()
         self.doforms.target = self.gateway.url
         try:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.models import FetchState, Mode, ReportState
-from gateway.store import inbox, lane_leases, outbox, queue, records
+from gateway.store import causes, inbox, lane_leases, outbox, queue, records
 from gateway.store.queue import Begin
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
@@ -94,7 +94,10 @@ async def work(store: Store) -> None:
     await store.read(outbox.next_report_due)
     reports = await store.write(lambda c: outbox.claim_reports(c, most=9, token="t", lease=9.0, paused=["other"]))
     await store.write(lambda c: outbox.renew(c, {one.notification_id: one.token for one in reports}, 60.0))
+    await store.write(lambda c: outbox.release(c, reports[1:]))
     await store.write(lambda c: outbox.settle_report(c, reports[0], state=ReportState.REPORTED))
+    await store.read(lambda c: [stands(c, "acme$$1") for stands in causes.STANDS.values()])
+    await store.read(causes.waiting_destinations)
 
 
 async def test_no_statement_of_the_work_goes_through_a_whole_table(store: Store, statements: set[str]) -> None:

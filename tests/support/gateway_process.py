@@ -84,6 +84,27 @@ class GatewayProcess:
         except HTTPError as error:
             return error.code, json.load(error)
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def reload(self) -> dict[str, Any]:
+        """Have it load its routes again; returns the line that tells what came of it."""
+        before = len(self._reloads())
+        self.tell(signal.SIGHUP)
+        deadline = time.monotonic() + START_WITHIN
+        while time.monotonic() < deadline:
+            if len(found := self._reloads()) > before:
+                return found[before]
+            time.sleep(0.02)
+        raise AssertionError("it did not load its routes again")
+
+    def _reloads(self) -> list[dict[str, Any]]:
+        return [
+            line for line in self.lines() if str(line["event"]).startswith(("routes loaded again", "reload failed"))
+        ]
+
     def kill(self) -> None:
         """End it as a power cut would."""
         assert self.process is not None

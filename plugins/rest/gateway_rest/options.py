@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -88,11 +89,15 @@ class RestSettings(Settings):
 
     def hide(self, text: str) -> str:
         """Put asterisks in the place of secrets that the service repeats."""
-        given = [self.url, *self.headers.values(), *(self.auth.secrets if self.auth else ())]
-        secrets = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, _ASTERISKS) if len(secret) >= _SHORTEST else text
+        for secret in self._hidden:
+            text = text.replace(secret, _ASTERISKS)
         return text
+
+    @cached_property
+    def _hidden(self) -> Sequence[str]:
+        given = [self.url, *self.headers.values(), *(self.auth.secrets if self.auth else ())]
+        secrets = {value.get_secret_value() for value in given if isinstance(value, SecretStr)}
+        return sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True)
 
 
 _Status = Annotated[int, Field(ge=100, le=599)]

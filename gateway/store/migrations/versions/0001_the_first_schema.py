@@ -18,6 +18,8 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("raised_at", sa.BigInteger(), nullable=False),
+        sa.Column("times", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("cleared_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
     )
@@ -103,6 +105,30 @@ def upgrade() -> None:
         postgresql_where=sa.text("fetch_state = 'due'"),
     )
     op.create_index("ix_notifications_record", "notifications", ["account", "record_key"], unique=False)
+    op.create_index(
+        "ix_notifications_unmatched",
+        "notifications",
+        ["webservice_id"],
+        unique=False,
+        sqlite_where=sa.text("matched = 0"),
+        postgresql_where=sa.text("NOT matched"),
+    )
+    op.create_index(
+        "ix_notifications_not_fetched",
+        "notifications",
+        ["webservice_id"],
+        unique=False,
+        sqlite_where=sa.text("fetch_state = 'given up'"),
+        postgresql_where=sa.text("fetch_state = 'given up'"),
+    )
+    op.create_index(
+        "ix_notifications_not_reported",
+        "notifications",
+        ["webservice_id"],
+        unique=False,
+        sqlite_where=sa.text("report_state IN ('refused', 'given up')"),
+        postgresql_where=sa.text("report_state IN ('refused', 'given up')"),
+    )
     op.create_index(
         "ix_notifications_report_due_at",
         "notifications",

@@ -1,0 +1,94 @@
+"""Deliveries whose way is not in the routes file any more: they wait with an alarm until it is, or nothing waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.delivery.current import Current
+from gateway.store import alarms, causes
+from gateway.store.alarms import Alarm
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+KIND = "not loaded"
+"""The kind of these alarms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A delivery's way through the routes file."""
+
+    route: str
+    name: str
+    destination: str
+
+    @property
+    def subject(self) -> str:
+        """The subject of its alarm."""
+        return f"{self.route}/{self.name} to {self.destination}"
+
+    @property
+    def reason(self) -> str:
+        """Why its deliveries wait."""
+        return f"the delivery {self.name} of the route {self.route} to {self.destination} is not in the routes file"
+
+
+def is_loaded(current: Current, way: Way) -> bool:
+    """Tell whether the routes in force still lead there."""
+    found = current.delivery(way.route, way.name)
+    return (
+        found is not None and found[1].destination == way.destination and way.destination in current.routes.destinations
+    )
+
+
+class Unloaded:
+    """Raises the alarms of deliveries that are not loaded, and clears them."""
+
+    def __init__(self, *, store: Store, current: Current) -> None:
+        self._store = store
+        self._current = current
+
+    async def met(self, way: Way) -> None:
+        """Raise the alarm of a delivery that was claimed and is not loaded."""
+        if await self._store.write(lambda connection: alarms.raise_alarm(connection, KIND, way.subject, way.reason)):
+            log.warning("alarm raised", kind=KIND, subject=way.subject, text=way.reason)
+
+    async def look(self, *, thoroughly: bool = False) -> None:
+        """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
+        if thoroughly and await self._store.read(lambda c: causes.waits_because(c, causes.WEBSERVICE_WAITS)):
+            await self._store.write(lambda c: causes.make_due(c, causes.WEBSERVICE_WAITS))
+        found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == KIND]
+        if not (found or thoroughly):
+            waiting = await self._store.read(causes.waiting_destinations)
+            if waiting <= self._current.routes.destinations.keys():
+                return
+        waits = await self._store.read(causes.waiting_deliveries)
+        missing = {
+            way.subject: way
+            for one in waits
+            if not is_loaded(self._current, way := Way(one.route, one.name, one.destination))
+        }
+        raised = {one.subject for one in found}
+        for subject in missing.keys() - raised:
+            await self.met(missing[subject])
+        back = {
+            way.subject: way for one in waits if (way := Way(one.route, one.name, one.destination)).subject in raised
+        }
+        for one in found:
+            if one.subject not in missing:
+                await self._clear(one, back.get(one.subject))
+
+    async def _clear(self, alarm: Alarm, way: Way | None) -> None:
+        """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""
+
+        def clear(connection: Connection) -> None:
+            alarms.clear_alarm(connection, alarm.kind, alarm.subject)
+            if way is not None:
+                causes.make_due(connection, way.reason)
+
+        await self._store.write(clear)
+        log.info("alarm cleared", kind=alarm.kind, subject=alarm.subject)

@@ -1,0 +1,58 @@
+"""The watch over alarms: clears those whose cause has ended, whoever ended it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from gateway.delivery.pauses import Pauses
+from gateway.delivery.unloaded import Unloaded
+from gateway.store import alarms
+from gateway.store.alarms import Alarm
+from gateway.store.causes import STANDS
+from gateway.store.engine import say
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_EVERY = 30.0
+"""Seconds between two looks."""
+UNAUTHORISED_FOR = timedelta(hours=1)
+"""How long there must be no burst of wrong secrets until its alarm is cleared."""
+
+
+class Watch:
+    """Looks at the raised alarms now and then."""
+
+    def __init__(self, *, store: Store, pauses: Pauses, unloaded: Unloaded) -> None:
+        self._store = store
+        self._pauses = pauses
+        self._unloaded = unloaded
+
+    async def keep_watching(self) -> None:
+        """Look now and then until cancelled; the first look is a thorough one."""
+        thoroughly = True
+        while True:
+            try:
+                await self.look(thoroughly=thoroughly)
+                thoroughly = False
+            except Exception as error:
+                log.warning("alarms could not be looked at", error=say(error))
+            await asyncio.sleep(_EVERY)
+
+    async def look(self, *, thoroughly: bool = False) -> None:
+        """Clear what has ended; ``thoroughly`` after routes were loaded."""
+        await self._pauses.end_what_is_over()
+        await self._unloaded.look(thoroughly=thoroughly)
+        for alarm in await self._store.read(alarms.list_alarms):
+            if await self._has_ended(alarm):
+                await self._store.write(lambda c, one=alarm: alarms.clear_alarm(c, one.kind, one.subject))  # type: ignore[misc]
+                log.info("alarm cleared", kind=alarm.kind, subject=alarm.subject)
+
+    async def _has_ended(self, alarm: Alarm) -> bool:
+        if alarm.kind == "unauthorised":
+            return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+        stands = STANDS.get(alarm.kind)
+        return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))

@@ -1,0 +1,128 @@
+"""The causes of alarms, as the store shows them: whether what an alarm stands for still needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
+
+from gateway.models import DeliveryState
+from gateway.store.clock import ask
+from gateway.store.tables import NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Deliveries that wait, all with the same way through the routes file."""
+
+    route: str
+    name: str
+    destination: str
+    deliveries: int
+
+
+def unmatched(connection: Connection, webservice_id: str) -> bool:
+    """Tell whether a web service has notifications that no route matched."""
+    return _any_notification(connection, webservice_id, ~notifications.c.matched)
+
+
+def not_fetched(connection: Connection, webservice_id: str) -> bool:
+    """Tell whether deliveries of a web service are dead because their record could not be fetched."""
+    dead = exists(
+        select(deliveries.c.id).where(
+            deliveries.c.notification_id == notifications.c.id, deliveries.c.state == DeliveryState.DEAD.value
+        )
+    )
+    return _any_notification(connection, webservice_id, NOT_FETCHED, dead)
+
+
+def not_reported(connection: Connection, webservice_id: str) -> bool:
+    """Tell whether doForms was not told an outcome of a web service, and will not be."""
+    return _any_notification(connection, webservice_id, NOT_REPORTED)
+
+
+def _any_notification(connection: Connection, webservice_id: str, *which: ColumnElement[bool] | TextClause) -> bool:
+    found = select(notifications.c.id).where(notifications.c.webservice_id == webservice_id, *which).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def paused(kind: str) -> Callable[[Connection, str], bool]:
+    """Return the function that tells whether something of this kind is paused."""
+
+    def is_paused(connection: Connection, name: str) -> bool:
+        found = select(pauses.c.name).where(pauses.c.kind == kind, pauses.c.name == name)
+        return connection.execute(found).first() is not None
+
+    return is_paused
+
+
+WEBSERVICE_WAITS = "the web service "
+"""How the reasons of deliveries begin that wait until doForms can be called in a web service's name."""
+
+STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
+    "unmatched": unmatched,
+    "record not fetched": not_fetched,
+    "outcome not reported": not_reported,
+    "destination paused": paused("destination"),
+    "webservice paused": paused("webservice"),
+}
+"""By kind of alarm: whether its cause still stands, given its subject."""
+
+
+def waiting_destinations(connection: Connection) -> set[str]:
+    """Return the destinations for which anything waits: one step through an index for each of them."""
+    found: set[str] = set()
+    name = ""
+    while True:
+        step = select(func.min(lanes.c.destination)).where(
+            lanes.c.claimable_at.is_not(None), lanes.c.destination > name
+        )
+        following: str | None = connection.execute(step).scalar()
+        if following is None:
+            return found
+        found.add(following)
+        name = following
+
+
+def waiting_deliveries(connection: Connection) -> list[Waiting]:
+    """Return what waits by its way through the routes file; goes through all that waits."""
+    way = (deliveries.c.route, deliveries.c.name, deliveries.c.destination)
+    rows = connection.execute(
+        select(*way, func.count().label("deliveries"))
+        .where(deliveries.c.in_lane, deliveries.c.state == DeliveryState.PENDING.value)
+        .group_by(*way)
+    )
+    return [
+        Waiting(route=row.route, name=row.name, destination=row.destination, deliveries=row.deliveries) for row in rows
+    ]
+
+
+def waits_because(connection: Connection, reason: str) -> bool:
+    """Tell whether anything waits for a reason that begins like this; goes through all that waits."""
+    return (
+        connection.execute(select(deliveries.c.id).where(_late(reason, ask(connection)[1])).limit(1)).first()
+        is not None
+    )
+
+
+def make_due(connection: Connection, reason: str) -> None:
+    """Make deliveries due now that wait for a reason that begins like this."""
+    _, moment = ask(connection)
+    late = _late(reason, moment)
+    in_lanes = select(deliveries.c.lane_id).where(late).scalar_subquery()
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.id.in_(in_lanes), lanes.c.holder.is_(None), lanes.c.claimable_at > moment)
+        .values(claimable_at=moment)
+    )
+    connection.execute(update(deliveries).where(late).values(due_at=moment))
+
+
+def _late(reason: str, moment: int) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.in_lane,
+        deliveries.c.state == DeliveryState.PENDING.value,
+        deliveries.c.due_at > moment,
+        deliveries.c.reason.startswith(reason, autoescape=True),
+    )

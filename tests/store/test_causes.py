@@ -1,0 +1,108 @@
+"""What waits and why, and the causes of alarms, as the store shows them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, update
+
+from gateway.models import DeliveryState, FetchState, Outcome, ReportState
+from gateway.store import alarms, causes, outbox, pauses
+from gateway.store.causes import STANDS, Waiting
+from gateway.store.clock import SECOND, now
+from gateway.store.outbox import Report
+from gateway.store.pauses import Pause
+from gateway.store.queue import Settlement
+from gateway.store.store import Store
+from gateway.store.tables import deliveries, notifications
+from tests.support.keeping import WEBSERVICE, keep, notification
+
+HOUR = 3600 * SECOND
+
+
+async def put_off(store: Store, reason: str) -> None:
+    """Put off what is due, for this reason."""
+    wait = {"attempt_id": None, "state": DeliveryState.PENDING, "due_at": now() + HOUR, "counted": False}
+    claimed = await store.claim({"table": 9, "mail": 9})
+    await store.settle([Settlement(due=due, reason=reason, **wait) for due in claimed])  # type: ignore[arg-type]
+
+
+async def stands(store: Store, kind: str) -> bool:
+    return await store.read(lambda connection: STANDS[kind](connection, WEBSERVICE))
+
+
+async def test_what_waits_is_counted_by_its_way_through_the_routes_file(store: Store) -> None:
+    for key in ("n1", "n2"):
+        await store.submit(keep(notification(key), to=("table", "mail")))
+    await store.submit(keep(notification("n3", record="r3"), to=("mail",)))
+    assert await store.read(causes.waiting_destinations) == {"table", "mail"}
+    found = await store.read(causes.waiting_deliveries)
+    assert sorted(found, key=lambda one: one.name) == [
+        Waiting(route="route", name="mail", destination="mail", deliveries=3),
+        Waiting(route="route", name="table", destination="table", deliveries=2),
+    ]
+
+
+async def test_what_waits_for_a_reason_is_made_due_and_nothing_else(store: Store) -> None:
+    first = await store.submit(keep(notification("n1"), to=("table",)))
+    await put_off(store, "the web service 100% is paused")
+    await store.submit(keep(notification("n2", record="r2"), to=("table",)))
+    await put_off(store, "doForms answered 503")
+    assert await store.read(lambda c: causes.waits_because(c, "the web service 100% "))
+    assert not await store.read(lambda c: causes.waits_because(c, "the web service 1%"))
+    await store.write(lambda c: causes.make_due(c, causes.WEBSERVICE_WAITS))
+    [due] = await store.claim({"table": 9})
+    assert due.notification_id == first.id
+    assert not await store.read(lambda c: causes.waits_because(c, causes.WEBSERVICE_WAITS))
+
+
+async def test_ending_the_pause_of_a_web_service_lets_go_what_waited_for_it(store: Store) -> None:
+    await store.submit(keep())
+    pause = Pause(kind="webservice", name=WEBSERVICE, cause="unauthorised", reason="refused", since=now(), until=None)
+    await store.write(lambda c: pauses.pause(c, pause))
+    await put_off(store, "the web service inspection is paused: refused")
+    assert await stands(store, "webservice paused")
+    assert await store.write(lambda c: pauses.resume(c, "webservice", WEBSERVICE))
+    assert not await stands(store, "webservice paused")
+    assert len(await store.claim({"table": 1})) == 1
+
+
+async def test_the_causes_of_alarms_stand_as_long_as_the_store_shows_them(store: Store) -> None:
+    assert not any([await stands(store, kind) for kind in STANDS])
+    await store.submit(keep(matched=False, alarm="no route"))
+
+    def spoil(connection: Connection) -> None:
+        states = {"fetch_state": FetchState.GIVEN_UP.value, "report_state": ReportState.REFUSED.value}
+        connection.execute(update(notifications).values(**states))
+        connection.execute(update(deliveries).values(state=DeliveryState.DEAD.value))
+
+    await store.write(spoil)
+    for kind in ("unmatched", "record not fetched", "outcome not reported"):
+        assert await stands(store, kind)
+
+
+async def test_an_alarm_is_raised_once_and_counted_until_it_is_cleared(store: Store) -> None:
+    new = [
+        await store.write(lambda c, text=text: alarms.raise_alarm(c, "unmatched", WEBSERVICE, text))  # type: ignore[misc]
+        for text in ("first", "second")
+    ]
+    assert new == [True, False]
+    [one] = await store.read(alarms.list_alarms)
+    assert (one.text, one.times) == ("second", 2)
+    assert one.raised <= one.last
+    assert await store.write(lambda c: alarms.clear_by_id(c, one.id))
+    assert not await store.write(lambda c: alarms.clear_by_id(c, one.id))
+    assert await store.write(lambda c: alarms.raise_alarm(c, "unmatched", WEBSERVICE, "third"))
+
+
+async def test_a_report_that_is_handed_back_is_due_at_once_unless_another_holds_it(store: Store) -> None:
+    await store.submit(keep(to=(), outcome=Outcome.COMPLETED))
+    await store.write(lambda c: c.execute(update(notifications).values(report_due_at=now())))
+
+    async def claimed(token: str) -> list[Report]:
+        return await store.write(lambda c: outbox.claim_reports(c, most=1, token=token, lease=60.0))
+
+    [report] = await claimed("one")
+    assert await claimed("two") == []
+    await store.write(lambda c: outbox.release(c, [report]))
+    assert len(await claimed("two")) == 1
+    await store.write(lambda c: outbox.release(c, [report]))
+    assert await claimed("three") == []
