@@ -74,13 +74,22 @@ class FetchDesk:
         """
         if kept.notification.event is Event.DELETE:
             return await self._last_known(kept)
+        await self._fetched(kept, urgent=urgent)
+        found = await self._pinned(kept)
+        if found.by_kind.keys() >= self._current.kinds(kept.notification):
+            return found
+        await self._store.write(lambda c: records.fetch_again(c, kept.id))  # the routes ask for more than they did
+        await self._fetched(kept, urgent=urgent)
+        return await self._pinned(kept)
+
+    async def _fetched(self, kept: KeptNotification, *, urgent: bool) -> None:
+        """Wait until the records of a notification are fetched, once for all who ask at the same time."""
         task = self._running.get(kept.id)
         if task is None:
             task = asyncio.create_task(self._fetch_in_order(kept, urgent=urgent))
             self._running[kept.id] = task
             task.add_done_callback(lambda _: self._running.pop(kept.id, None))
         await asyncio.shield(task)
-        return await self._pinned(kept)
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key

@@ -97,10 +97,14 @@ def earlier_due(connection: Connection, account: str, record_key: str, before: i
 
 
 def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind, bytes]) -> None:
-    """Keep what was fetched for a notification; what is there already stays."""
+    """Keep what was fetched for a notification, in place of what was fetched before."""
     if fetched:
+        statement = insert(records)
         connection.execute(
-            insert(records).on_conflict_do_nothing(),
+            statement.on_conflict_do_update(
+                index_elements=[records.c.notification_id, records.c.kind],
+                set_={"raw": statement.excluded.raw, "fetched_at": statement.excluded.fetched_at},
+            ),
             [
                 {
                     "notification_id": kept.id,
@@ -117,6 +121,15 @@ def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind
         update(notifications)
         .where(notifications.c.id == kept.id)
         .values(fetch_state=FetchState.PINNED.value, fetch_reason=None)
+    )
+
+
+def fetch_again(connection: Connection, notification_id: int) -> None:
+    """Make a fetch due once more that has been made."""
+    connection.execute(
+        update(notifications)
+        .where(notifications.c.id == notification_id, notifications.c.fetch_state == FetchState.PINNED.value)
+        .values(fetch_state=FetchState.DUE.value, fetch_attempts=0, fetch_spent=0)
     )
 
 

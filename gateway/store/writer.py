@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from gateway.store.engine import Database
 
@@ -92,13 +93,15 @@ class GroupWriter(Generic[Item, Result]):
         except RuntimeError:  # the loop has ended: nobody waits any more, and what was committed stays
             return
 
-    def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+    def _commit(self, items: Sequence[Item], *, again: bool = False) -> Sequence[Result | Exception]:
         try:
             with self._database.write() as connection:
                 results = self._apply(connection, items)
         except Exception as error:
             if len(items) == 1:
-                return [error]
+                # A command on the store may have taken an id that was counted on: look once more.
+                once_more = isinstance(error, IntegrityError) and not again
+                return self._commit(items, again=True) if once_more else [error]
             return [result for item in items for result in self._commit([item])]
         return results
 
