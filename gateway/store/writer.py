@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from gateway.store.engine import Database
 
@@ -99,8 +99,8 @@ class GroupWriter(Generic[Item, Result]):
                 results = self._apply(connection, items)
         except Exception as error:
             if len(items) == 1:
-                # A command on the store may have taken an id that was counted on: look once more.
-                once_more = isinstance(error, IntegrityError) and not again
+                # A command on the store may have taken the id that was counted on: once more, with the next one.
+                once_more = isinstance(error, sqlite3.IntegrityError) and not again
                 return self._commit(items, again=True) if once_more else [error]
             return [result for item in items for result in self._commit([item])]
         return results
