@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
+from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -146,6 +147,7 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> Non
     with bind(settings.host, settings.port) as listening:
         async with running(routes, mask=mask) as application:
             host, port = listening.getsockname()[:2]
+            store = make_url(routes.store).render_as_string()  # without its password
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}{routes.path}"
             if not secure:
                 log.warning("no secret header is configured: whoever finds the URL can send notifications")
@@ -154,6 +156,6 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask) -> Non
                 application,
                 listening,
                 finish_within=routes.answer_within + 1.0,
-                on_ready=lambda: log.info("listening", url=url, routes=len(routes.routes), store=routes.store),
+                on_ready=lambda: log.info("listening", url=url, routes=len(routes.routes), store=store),
             )
     log.info("stopped")

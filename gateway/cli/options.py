@@ -19,7 +19,7 @@ from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.routing.load import load, store_of
 from gateway.routing.loaded import Routes
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 from gateway.store.migrate import newest, revision_of
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
@@ -76,19 +76,19 @@ def load_routes(file: Path, *, secrets: bool = True) -> Routes:
 @contextmanager
 def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
     """Open the store that a routes file names, for one short transaction; no destination's secret is looked up."""
-    database = Database(store_of(routes))
-    if not database.path.exists():
-        raise fail(f"there is no store at {database.path} yet: `gateway serve` or `gateway migrate` makes it")
+    database = open_database(store_of(routes))
+    if not database.exists():
+        raise fail(f"there is no store at {database.name} yet: `gateway serve` or `gateway migrate` makes it")
     try:
         with database.write() if write else database.read() as connection:
             revision = revision_of(connection)
             if revision != newest():
                 raise fail(
-                    f"the store {database.path} has schema {revision or 'none'}, this gateway works with {newest()}. "
+                    f"the store {database.name} has schema {revision or 'none'}, this gateway works with {newest()}. "
                     "Run `gateway migrate`, or use the gateway that belongs to it"
                 )
             yield connection
     except DatabaseError as error:
-        raise fail(f"the store {database.path} cannot be {'written' if write else 'read'}: {error.orig}") from None
+        raise fail(f"the store {database.name} cannot be {'written' if write else 'read'}: {error.orig}") from None
     finally:
         database.close()

@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 
 from gateway.store import queue
-from gateway.store.clock import SECOND, now
+from gateway.store.clock import SECOND
 from gateway.store.queue import Due
 from gateway.store.store import Store
 
@@ -74,7 +74,7 @@ class Claims:
                 log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
                 wait = POLL
             if wait > 0:
-                self._sleeps_until = now() + round(wait * SECOND)
+                self._sleeps_until = self._store.now() + round(wait * SECOND)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -83,7 +83,7 @@ class Claims:
     async def _claim_due(self) -> float:
         """Claim what is due and fits; returns the seconds until there can be more."""
         await self._before()
-        moment, rooms = now(), self._rooms()
+        moment, rooms = self._store.now(), self._rooms()
         self._behind -= rooms.keys()  # whoever leaves something behind from here on is not overlooked
         upcoming = await self._store.read(lambda connection: queue.next_due(connection, rooms))
         wanted = {name: rooms[name] for name, at in upcoming.items() if at <= moment}

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
+from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Later, Quota, Unauthorised
@@ -21,12 +22,15 @@ from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, records
-from gateway.store.clock import SECOND, micros, now
+from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+_FIRST_LOOK = 0.02
+_LONGEST_LOOK = 0.5
+"""Seconds between two looks at a fetch that another process makes."""
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its paused web service goes on."""
 
@@ -62,8 +66,12 @@ class FetchDesk:
         self._calls = calls
         self._pauses = pauses
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._not_before: dict[int, tuple[int, str]] = {}
+        self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def keep_turns(self) -> None:
+        """Renew this process' claims on fetches, until cancelled."""
+        await self._turns.keep_renewed()
 
     async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
@@ -124,22 +132,34 @@ class FetchDesk:
             await self._fetch(kept, urgent=urgent)
 
     async def _fetch(self, kept: KeptNotification, *, urgent: bool) -> None:
-        """Fetch and pin what a notification needs, unless that is done or given up."""
+        """Fetch and pin what a notification needs, unless that is done or given up, here or by another process."""
+        wait = _FIRST_LOOK
+        while (fetchable := await self._look(kept)) is not None and not await self._turns.take(kept.id):
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_LOOK)
+        if fetchable is None:
+            return
+        try:
+            await self._call(*fetchable, urgent=urgent)
+        finally:
+            await self._turns.give_back(kept.id)
+
+    async def _look(self, kept: KeptNotification) -> tuple[KeptNotification, Webservice] | None:
+        """Return what to fetch for and in whose name; None: it was fetched already."""
         fresh = (await self._store.read(lambda c: records.load(c, [kept.id])))[kept.id]
         if fresh.fetch_state is FetchState.GIVEN_UP:
             raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
         if fresh.fetch_state is FetchState.PINNED:
-            return
-        until, reason = self._not_before.get(kept.id, (0, ""))
-        if until > now():
-            raise PutOff(until, reason)
+            return None
+        if fresh.fetch_due_at is not None and not fresh.fetch_held and fresh.fetch_due_at > self._store.now():
+            raise PutOff(fresh.fetch_due_at, fresh.fetch_reason or "the record could not be fetched yet")
         webservice = self._current.webservice(fresh.notification.webservice_id)
         if webservice is None or webservice.password is None:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            raise PutOff(_soon(), f"the web service {fresh.notification.webservice_id!r} {missing}")
+            raise PutOff(self._soon(), f"the web service {fresh.notification.webservice_id!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise PutOff(_soon(), f"the web service {webservice.name} is paused: {paused}")
-        await self._call(fresh, webservice, urgent=urgent)
+            raise PutOff(self._soon(), f"the web service {webservice.name} is paused: {paused}")
+        return fresh, webservice
 
     async def _call(self, kept: KeptNotification, webservice: Webservice, *, urgent: bool) -> None:
         account = self._current.account(webservice)
@@ -156,14 +176,13 @@ class FetchDesk:
                 fetched[kind] = body
         except Unauthorised as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            raise PutOff(_soon(), str(error)) from error
+            raise PutOff(self._soon(), str(error)) from error
         except Quota as error:
             await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-            raise PutOff(_soon(), str(error)) from error
+            raise PutOff(self._soon(), str(error)) from error
         except DoformsError as error:
             await self._failed(kept, account, error, time.monotonic() - started)
         else:
-            self._not_before.pop(kept.id, None)
             await self._store.write(lambda c: records.pin(c, kept, fetched))
             await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
@@ -178,19 +197,20 @@ class FetchDesk:
         key, record = kept.notification.key, kept.notification.record_key
         log.warning("fetch failed", notification=key, record=record, attempt=number, reason=reason)
 
+        due_at = self._store.now() + micros(wait)
+
         def note(connection: Connection) -> None:
-            records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(wait + duration))
+            until = None if verdict else due_at
+            records.note_failed_fetch(
+                connection, kept.id, state=state, reason=reason, spent=micros(wait + duration), due_at=until
+            )
             if verdict:
                 alarms.raise_alarm(connection, "record not fetched", kept.notification.key, reason)
 
         await self._store.write(note)
         if verdict:
-            self._not_before.pop(kept.id, None)
             raise GivenUp(reason)
-        until = now() + micros(wait)
-        self._not_before[kept.id] = (until, reason)
-        raise PutOff(until, reason)
+        raise PutOff(due_at, reason)
 
-
-def _soon() -> int:
-    return now() + micros(_PUT_OFF)
+    def _soon(self) -> int:
+        return self._store.now() + micros(_PUT_OFF)

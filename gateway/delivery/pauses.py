@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
 from sqlalchemy import Connection
 
 from gateway.store import alarms, pauses
-from gateway.store.clock import now, to_store
+from gateway.store.clock import micros, to_store
 from gateway.store.pauses import Pause
 from gateway.store.store import Store
 
@@ -60,7 +60,7 @@ class Pauses:
     def reason(self, kind: Kind, name: str) -> str | None:
         """Return why something is paused; None: it is not."""
         pause = self._pauses.get((kind, name))
-        if pause is None or (pause.until is not None and pause.until <= now()):
+        if pause is None or (pause.until is not None and pause.until <= self._store.now()):
             return None
         return pause.reason
 
@@ -93,8 +93,9 @@ class Pauses:
         """Pause something until then (left out: until the next probe) and raise the alarm."""
         if self.reason(kind, name) is None:
             log.warning(f"{kind} paused", name=name, reason=reason)
-        end = to_store(until or datetime.now(UTC) + PROBE_AFTER)
-        pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=now(), until=end)
+        moment = self._store.now()
+        end = moment + micros(PROBE_AFTER.total_seconds()) if until is None else to_store(until)
+        pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=moment, until=end)
         self._pauses[kind, name] = pause
         await self._store.write(lambda connection: _pause(connection, pause))
 

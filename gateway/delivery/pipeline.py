@@ -19,11 +19,12 @@ from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
+from gateway.delivery.shared_pace import SharedPace
 from gateway.destinations.destination import Delivery
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
-from gateway.store.clock import now
+from gateway.store import rates
 from gateway.store.queue import Begin, Settled, Settlement
 from gateway.store.store import Store
 
@@ -74,10 +75,24 @@ class Pipeline:
         """Take over a destination's settings, at start or after a reload."""
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
-        self._pace = Pace(entry.rate, time.monotonic)
+        self._pace = self._make_pace(entry)
         self._many = takes_many(entry.instance)
         self._batch = entry.batch if self._many else 1
         self._most = max(2 * entry.concurrency, 2 * self._batch)
+
+    def _make_pace(self, entry: DestinationEntry) -> Pace | SharedPace:
+        rate = entry.rate
+        if rate is None or not self._store.database.shared:
+            return Pace(rate, time.monotonic)
+        per_second = rate.count / rate.per
+
+        async def draw(wanted: int) -> tuple[int, float]:
+            burst = max(1.0, per_second)
+            return await self._store.write(
+                lambda c: rates.draw(c, entry.name, wanted, per_second=per_second, burst=burst)
+            )
+
+        return SharedPace(draw, clock=time.monotonic, on_more=self.pump)
 
     @property
     def takes_work(self) -> bool:
@@ -288,7 +303,7 @@ class Pipeline:
     async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:
         if not ended:
             return
-        moment = now()
+        moment = self._store.now()
         settlements = [
             decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
             for job, result, id_ in ended

@@ -11,14 +11,14 @@ from gateway.delivery.decide import account_of, new_delivery
 from gateway.models import Event, Mode, Notification
 from gateway.routing.loaded import Routes
 from gateway.store import rematch as store_rematch
-from gateway.store.ids import Ids
+from gateway.store.ids import ids_of
 from gateway.store.inbox import Keep
 from gateway.store.orders import By, Ordered
 
 
 def rematch(connection: Connection, notification_ids: Collection[int], routes: Routes, by: By) -> list[Ordered]:
     """Match unmatched notifications again, the oldest first."""
-    current, ids = Current(routes), Ids()
+    current, ids = Current(routes), ids_of(connection)
     found = store_rematch.load_unmatched(connection, notification_ids)
     return [store_rematch.rematch(connection, kept, decide(current, kept.notification), by, ids=ids) for kept in found]
 

@@ -21,7 +21,7 @@ from gateway.errors import DoformsError
 from gateway.models import ReportState
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, outbox
-from gateway.store.clock import SECOND, micros, now
+from gateway.store.clock import SECOND, micros
 from gateway.store.outbox import Report
 from gateway.store.store import Store
 
@@ -77,7 +77,7 @@ class Reporter:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
         room = _AT_ONCE - len(self._running)
         due_at = await self._store.read(outbox.next_report_due)
-        moment = now()
+        moment = self._store.now()
         if room <= 0 or due_at is None or due_at > moment:
             return POLL if due_at is None or room <= 0 else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
@@ -162,7 +162,7 @@ class Reporter:
         alarm: bool = False,
         counted: bool = True,
     ) -> None:
-        due_at = now() + micros(wait) if state is ReportState.DUE else None
+        due_at = self._store.now() + micros(wait) if state is ReportState.DUE else None
         text = None if reason is None else clean(reason)
 
         def write(connection: Connection) -> None:

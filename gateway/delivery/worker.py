@@ -24,8 +24,8 @@ from gateway.delivery.settle import Attempted, Result, decide
 from gateway.errors import Misconfigured, Unavailable
 from gateway.log import Mask
 from gateway.models import DeliveryState
-from gateway.store import alarms, queue, records
-from gateway.store.clock import SECOND, now
+from gateway.store import alarms, lane_leases, records
+from gateway.store.clock import SECOND
 from gateway.store.inbox import Kept, KeptDelivery
 from gateway.store.queue import Due, Settled, Settlement
 from gateway.store.records import KeptNotification
@@ -64,7 +64,7 @@ class Worker:
         self._reporter = reporter
         self._pressure = pressure
         self._mask = mask
-        self._leases = Leases(store, queue.renew)
+        self._leases = Leases(store, lane_leases.renew)
         self._pipelines: dict[str, Pipeline] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
@@ -90,6 +90,8 @@ class Worker:
             self._services.append(asyncio.create_task(self._open(pipeline)))
         self._renewal = asyncio.create_task(self._leases.keep_renewed())
         self._services.append(asyncio.create_task(self._claims.keep_claiming()))
+        self._services.append(asyncio.create_task(self._desk.keep_turns()))
+        self._services.append(asyncio.create_task(self._store.keep_listening(self._claims.wake)))
 
     def obstacle(self, destination: str) -> str | None:
         """Tell why a delivery to this destination could not be sent right now."""
@@ -169,7 +171,7 @@ class Worker:
 
     async def _look_around(self) -> None:
         """See what a person ordered meanwhile, and hand back what cannot be sent."""
-        moment = now()
+        moment = self._store.now()
         if moment - self._refreshed_at > POLL * SECOND:
             await self._pauses.refresh()
             self._refreshed_at = moment
@@ -202,7 +204,7 @@ class Worker:
             return
         for due in held:
             self._leases.forget(due.lane_id, due.token)
-        await self._store.write(lambda connection: queue.release(connection, held))
+        await self._store.release(held)
         for due in held:
             self._claims.left_behind(due.destination)
 
@@ -232,7 +234,7 @@ class Worker:
 
     async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
         text = f"the delivery {due.name} of the route {due.route} to {due.destination} is not in the routes file"
-        until = now() + int(NOT_LOADED * SECOND)
+        until = self._store.now() + int(NOT_LOADED * SECOND)
         settlement = Settlement(
             due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=text
         )
@@ -249,7 +251,7 @@ class Worker:
             job.records = await self._desk.records(job.kept, urgent=job.urgent)
         except (PutOff, GivenUp) as error:
             pipeline.left(1)
-            wait = max(0.0, (error.until - now()) / SECOND) if isinstance(error, PutOff) else None
+            wait = max(0.0, (error.until - self._store.now()) / SECOND) if isinstance(error, PutOff) else None
             result = Result.REJECTED if wait is None else Result.PUT_OFF
             await self._settle_unsent(job, Attempted(result=result, reason=str(error), retry_after=wait))
         except Exception:
@@ -260,7 +262,7 @@ class Worker:
             pipeline.put(job)
 
     async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
-        settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=now(), jitter=0.5)
+        settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=self._store.now(), jitter=0.5)
         try:
             (settled,) = await self._store.settle([settlement])
         finally:

@@ -18,7 +18,7 @@ from gateway.routing.merge import Whole, check_shared, combine
 from gateway.routing.problems import Entry, Problems
 from gateway.routing.read import read
 from gateway.routing.references import References, has_stand_in
-from gateway.routing.store_url import store_url
+from gateway.routing.store_url import store_url, with_password
 from gateway.routing.tables import GatewayTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
@@ -102,9 +102,12 @@ def _gateway(
     if isinstance(text, str) and text.strip() and not has_stand_in(text):
         try:
             store = store_url(text, entry.folder)
+            if gateway is not None and gateway.store_password is not None:
+                store = with_password(store, gateway.store_password.get_secret_value())
         except PydanticCustomError as error:
             context = error.context or {}
-            problems.add(entry, ("store",), str(context["found"]), str(context["remedy"]))
+            place = ("store_password",) if store else ("store",)
+            problems.add(entry, place, str(context["found"]), str(context["remedy"]))
     return gateway or GatewayTable(), store
 
 

@@ -42,7 +42,7 @@ def store_url(text: str, folder: Path) -> str:
     if not isinstance(text, Resolved) and has_password(text):
         raise mistake(
             "there is a password inside the URL",
-            'Put the whole URL behind a reference (store = "env:GATEWAY_STORE"), or leave the password to PGPASSFILE',
+            'Leave it out of the URL and write store_password = "file:/run/secrets/store" below it',
         )
     try:
         url = make_url(text)
@@ -54,6 +54,18 @@ def store_url(text: str, folder: Path) -> str:
         hint = 'Write "postgresql+psycopg://..."' if url.get_backend_name() == "postgresql" else _REMEDY
         raise mistake(f'the store cannot be "{url.drivername}"', hint)
     return url.render_as_string(hide_password=False)
+
+
+def with_password(store: str, password: str) -> str:
+    """Return a store's URL with the password put in; raises what the routes file should say."""
+    url = make_url(store)
+    if url.get_backend_name() == "sqlite":
+        raise mistake("an SQLite file takes no password", "Leave store_password out")
+    if url.username is None:
+        raise mistake("the store's URL names no user", 'Write store = "postgresql+psycopg://user@host/database"')
+    if url.password is not None:
+        raise mistake("there is a password behind store already", "Leave it out of one of the two")
+    return url.set(password=password).render_as_string(hide_password=False)
 
 
 def _sqlite(url: URL, folder: Path) -> str:

@@ -117,7 +117,9 @@ class GatewayTable(Table):
     """``[gateway]``: the gateway itself."""
 
     store: Text = "sqlite:///gateway.db"
-    """URL of the store, an SQLite file; a relative path counts from this file."""
+    """URL of the store: an SQLite file (a relative path counts from this file) or a PostgreSQL database."""
+    store_password: Secret | None = None
+    """Password of a PostgreSQL store. A reference only."""
     answer_within: Annotated[PositiveDuration, AfterValidator(_answer_within)] = 2.5
     """How long doForms may wait for the answer, counted from the request's headers; below 3 s."""
     unmatched: Unmatched = Unmatched.KEEP

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.store.clock import from_store, now
+from gateway.store.clock import ask, from_store
 from gateway.store.tables import alarms
 
 
@@ -28,7 +28,7 @@ def raise_alarm(connection: Connection, kind: str, subject: str, text: str) -> b
     """Raise an alarm unless the same kind and subject is raised already; tell whether it is new."""
     statement = (
         insert(alarms)
-        .values(kind=kind, subject=subject, text=text, raised_at=now(), cleared_at=None)
+        .values(kind=kind, subject=subject, text=text, raised_at=ask(connection)[1], cleared_at=None)
         .on_conflict_do_nothing()
     )
     return connection.execute(statement).rowcount == 1
@@ -39,7 +39,7 @@ def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:
     statement = (
         update(alarms)
         .where(alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_at.is_(None))
-        .values(cleared_at=now())
+        .values(cleared_at=ask(connection)[1])
     )
     return connection.execute(statement).rowcount > 0
 

@@ -1,13 +1,21 @@
-"""Times in the store: integers, microseconds since 1970, UTC."""
+"""Times in the store: integers, microseconds since 1970, UTC.
+
+Whoever decides by the time (leases, what is due, numbers in a lane) asks the store's clock: this machine's where only
+this machine uses the store, the database's where several do.
+"""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection
+
 SECOND = 1_000_000
 NEVER = 2**62
 """Later than anything: a lane that waits for a person."""
+ASKED = "gateway asked the clock"
+"""Where a connection whose database has a clock of its own keeps what it said at the transaction's start."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -16,6 +24,15 @@ _MICROSECOND = timedelta(microseconds=1)
 def now() -> int:
     """Return the time by this machine's clock."""
     return time.time_ns() // 1000
+
+
+def ask(connection: Connection) -> tuple[float, int]:
+    """Return `time.monotonic` and, asked after it, the store's time; for a transaction that writes.
+
+    In this order a lease whose end is counted from both never ends later here than in the store.
+    """
+    asked: tuple[float, int] | None = connection.info.get(ASKED)
+    return asked or (time.monotonic(), now())
 
 
 def to_store(moment: datetime | None) -> int | None:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Row, case, func, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store import alarms
-from gateway.store.clock import now
-from gateway.store.orders import By, Ordered, being_sent, lock_lanes, note, open_lanes
+from gateway.store.clock import ask
+from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.outcome import conclude
 from gateway.store.tables import deliveries, notifications
 
@@ -20,8 +20,8 @@ DROPPED = "dropped"
 
 def drop(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
     """End deliveries that are pending or dead as dropped; outcomes that follow are set and reported."""
-    moment = now()
-    touched = lock_lanes(connection, ids)
+    _, moment = ask(connection)
+    touched = lock_their_lanes(connection, ids)
     sending = being_sent(connection, touched, moment)
     rows = connection.execute(
         select(deliveries, notifications.c.notification_key)
@@ -77,7 +77,7 @@ def _end(connection: Connection, row: Row[Any], by: By, moment: int) -> None:
 
 def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
     """Give up notifications that no route matched: failed, if they had no outcome yet, and their alarm ends."""
-    column, moment = notifications.c, now()
+    column, (_, moment) = notifications.c, ask(connection)
     rows = connection.execute(
         select(column.id, column.notification_key, column.webservice_id)
         .where(column.id.in_(ids), column.matched.is_(False))

@@ -1,99 +1,85 @@
-"""The connection to the store: SQLite made safe, and transactions that say whether they write."""
+"""The database behind the store: what the rest of the gateway asks of it, whichever it is."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import StoreError
-
-BUSY_TIMEOUT = 10_000
-"""Milliseconds that a transaction waits for another process (a command on the store) to end its own."""
+from gateway.store.ids import Ids
 
 
-class Database:
-    """An SQLite database as the gateway uses it: WAL, every commit on disk, one writer at a time.
+class Fate(Enum):
+    """What an error says about the transaction that it ended."""
 
-    ``synchronous=FULL`` because an acknowledged notification must survive a power cut; writers begin ``IMMEDIATE`` so
-    that a transaction never finds out half-way that it cannot write. Within the process writers queue on a lock
-    instead of SQLite's busy timeout, which sleeps.
-    """
+    FAILED = "failed"
+    """It was refused, and would be again: something in it is wrong, or the database cannot go on."""
+    CROSSED = "crossed"
+    """It met another one half-way (deadlock, serialization): the same again, as a whole, can work at once."""
+    LOST = "lost"
+    """The connection is gone. If it went while committing, nobody knows how the transaction ended."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.path = sqlite_path(url)
-        self._readers = _engine(url, "BEGIN")
-        self._writers = _engine(url, "BEGIN IMMEDIATE")
-        self._writing = threading.Lock()
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads."""
-        with self._readers.begin() as connection:
-            yield connection
+class Database(Protocol):
+    """A database that keeps a store: transactions that say whether they write, and how it differs from others."""
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    name: str
+    """How messages call it; without a password."""
+    shared: bool
+    """Whether several processes work on it at once: then leases lapse by themselves, at start too."""
+
+    @property
+    def ids(self) -> Ids:
+        """Where new rows get their ids from."""
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that only reads, and sees the store as it was at its first query."""
+        ...
+
+    def write(self) -> AbstractContextManager[Connection]:
         """Open a transaction that writes; it is on disk when the block has ended."""
-        with self._writing, self._writers.begin() as connection:
-            yield connection
+        ...
+
+    def now(self) -> int:
+        """Return the store's time as far as this process knows it: to wait by, not to decide by (`clock.ask`)."""
+        ...
+
+    def exists(self) -> bool:
+        """Tell whether there is a database at all; it may be empty."""
+        ...
+
+    def make_room(self) -> None:
+        """Make what a database can be made in: the folder of a file."""
+        ...
+
+    def hold(self) -> None:
+        """Prepare it for a `gateway serve`; raises StoreInUse if another one keeps it for itself."""
+        ...
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Wait until nobody else migrates; the lock ends with the transaction."""
+        ...
+
+    def fate(self, error: BaseException) -> Fate:
+        """Tell what an error out of a transaction says about it."""
+        ...
+
+    def tell_others(self, connection: Connection) -> None:
+        """Wake the other processes when this transaction commits: there is work that anybody may take."""
+        ...
+
+    async def keep_listening(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever another process told of work, until cancelled; returns where there is no other."""
+        ...
 
     def close(self) -> None:
-        """Close every connection."""
-        self._readers.dispose()
-        self._writers.dispose()
-
-
-def sqlite_path(url: str) -> Path:
-    """Return the file behind an SQLite URL.
-
-    Raises:
-        StoreError: the URL is none, or names no file.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError(f"store = {url!r} is no database URL. Write sqlite:///gateway.db") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StoreError(
-            f"store = {parsed.render_as_string()!r} cannot be used: this version keeps its store in an SQLite file. "
-            "Write sqlite:///gateway.db"
-        )
-    return Path(parsed.database)
-
-
-def _engine(url: str, begin: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy's "begin" event, not the driver, opens transactions
-        try:
-            for pragma in (
-                f"busy_timeout={BUSY_TIMEOUT}",
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                "cache_size=-65536",
-                "temp_store=MEMORY",
-            ):
-                connection.execute(f"PRAGMA {pragma}")
-        except Exception:
-            connection.close()
-            raise
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+        """Close every connection and let go of what `hold` took."""
+        ...
 
 
 def say(error: BaseException) -> str:

@@ -11,21 +11,20 @@ The rules, before the SQL:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, update
+from sqlalchemy import Connection, and_, bindparam, case, false, func, true, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
 from gateway.store import alarms
-from gateway.store.clock import micros, now, to_store
+from gateway.store.clock import ask, micros, to_store
 from gateway.store.ids import Ids
 from gateway.store.outcome import ANSWER_MARK
-from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
+from gateway.store.prepared import AnyOf, Greatest, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, lanes, notifications
 
 
@@ -135,7 +134,7 @@ _count_repeat = (
     )
     .values(
         repeats=notifications.c.repeats + 1,
-        put_owed=case((notifications.c.outcome.is_(None), literal_column("1")), else_=notifications.c.put_owed),
+        put_owed=case((notifications.c.outcome.is_(None), true()), else_=notifications.c.put_owed),
     )
     .returning(notifications.c.id, notifications.c.outcome, notifications.c.mode, notifications.c.mode_reason)
 )
@@ -144,7 +143,7 @@ _place_in_lanes = Prepared(
     _new_lane.on_conflict_do_update(
         index_elements=[lanes.c.key],
         set_={
-            "last_number": func.max(
+            "last_number": Greatest(
                 lanes.c.last_number + (_new_lane.excluded.last_number - _new_lane.excluded.used_at + 1),
                 _new_lane.excluded.last_number,
             ),
@@ -198,9 +197,10 @@ class _LanePlace:
 def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str, lease: float) -> list[Kept]:
     """Keep a group of notifications; ``token`` must be unique to this call.
 
-    The order of the locks is the same for every group: notifications by key, then lanes by key.
+    The order of the locks is the same for every group: notifications that are new by key, then lanes by key, then
+    notifications that were repeated by key.
     """
-    good_until, moment = time.monotonic() + lease, now()
+    asked_at, moment = ask(connection)
     given = ids.next(connection, notifications, len(group))
     rows = [_row(item, id_, moment) for item, id_ in zip(group, given, strict=True)]
     made = _insert_notifications.run_many(connection, sorted(rows, key=itemgetter(1, 2)))
@@ -209,17 +209,21 @@ def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str,
         inserted = {id_ for (id_,) in rows_of(_select_inserted.run(connection, ids=many(connection, given)))}
         fresh = {item: id_ for item, id_ in fresh.items() if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
-    kept = _place(connection, new, ids=ids, moment=moment, token=token, lease=lease, good_until=good_until)
+    kept = _place(connection, new, ids=ids, moment=moment, token=token, lease=lease, good_until=asked_at + lease)
     for item in group:
         if item.alarm and id(item) in fresh:
             alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm)
-    return [kept[fresh[id(item)]] if id(item) in fresh else _repeat(connection, item) for item in group]
+    repeats = [item for item in group if id(item) not in fresh]
+    found = {id(item): _repeat(connection, item) for item in sorted(repeats, key=_by_key)}
+    return [kept[fresh[id(item)]] if id(item) in fresh else found[id(item)] for item in group]
 
 
 def add_deliveries(connection: Connection, notification_id: int, item: Keep, *, ids: Ids) -> Kept:
     """Keep deliveries of a notification that was kept before, at the end of their lanes; none is taken."""
     new = [(notification_id, item)]
-    return _place(connection, new, ids=ids, moment=now(), token="", lease=0.0, good_until=0.0)[notification_id]
+    return _place(connection, new, ids=ids, moment=ask(connection)[1], token="", lease=0.0, good_until=0.0)[
+        notification_id
+    ]
 
 
 def find_repeat(connection: Connection, item: Keep) -> Kept | None:
@@ -228,6 +232,10 @@ def find_repeat(connection: Connection, item: Keep) -> Kept | None:
         _count_repeat, {"of_webservice": item.notification.webservice_id, "of_key": item.notification.key}
     ).first()
     return None if row is None else _as_repeat(row)
+
+
+def _by_key(item: Keep) -> tuple[str, str]:
+    return item.notification.webservice_id, item.notification.key
 
 
 def _repeat(connection: Connection, item: Keep) -> Kept:
@@ -356,21 +364,21 @@ def mark_answered(connection: Connection, notification_id: int, outcome: Outcome
 
     Passing the outcome means that its answer was written while doForms was still connected.
     """
-    row = notifications.c
+    row, (_, moment) = notifications.c, ask(connection)
     if outcome is None:
         values: dict[str, Any] = {
             "report_due_at": case(
-                (and_(row.outcome.is_not(None), row.report_state == ReportState.OPEN.value), now()),
+                (and_(row.outcome.is_not(None), row.report_state == ReportState.OPEN.value), moment),
                 else_=row.report_due_at,
             ),
             "put_owed": True,
         }
     else:
-        told = and_(row.report_state == ReportState.OPEN.value, row.put_owed == literal_column("0"))
-        owed = and_(row.report_state == ReportState.OPEN.value, row.put_owed == literal_column("1"))
+        told = and_(row.report_state == ReportState.OPEN.value, row.put_owed == false())
+        owed = and_(row.report_state == ReportState.OPEN.value, row.put_owed == true())
         values = {
             "report_state": case((told, ReportState.ANSWERED.value), else_=row.report_state),
-            "report_due_at": case((told, None), (owed, now()), else_=row.report_due_at),
+            "report_due_at": case((told, None), (owed, moment), else_=row.report_due_at),
         }
     connection.execute(
         update(notifications)

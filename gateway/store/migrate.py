@@ -38,11 +38,12 @@ def migrate(database: Database) -> tuple[str | None, str]:
         StoreTooNew: a newer gateway has written this store.
     """
     with database.write() as connection:
+        database.lock_schema(connection)
         before = revision_of(connection)
         known = {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
         if before is not None and before not in known:
             raise StoreTooNew(
-                f"the store {database.path} has schema {before}, which this gateway (schema {newest()}) does not know. "
+                f"the store {database.name} has schema {before}, which this gateway (schema {newest()}) does not know. "
                 "Start the newer gateway that wrote it, or restore a backup from before the upgrade"
             )
         if before != newest():

@@ -2,7 +2,7 @@
 
 The rules, before the SQL:
 
-- The lanes are locked first, by their ids in order; whoever claims, places or settles in one of them waits.
+- The lanes are locked first; whoever claims, places or settles in one of them waits.
 - A delivery that is being sent at this moment (begun, under a lease that runs) is not touched.
 - A delivery that is merely held, not begun, is taken back: its holder finds at the beginning that the lease is lost.
 - Afterwards each lane that was touched says anew when its head may be claimed.
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, case, insert, select, update
 
 from gateway.models import DeliveryState
 from gateway.store.clock import NEVER
+from gateway.store.locks import lock_lanes
 from gateway.store.tables import attempts, deliveries, lanes
 
 AT_ONCE = 50
@@ -49,11 +50,11 @@ class Ordered:
     """How it was done, or why it was refused and what to do."""
 
 
-def lock_lanes(connection: Connection, ids: Collection[int]) -> list[int]:
+def lock_their_lanes(connection: Connection, ids: Collection[int]) -> list[int]:
     """Lock the lanes of deliveries until the transaction ends; returns the lanes' ids."""
-    theirs = select(deliveries.c.lane_id).where(deliveries.c.id.in_(ids))
-    locking = select(lanes.c.id).where(lanes.c.id.in_(theirs)).order_by(lanes.c.id).with_for_update()
-    return list(connection.execute(locking).scalars())
+    found = list(connection.execute(select(deliveries.c.lane_id).where(deliveries.c.id.in_(ids)).distinct()).scalars())
+    lock_lanes(connection, found)
+    return found
 
 
 def being_sent(connection: Connection, lane_ids: Collection[int], moment: int) -> dict[int, int]:

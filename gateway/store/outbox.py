@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from gateway.models import Outcome, ReportState
-from gateway.store.clock import micros, now
+from gateway.store.clock import ask, micros
+from gateway.store.locks import lock_notifications
 from gateway.store.tables import notifications
 
 
@@ -29,19 +29,20 @@ class Report:
 
 
 _columns = notifications.c
+_due = (
+    select(_columns.id)
+    .where(
+        _columns.report_due_at <= bindparam("moment"),
+        _columns.webservice_id.not_in(bindparam("paused", expanding=True)),
+    )
+    .order_by(_columns.report_due_at)
+    .limit(bindparam("most"))
+    .with_for_update(key_share=True, skip_locked=True)
+    .cte("due")  # in a plain subquery PostgreSQL might run it, and lock, more than once
+)
 _claim = (
     update(notifications)
-    .where(
-        _columns.id.in_(
-            select(_columns.id)
-            .where(
-                _columns.report_due_at <= bindparam("moment"),
-                _columns.webservice_id.not_in(bindparam("paused", expanding=True)),
-            )
-            .order_by(_columns.report_due_at)
-            .limit(bindparam("most"))
-        )
-    )
+    .where(_columns.id.in_(select(_due.c.id)))
     .values(report_due_at=bindparam("until"), report_holder=bindparam("token"), report_state=ReportState.DUE.value)
     .returning(
         _columns.id,
@@ -58,7 +59,7 @@ def claim_reports(
     connection: Connection, *, most: int, token: str, lease: float, paused: Collection[str] = ()
 ) -> list[Report]:
     """Claim reports that are due; one whose lease is not renewed is due again after ``lease`` seconds."""
-    good_until, moment = time.monotonic() + lease, now()
+    asked_at, moment = ask(connection)
     until = moment + micros(lease)
     parameters = {"moment": moment, "most": most, "until": until, "token": token, "paused": list(paused)}
     return [
@@ -70,7 +71,7 @@ def claim_reports(
             attempts=row.report_attempts,
             spent=row.report_spent,
             token=token,
-            lease_until=good_until,
+            lease_until=asked_at + lease,
         )
         for row in connection.execute(_claim, parameters)
     ]
@@ -78,11 +79,12 @@ def claim_reports(
 
 def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
     """Renew leases; returns notification id -> new end by `time.monotonic` for those that were still held."""
-    good_until, until = time.monotonic() + lease, now() + micros(lease)
+    asked_at, moment = ask(connection)
+    lock_notifications(connection, held)
     standing = select(_columns.id, _columns.report_holder).where(_columns.id.in_(list(held)))
     mine = [row.id for row in connection.execute(standing) if row.report_holder == held[row.id]]
-    connection.execute(update(notifications).where(_columns.id.in_(mine)).values(report_due_at=until))
-    return dict.fromkeys(mine, good_until)
+    connection.execute(update(notifications).where(_columns.id.in_(mine)).values(report_due_at=moment + micros(lease)))
+    return dict.fromkeys(mine, asked_at + lease)
 
 
 def void_leases(connection: Connection) -> int:
@@ -90,7 +92,7 @@ def void_leases(connection: Connection) -> int:
     return connection.execute(
         update(notifications)
         .where(_columns.report_due_at.is_not(None), _columns.report_holder.is_not(None))
-        .values(report_holder=None, report_due_at=now())
+        .values(report_holder=None, report_due_at=ask(connection)[1])
     ).rowcount
 
 
@@ -118,7 +120,7 @@ def settle_report(
             report_reason=reason,
             report_attempts=_columns.report_attempts + int(counted),
             report_spent=_columns.report_spent + spent,
-            reported_at=now() if state is ReportState.REPORTED else _columns.reported_at,
+            reported_at=ask(connection)[1] if state is ReportState.REPORTED else _columns.reported_at,
         )
     )
     return result.rowcount == 1
@@ -137,5 +139,5 @@ def forget_open_answers(connection: Connection) -> None:
     connection.execute(
         update(notifications)
         .where(_columns.answer_open, _columns.report_state == ReportState.OPEN.value)
-        .values(answer_open=False, report_due_at=case((_columns.outcome.is_not(None), now())))
+        .values(answer_open=False, report_due_at=case((_columns.outcome.is_not(None), ask(connection)[1])))
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store.clock import micros
+from gateway.store.locks import lock_notifications
 from gateway.store.prepared import AnyOf, Prepared, gathered, many, rows_of
 from gateway.store.tables import deliveries, notifications
 
@@ -72,6 +73,7 @@ def conclude(connection: Connection, ids: Collection[int], moment: int) -> dict[
         return {}
     stand_by = moment + micros(ANSWER_MARK)
     wanted = many(connection, sorted(ids))
+    lock_notifications(connection, ids)  # of two that settle the last ones at once, the second sees the first one's
     _conclude.run(connection, ids=wanted, moment=moment, stand_by=stand_by)
     concluded = rows_of(_select_concluded.run(connection, ids=wanted, moment=moment))
     return {id_: Outcome(outcome) for id_, outcome in concluded}

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     BindParameter,
     ClauseElement,
     Column,
@@ -33,6 +34,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import Select
 from sqlalchemy.types import Boolean
 
@@ -212,6 +214,23 @@ def _gather_sqlite(element: _Gathered, compiler: SQLCompiler, **options: Any) ->
 @compiles(_Gathered, "postgresql")
 def _gather_postgresql(element: _Gathered, compiler: SQLCompiler, **options: Any) -> str:
     return f"CAST({compiler.process(func.json_agg(func.json_build_array(*element.columns)), **options)} AS TEXT)"
+
+
+class Greatest(FunctionElement[int]):
+    """The greatest of several values."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(Greatest, "sqlite")
+def _max(element: Greatest, compiler: SQLCompiler, **options: Any) -> str:
+    return f"max({compiler.process(element.clauses, **options)})"
+
+
+@compiles(Greatest, "postgresql")
+def _greatest(element: Greatest, compiler: SQLCompiler, **options: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **options)})"
 
 
 class AnyOf(ColumnElement[bool]):

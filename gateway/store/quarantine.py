@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.store.clock import from_store, now
+from gateway.store.clock import ask, from_store
 from gateway.store.tables import quarantine
 
 MOST = 10_000
@@ -41,7 +41,9 @@ def add(connection: Connection, entry: NewEntry) -> int:
     """Put a body into quarantine; returns its number."""
     number: int = connection.execute(
         insert(quarantine)
-        .values(received_at=now(), path=entry.path, client=entry.client, reason=entry.reason, body=entry.body)
+        .values(
+            received_at=ask(connection)[1], path=entry.path, client=entry.client, reason=entry.reason, body=entry.body
+        )
         .returning(quarantine.c.id)
     ).scalar_one()
     connection.execute(delete(quarantine).where(quarantine.c.id <= number - MOST))

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,9 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store.clock import NEVER, micros, now
+from gateway.store.clock import NEVER, ask, micros
+from gateway.store.lane_leases import extend
+from gateway.store.locks import lock_lanes
 from gateway.store.outcome import conclude
 from gateway.store.prepared import AnyOf, Prepared, as_text, gathered, given, many, rows_of, scalar_of
 from gateway.store.tables import attempts, deliveries, lanes, renderings
@@ -137,12 +138,12 @@ _select_standing = Prepared(
         source=deliveries.join(lanes, lanes.c.id == deliveries.c.lane_id),
     ).where(AnyOf(deliveries.c.id, "ids"))
 )
-_select_holders = Prepared(gathered(lanes.c.id, lanes.c.holder, source=lanes).where(AnyOf(lanes.c.id, "ids")))
 _claimable = (
     select(lanes.c.id)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at <= bindparam("moment"))
     .order_by(lanes.c.claimable_at)
     .limit(bindparam("most"))
+    .with_for_update(key_share=True, skip_locked=True)
     .subquery("claimable")
 )
 _select_claimable = Prepared(gathered(_claimable.c.id, source=_claimable))
@@ -158,17 +159,6 @@ _take = Prepared(
 _let_go_of = given(of_id=lanes.c.id, at=lanes.c.claimable_at)
 _let_go = Prepared(
     update(lanes).where(lanes.c.id == _let_go_of.c.of_id).values(holder=None, claimable_at=_let_go_of.c.at)
-)
-_renewed = given(of_id=lanes.c.id, token=lanes.c.holder)
-_renew = Prepared(
-    update(lanes)
-    .where(lanes.c.id == _renewed.c.of_id, lanes.c.holder == _renewed.c.token)
-    .values(claimable_at=bindparam("until"))
-)
-_release = Prepared(
-    update(lanes)
-    .where(lanes.c.id == _renewed.c.of_id, lanes.c.holder == _renewed.c.token)
-    .values(holder=None, claimable_at=bindparam("at"))
 )
 _begun = given(of_id=deliveries.c.id, attempt=deliveries.c.attempt_id)
 _begin = Prepared(
@@ -210,8 +200,8 @@ _note_attempt = Prepared(insert(attempts), [column.name for column in attempts.c
 
 def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, lease: float) -> list[Due]:
     """Claim up to so many lanes of each destination and return their heads."""
-    good_until, moment = time.monotonic() + lease, now()
-    until = moment + micros(lease)
+    asked_at, moment = ask(connection)
+    good_until, until = asked_at + lease, moment + micros(lease)
     taken: list[int] = []
     for destination, most in wanted.items():
         found = _select_claimable.run(connection, of_destination=destination, moment=moment, most=most)
@@ -254,43 +244,24 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
             )
         )
     _let_go.run_many(connection, let_go)
-    _renew.run_many(connection, [{"of_id": due.lane_id, "token": due.token} for due in found], until=until)
+    extend(connection, [{"of_id": due.lane_id, "token": due.token} for due in found], until)
     return found
 
 
-def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
-    """Renew leases; returns lane id -> new end by `time.monotonic` for those that were still held."""
-    good_until, until = time.monotonic() + lease, now() + micros(lease)
-    standing = rows_of(_select_holders.run(connection, ids=many(connection, held)))
-    mine = [id_ for id_, holder in standing if holder == held[id_]]
-    _renew.run_many(connection, [{"of_id": id_, "token": held[id_]} for id_ in mine], until=until)
-    return dict.fromkeys(mine, good_until)
-
-
-def release(connection: Connection, held: Iterable[Due]) -> None:
-    """Hand claimed lanes back without having sent anything; they are due at once."""
-    rows = [{"of_id": due.lane_id, "token": due.token} for due in held]
-    _release.run_many(connection, rows, at=now())
-
-
-def void_leases(connection: Connection) -> int:
-    """Make everything claimable that a process which is gone held; returns how many lanes. Only for a lone process."""
-    return connection.execute(
-        update(lanes).where(lanes.c.holder.is_not(None)).values(holder=None, claimable_at=now())
-    ).rowcount
-
-
 def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
-    """Mark attempts as begun, with what will be sent; False where the lease is lost or the delivery has ended."""
+    """Mark attempts as begun, with what will be sent; False where the lease is lost or the delivery has ended.
+
+    One whose mark is there already was begun by a transaction of unknown end: it is not counted twice.
+    """
     if not group:
         return []
-    moment = now()
+    _, moment = ask(connection)
     standing = _standing(connection, group)
     allowed = []
     for one in group:
         row = standing.get(one.due.id)
         allowed.append(row is not None and row.is_held_by(one.due.token))
-    going = [one for one, ok in zip(group, allowed, strict=True) if ok]
+    going = [one for one, ok in zip(group, allowed, strict=True) if ok and not standing[one.due.id].has_begun(one)]
     marks = [{"of_id": one.due.id, "attempt": one.attempt_id} for one in going]
     _begin.run_many(connection, marks, moment=moment)
     _pin.run_many(
@@ -313,8 +284,13 @@ class _Standing:
         """Tell whether whoever has this token may go on with it."""
         return self.holder == token and self.state == DeliveryState.PENDING
 
+    def has_begun(self, one: Begin) -> bool:
+        """Tell whether the mark of this attempt is there."""
+        return self.attempt_id == one.attempt_id and self.sending_at is not None
+
 
 def _standing(connection: Connection, group: Sequence[Begin | Settlement]) -> dict[int, _Standing]:
+    lock_lanes(connection, {one.due.lane_id for one in group})
     rows = rows_of(_select_standing.run(connection, ids=many(connection, [one.due.id for one in group])))
     return {id_: _Standing(*columns) for id_, *columns in rows}
 
@@ -323,7 +299,7 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     """Settle what was claimed: the deliveries, their lanes, and the outcomes that follow."""
     if not group:
         return []
-    good_until, moment = time.monotonic() + lease, now()
+    asked_at, moment = ask(connection)
     standing = _standing(connection, group)
     accepted: list[Settlement] = []
     results: dict[int, Settled] = {}
@@ -339,7 +315,7 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     waiting = [{"of_id": one.due.lane_id, "at": one.due_at} for one in accepted if one.state is DeliveryState.PENDING]
     _let_go.run_many(connection, waiting)
     until = moment + micros(lease)
-    heads = _heads(connection, ended, moment=moment, until=until, good_until=good_until)
+    heads = _heads(connection, ended, moment=moment, until=until, good_until=asked_at + lease)
     following = {due.lane_id: due for due in heads}
     counting = {one.due.notification_id for one in accepted if one.due.required and one.due.lane_id in ended}
     outcomes = conclude(connection, counting, moment)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import Event, FetchState, Notification, RecordKind
-from gateway.store.clock import from_store, now
+from gateway.store.clock import ask, from_store, micros
+from gateway.store.locks import lock_notifications
 from gateway.store.tables import notifications, records
 
 
@@ -24,6 +26,10 @@ class KeptNotification:
     fetch_attempts: int = 0
     fetch_spent: int = 0
     fetch_reason: str | None = None
+    fetch_due_at: int | None = None
+    """When it may be tried, in the store's time; None: at once."""
+    fetch_held: bool = False
+    """A process tries it now, unless its lease has lapsed."""
 
 
 def load(connection: Connection, ids: list[int]) -> dict[int, KeptNotification]:
@@ -56,6 +62,8 @@ def _kept(row: object) -> KeptNotification:
         fetch_attempts=value["fetch_attempts"],
         fetch_spent=value["fetch_spent"],
         fetch_reason=value["fetch_reason"],
+        fetch_due_at=value["fetch_due_at"],
+        fetch_held=value["fetch_holder"] is not None,
     )
 
 
@@ -112,7 +120,7 @@ def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind
                     "account": kept.account,
                     "record_key": kept.notification.key_of(kind),
                     "raw": raw,
-                    "fetched_at": now(),
+                    "fetched_at": ask(connection)[1],
                 }
                 for kind, raw in fetched.items()
             ],
@@ -120,7 +128,7 @@ def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind
     connection.execute(
         update(notifications)
         .where(notifications.c.id == kept.id)
-        .values(fetch_state=FetchState.PINNED.value, fetch_reason=None)
+        .values(fetch_state=FetchState.PINNED.value, fetch_reason=None, fetch_due_at=None, fetch_holder=None)
     )
 
 
@@ -129,14 +137,20 @@ def fetch_again(connection: Connection, notification_id: int) -> None:
     connection.execute(
         update(notifications)
         .where(notifications.c.id == notification_id, notifications.c.fetch_state == FetchState.PINNED.value)
-        .values(fetch_state=FetchState.DUE.value, fetch_attempts=0, fetch_spent=0)
+        .values(fetch_state=FetchState.DUE.value, fetch_attempts=0, fetch_spent=0, fetch_due_at=None)
     )
 
 
 def note_failed_fetch(
-    connection: Connection, notification_id: int, *, state: FetchState, reason: str, spent: int
+    connection: Connection,
+    notification_id: int,
+    *,
+    state: FetchState,
+    reason: str,
+    spent: int,
+    due_at: int | None = None,
 ) -> None:
-    """Note that a fetch failed, and whether it was the last."""
+    """Note that a fetch failed, and when it is tried again or that it was the last."""
     column = notifications.c
     connection.execute(
         update(notifications)
@@ -144,7 +158,45 @@ def note_failed_fetch(
         .values(
             fetch_state=state.value,
             fetch_reason=reason,
+            fetch_due_at=due_at,
+            fetch_holder=None,
             fetch_attempts=column.fetch_attempts + 1,
             fetch_spent=column.fetch_spent + spent,
         )
+    )
+
+
+def claim_fetch(connection: Connection, notification_id: int, *, token: str, lease: float) -> float | None:
+    """Claim the fetch for a notification; returns the lease's end by `time.monotonic`, None if it is not to be had."""
+    asked_at, moment = ask(connection)
+    column = notifications.c
+    made = connection.execute(
+        update(notifications)
+        .where(
+            column.id == notification_id,
+            column.fetch_state == FetchState.DUE.value,
+            or_(column.fetch_due_at.is_(None), column.fetch_due_at <= moment),
+        )
+        .values(fetch_due_at=moment + micros(lease), fetch_holder=token)
+    )
+    return asked_at + lease if made.rowcount == 1 else None
+
+
+def renew_fetches(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
+    """Renew leases; returns notification id -> new end by `time.monotonic` for those that were still held."""
+    asked_at, moment = ask(connection)
+    column = notifications.c
+    lock_notifications(connection, held)
+    standing = connection.execute(select(column.id, column.fetch_holder).where(column.id.in_(list(held))))
+    mine = [row.id for row in standing if row.fetch_holder == held[row.id]]
+    connection.execute(update(notifications).where(column.id.in_(mine)).values(fetch_due_at=moment + micros(lease)))
+    return dict.fromkeys(mine, asked_at + lease)
+
+
+def release_fetch(connection: Connection, notification_id: int, *, token: str) -> None:
+    """Hand a claimed fetch back; it may be tried at once."""
+    connection.execute(
+        update(notifications)
+        .where(notifications.c.id == notification_id, notifications.c.fetch_holder == token)
+        .values(fetch_due_at=None, fetch_holder=None)
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, case, select, update
 
 from gateway.models import FetchState, Mode, ReportState
 from gateway.store import records
-from gateway.store.clock import now
+from gateway.store.clock import ask
 from gateway.store.drop import clear_unmatched
 from gateway.store.ids import Ids
 from gateway.store.inbox import Keep, add_deliveries
@@ -40,7 +40,7 @@ def rematch(connection: Connection, kept: KeptNotification, decided: Keep, by: B
         _match(connection, kept.id, decided, by)
         add_deliveries(connection, kept.id, replace(decided, mode=Mode.DELAYED), ids=ids)
         if not any(one.required for one in decided.deliveries):
-            conclude(connection, [kept.id], now())
+            conclude(connection, [kept.id], ask(connection)[1])
         clear_unmatched(connection, [notification.webservice_id])
         count = len(decided.deliveries)
         text = f"matched: {count} {'delivery' if count == 1 else 'deliveries'}"

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, Row, case, delete, exists, select, update
 
 from gateway.models import DeliveryState, Event, FetchState
 from gateway.store import alarms
-from gateway.store.clock import now
-from gateway.store.orders import By, Ordered, being_sent, lock_lanes, note, open_lanes
+from gateway.store.clock import ask
+from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 
 _ORDERS = ("replayed", "dropped")
@@ -70,8 +70,8 @@ _select = select(
 
 def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[Ordered]:
     """Send deliveries again; give those of one lane in one call, so that they keep their order."""
-    moment = now()
-    touched = lock_lanes(connection, ids)
+    _, moment = ask(connection)
+    touched = lock_their_lanes(connection, ids)
     sending = being_sent(connection, touched, moment)
     statement = _select.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.lane_id, deliveries.c.number)
     rows = connection.execute(statement).all()
@@ -217,6 +217,8 @@ def _fetch_again(connection: Connection, rows: Iterable[Row[Any]], *, refetch: b
     else:
         statement = statement.where(column.fetch_state == FetchState.GIVEN_UP.value)
         state = case((is_pinned, FetchState.PINNED.value), else_=FetchState.DUE.value)
-    statement = statement.values(fetch_state=state, fetch_attempts=0, fetch_spent=0, fetch_reason=None)
+    statement = statement.values(
+        fetch_state=state, fetch_attempts=0, fetch_spent=0, fetch_reason=None, fetch_due_at=None
+    )
     for id_ in connection.execute(statement.returning(column.id)).scalars().all():
         alarms.clear_alarm(connection, "record not fetched", keys[id_])

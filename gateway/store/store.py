@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import itertools
-import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from gateway.errors import StoreInUse
-from gateway.store import inbox, outbox, queue
-from gateway.store.engine import Database
-from gateway.store.ids import Ids
+from gateway.store import inbox, lane_leases, outbox, queue
+from gateway.store.connect import open_database
+from gateway.store.engine import Fate
 from gateway.store.inbox import Keep, Kept
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
 from gateway.store.writer import GroupWriter
 
 R = TypeVar("R")
+
+_READ_AGAIN = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
+"""Seconds between the tries of a query whose connection was lost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,52 +53,37 @@ class Store:
     """
 
     def __init__(self, url: str, *, lease: float = 60.0) -> None:
-        self.database = Database(url)
+        self.database = open_database(url)
         self.lease = lease
         self._process = secrets.token_hex(4)
         self._tokens = itertools.count(1)
-        self._ids = Ids()
         self._attempt_ids = itertools.count(secrets.randbits(40) << 20)
         self._keeping = GroupWriter("keep", self.database, self._keep)
-        self._ledger: GroupWriter[Operation, Any] = GroupWriter("ledger", self.database, self._apply)
+        self._ledger: GroupWriter[Operation, Any] = GroupWriter("ledger", self.database, self._apply, persistent=True)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
-        self._lock: IO[str] | None = None
 
     async def open(self) -> None:
-        """Take the store's lock, bring its schema forward, void what a dead process left, and start.
+        """Take hold of the database, bring its schema forward, void what a dead process left if it was alone, start.
+
+        Where several processes share the store a dead one's leases lapse, and the reports of the answers that it left
+        open stand by: those of the living must stay.
 
         Raises:
             StoreInUse: another `gateway serve` runs on it.
             StoreTooNew: it was written by a newer gateway.
+            StoreError: it cannot be reached or used.
         """
-        self._take_lock()
+        self.database.hold()
         await asyncio.to_thread(self._prepare)
         self._keeping.start()
         self._ledger.start()
 
-    def _take_lock(self) -> None:
-        path = self.database.path.with_name(self.database.path.name + ".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise StoreInUse(
-                f"the store {self.database.path} is in use by another `gateway serve` (process {holder}). "
-                "Stop that one first, or give this one a store of its own"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
-
     def _prepare(self) -> None:
         migrate(self.database)
+        if self.database.shared:
+            return
         with self.database.write() as connection:
-            queue.void_leases(connection)
+            lane_leases.void_leases(connection)
             outbox.void_leases(connection)
             outbox.forget_open_answers(connection)
 
@@ -107,8 +93,19 @@ class Store:
         await self._ledger.close()
         self._readers.shutdown()
         self.database.close()
-        if self._lock is not None:
-            self._lock.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database cannot be reached; None: it can, as far as is known."""
+        return self._keeping.trouble or self._ledger.trouble
+
+    def now(self) -> int:
+        """Return the store's time as far as this process knows it, to wait by."""
+        return self.database.now()
+
+    async def keep_listening(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever another process left work for anybody, until cancelled."""
+        await self.database.keep_listening(heard)
 
     def on_kept_late(self, call: Callable[[Keep, Kept], None]) -> None:
         """Have a function called with what was kept although nobody waited for it any more."""
@@ -122,11 +119,15 @@ class Store:
         return self._keeping.submit(item)
 
     def _keep(self, connection: Connection, group: Sequence[Keep]) -> list[Kept]:
+        ids = self.database.ids
         try:
-            return inbox.keep(connection, group, ids=self._ids, token=self.token(), lease=self.lease)
+            kept = inbox.keep(connection, group, ids=ids, token=self.token(), lease=self.lease)
         except BaseException:
-            self._ids.forget()
+            ids.forget()
             raise
+        if self.database.shared and any(not delivery.new.take for one in kept for delivery in one.deliveries):
+            self.database.tell_others(connection)
+        return kept
 
     async def begin(self, group: Sequence[Begin]) -> list[bool]:
         """Mark attempts as begun; False where the lease is lost or the delivery has ended."""
@@ -143,19 +144,36 @@ class Store:
         token = self.token()
         return await self.write(lambda connection: queue.claim(connection, wanted, token=token, lease=self.lease))
 
+    async def release(self, held: Iterable[Due]) -> None:
+        """Hand claimed lanes back without having sent anything, for any process to take."""
+        lanes = [(due.lane_id, due.token) for due in held]
+
+        def give_back(connection: Connection) -> None:
+            lane_leases.release(connection, lanes)
+            self.database.tell_others(connection)
+
+        await self.write(give_back)
+
     async def write(self, operation: Callable[[Connection], R]) -> R:
         """Run a short operation in a transaction of the ledger; it may be shared, and may be run twice."""
         result: R = await self._ledger.submit(operation)
         return result
 
     async def read(self, operation: Callable[[Connection], R]) -> R:
-        """Run a query in a thread."""
+        """Run a query in a thread; it may be run twice."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, operation)
 
-        def run() -> R:
-            with self.database.read() as connection:
-                return operation(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+    def _read(self, operation: Callable[[Connection], R]) -> R:
+        for wait in _READ_AGAIN:
+            try:
+                with self.database.read() as connection:
+                    return operation(connection)
+            except Exception as error:
+                if self.database.fate(error) is not Fate.LOST:
+                    raise
+            time.sleep(wait)
+        with self.database.read() as connection:
+            return operation(connection)
 
     def attempt_id(self) -> int:
         """Return a new attempt id."""

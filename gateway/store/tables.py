@@ -17,7 +17,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -58,11 +60,11 @@ notifications = Table(
     Column("outcome", Text),
     Column("outcome_at", BigInteger),
     # The answer: open while a request waits for the outcome; then what it was told ("" is an empty 200).
-    Column("answer_open", Boolean, nullable=False, server_default=text("0")),
+    Column("answer_open", Boolean, nullable=False, server_default=false()),
     Column("answer", Text),
     # The report: due when `report_due_at` has come; `put_owed` means that some request was answered empty.
     Column("report_state", Text, nullable=False),
-    Column("put_owed", Boolean, nullable=False, server_default=text("0")),
+    Column("put_owed", Boolean, nullable=False, server_default=false()),
     Column("report_due_at", BigInteger),
     Column("report_holder", Text),  # set while a process tells it, under a lease that ends at `report_due_at`
     Column("report_attempts", Integer, nullable=False, server_default=text("0")),
@@ -74,6 +76,9 @@ notifications = Table(
     Column("fetch_attempts", Integer, nullable=False, server_default=text("0")),
     Column("fetch_spent", BigInteger, nullable=False, server_default=text("0")),
     Column("fetch_reason", Text),
+    # When it may be tried; null: at once. Held: a process tries it, under a lease that ends then.
+    Column("fetch_due_at", BigInteger),
+    Column("fetch_holder", Text),
     UniqueConstraint("webservice_id", "notification_key"),
 )
 Index("ix_notifications_record", notifications.c.account, notifications.c.record_key)
@@ -139,14 +144,14 @@ deliveries = Table(
     Column("required", Boolean, nullable=False),
     Column("state", Text, nullable=False),
     # Holds its place at the head of the lane: pending, or dead in a strict lane.
-    Column("in_lane", Boolean, nullable=False, server_default=text("1")),
+    Column("in_lane", Boolean, nullable=False, server_default=true()),
     Column("due_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("spent", BigInteger, nullable=False, server_default=text("0")),  # time that counts towards giving up
     Column("attempt_id", BigInteger),  # of the last attempt begun
     Column("sending_at", BigInteger),  # set while that attempt has no known end
     Column("reason", Text),
-    Column("doubt", Boolean, nullable=False, server_default=text("0")),
+    Column("doubt", Boolean, nullable=False, server_default=false()),
     Column("receipt", Text),
     Column("settled_at", BigInteger),
     Index("ix_deliveries_notification", "notification_id"),
@@ -224,4 +229,11 @@ pauses = Table(  # destinations and web services that wait for a person, or for 
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
+)
+
+rates = Table(  # of destinations, over all processes that share the store
+    "rates",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("used_until", BigInteger, nullable=False),
 )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
-from gateway.store.engine import Database
+from gateway.store.engine import Database, Fate, say
+
+log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,20 +25,37 @@ _SIBLINGS = 8
 """So many in the last group mean that there is a crowd, and that waiting a moment lets more of it share a commit."""
 _GATHERING = 0.0015
 """Seconds."""
+_CROSSINGS = 10
+"""So often a group that met another one half-way is tried again."""
+_FIRST_WAIT = 0.05
+_LONGEST_WAIT = 1.0
+"""Seconds between two tries to reach a database that is gone."""
 
 
 class GroupWriter(Generic[Item, Result]):
     """A thread that drains what has been handed in, applies it in one transaction and wakes the callers after COMMIT.
 
     ``apply(connection, items)`` returns a result for each item, in order. When a group fails it is tried again one by
-    one, so that only the culprit fails. A caller that is cancelled neither withdraws its item nor harms the others.
+    one, so that only the culprit fails. A group that crossed another one is tried again as it is. One whose connection
+    was lost fails as a whole; with ``persistent`` it is tried until the database is back, whether or not its commit got
+    through: then ``apply`` must be fit to be run twice. A caller that is cancelled neither withdraws its item nor
+    harms the others.
     """
 
     def __init__(
-        self, name: str, database: Database, apply: Callable[[Connection, Sequence[Item]], Sequence[Result]]
+        self,
+        name: str,
+        database: Database,
+        apply: Callable[[Connection, Sequence[Item]], Sequence[Result]],
+        *,
+        persistent: bool = False,
     ) -> None:
+        self._name = name
         self._database = database
         self._apply = apply
+        self._persistent = persistent
+        self.trouble: str | None = None
+        """Why the database could not be reached when it was last tried; None: it could."""
         self._inbox: queue.SimpleQueue[tuple[Item, asyncio.Future[Result]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,17 +113,43 @@ class GroupWriter(Generic[Item, Result]):
         except RuntimeError:  # the loop has ended: nobody waits any more, and what was committed stays
             return
 
-    def _commit(self, items: Sequence[Item], *, again: bool = False) -> Sequence[Result | Exception]:
-        try:
-            with self._database.write() as connection:
-                results = self._apply(connection, items)
-        except Exception as error:
-            if len(items) == 1:
-                # A command on the store may have taken the id that was counted on: once more, with the next one.
-                once_more = isinstance(error, sqlite3.IntegrityError) and not again
-                return self._commit(items, again=True) if once_more else [error]
-            return [result for item in items for result in self._commit([item])]
-        return results
+    def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        tries = 0
+        while True:
+            try:
+                with self._database.write() as connection:
+                    results = self._apply(connection, items)
+            except Exception as error:
+                tries += 1
+                fate = self._database.fate(error)
+                self._note(error if fate is Fate.LOST else None)
+                if not self._goes_on(fate, tries):
+                    return self._failed(items, error, fate)
+            else:
+                self._note(None)
+                return results
+
+    def _goes_on(self, fate: Fate, tries: int) -> bool:
+        """Tell whether the whole group is tried again, after the wait that this takes."""
+        if fate is Fate.CROSSED and tries <= _CROSSINGS:
+            time.sleep(random.uniform(0, 0.01 * tries))
+            return True
+        if fate is Fate.LOST and self._persistent and not self._closed:
+            time.sleep(min(_FIRST_WAIT * 2 ** min(tries, 10), _LONGEST_WAIT))
+            return True
+        return False
+
+    def _failed(self, items: Sequence[Item], error: Exception, fate: Fate) -> Sequence[Result | Exception]:
+        if len(items) == 1 or fate is Fate.LOST:
+            return [error] * len(items)
+        return [result for item in items for result in self._commit([item])]
+
+    def _note(self, lost: Exception | None) -> None:
+        if lost is not None and self.trouble is None:
+            log.error("the store cannot be reached; trying again", writer=self._name, reason=say(lost))
+        elif lost is None and self.trouble is not None:
+            log.info("the store is back", writer=self._name)
+        self.trouble = None if lost is None else say(lost)
 
     def _resolve(
         self, group: Sequence[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]

@@ -34,7 +34,7 @@ class Health:
             async with asyncio.timeout(_WITHIN):
                 await self._store.write(_commit)
         except Exception as error:
-            reason = (
+            reason = self._store.trouble or (
                 say(error) if not isinstance(error, TimeoutError) else f"the store did not commit within {_WITHIN:g} s"
             )
             return JSONResponse({"status": "not ready", "store": reason, "destinations": destinations}, 503)

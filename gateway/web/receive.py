@@ -25,7 +25,7 @@ from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import alarms, inbox, quarantine
-from gateway.store.clock import micros, now
+from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.records import KeptNotification
@@ -161,7 +161,10 @@ class Receiver:
 
     async def _find_repeat(self, item: Keep) -> Kept:
         try:
-            repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+            async with asyncio.timeout(KEEP_WITHIN):
+                repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+        except TimeoutError:
+            raise CannotKeep("the store did not answer in time; send it again") from None
         except Exception as error:
             raise CannotKeep(f"the store cannot be read: {say(error)}") from error
         if repeat is None:
@@ -184,7 +187,7 @@ class Receiver:
     async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
         """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
         left = deadline - time.monotonic()
-        waiting = self._outcomes.expect(kept.id, now() + micros(left))
+        waiting = self._outcomes.expect(kept.id, self._store.now() + micros(left))
         hung_up = asyncio.ensure_future(receive())
         self._hand_over(kept, item, urgent=True)
         try:
@@ -221,7 +224,8 @@ class Receiver:
         client = scope.get("client")
         entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
         try:
-            number = await self._store.write(lambda connection: quarantine.add(connection, entry))
+            async with asyncio.timeout(KEEP_WITHIN):
+                number = await self._store.write(lambda connection: quarantine.add(connection, entry))
         except Exception as error:
             log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
             return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())

@@ -112,12 +112,15 @@ def site(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a routes file whose store holds a bit of everything."""
     file = tmp_path_factory.mktemp("filled") / "routes.toml"
-    file.write_text(ROUTES)
-    asyncio.run(_fill(Store(f"sqlite:///{file.with_name('gateway.db')}")))
+    url = f"sqlite:///{file.with_name('gateway.db')}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql").make_database()
+    file.write_text(f'[gateway]\nstore = "{url}"\n{ROUTES}')
+    asyncio.run(_fill(Store(url)))
     return file
 
 

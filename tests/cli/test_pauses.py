@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 from gateway.store.migrate import migrate
 from tests.cli.conftest import Run
 
@@ -15,7 +15,7 @@ from tests.cli.conftest import Run
 @pytest.fixture
 def empty(site: Path) -> Path:
     """Return a routes file with an empty store."""
-    database = Database(f"sqlite:///{site.with_name('gateway.db')}")
+    database = open_database(f"sqlite:///{site.with_name('gateway.db')}")
     migrate(database)
     database.close()
     return site

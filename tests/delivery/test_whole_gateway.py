@@ -16,7 +16,7 @@ from gateway.destinations.registry import Registry
 from gateway.doforms.simulator import Seen, Simulator
 from gateway.log import Mask
 from gateway.routing.load import load
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 from gateway.store.queries import find_deliveries
 from gateway.store.summaries import DeliveryFilter, DeliverySummary
 from gateway.web.server import serving
@@ -47,7 +47,7 @@ async def became(
             doforms.target = f"{url}/webhooks/doforms"
             seen = await doforms.create(WEBSERVICE, {"site": "Dock"}, key="r1")
             await doforms.until(lambda: seen.belief in ("completed", "failed"))
-    database = Database(routes.store)
+    database = open_database(routes.store)
     with database.read() as connection:
         found = find_deliveries(connection, DeliveryFilter())
     database.close()

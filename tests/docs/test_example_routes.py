@@ -41,6 +41,7 @@ LEFT_OUT = {
     "attach",
     "cert",
     "signing_secret",
+    "store_password",  # of a PostgreSQL store; the example keeps its store in a file
     "blob_path",  # accepted, but not used before there are attachments
 }
 BUILT_IN = ("database", "email", "file", "rest")

@@ -19,7 +19,7 @@ FORM = "acme$$1$$Published$$1"
 OTHER = "acme$$1$$Published$$2"
 KEY = {"X-Webhook-Key": "correct"}
 
-_HEAD = """
+HEAD = """
 [gateway]
 answer_within = "1s"
 {gateway}
@@ -76,7 +76,7 @@ class World:
     gateway: GatewayProcess | None = None
 
     def write(self, routes: str, *, gateway: str = "") -> None:
-        head = _HEAD.format(
+        head = HEAD.format(
             api=self.doforms.api, folder=self.folder, rest=self.rest.url, mail=self.mail.port, gateway=gateway
         )
         (self.folder / "routes.toml").write_text(head + routes)

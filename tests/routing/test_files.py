@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import RoutesFileError
 from gateway.routing.load import store_of
-from tests.support.routes_files import HEAD, route
+from tests.support.routes_files import ENVIRON, HEAD, route
 
 INCLUDE = 'include = ["routes.d/*.toml"]\n'
 
@@ -145,8 +145,8 @@ def test_a_byte_order_mark_does_no_harm(load_text) -> None:
 @pytest.mark.parametrize(
     ("store", "found"),
     [
-        ("postgresql+psycopg://gateway:secret@db/gateway", "a password inside the URL"),
-        ("postgresql+psycopg://gateway:se/cret@db/gateway", "a password inside the URL"),
+        ("postgresql+psycopg://gateway:hunter2@db/gateway", "a password inside the URL"),
+        ("postgresql+psycopg://gateway:hun/ter2@db/gateway", "a password inside the URL"),
         ("mysql://db/gateway", 'the store cannot be "mysql"'),
         ("sqlite://", "would not survive a restart"),
         ("gateway.db", "is no database URL"),
@@ -156,7 +156,33 @@ def test_a_store_that_cannot_be_one_is_told_beside_other_mistakes(problems, stor
     told = problems(f'[gateway]\nstore = "{store}"\nretension = "1d"\n')
     assert [problem.where for problem in told] == ["gateway.store", "gateway.retension"]
     assert found in told[0].found
-    assert "secret" not in str(told[0])
+    assert "ter2" not in str(told[0])
+
+
+def test_the_password_of_the_store_comes_by_reference(load_text) -> None:
+    table = '[gateway]\nstore = "postgresql+psycopg://gateway@db/gateway"\nstore_password = "env:STORE_PASSWORD"\n'
+    loaded = load_text(HEAD + table, environ={**ENVIRON, "STORE_PASSWORD": "p@ss/word"})
+    assert loaded.store == "postgresql+psycopg://gateway:p%40ss%2Fword@db/gateway"
+    assert "p@ss/word" in loaded.secrets
+
+
+@pytest.mark.parametrize(
+    ("store", "password", "where", "found"),
+    [
+        ("sqlite:///gateway.db", "env:STORE_PASSWORD", "gateway.store_password", "takes no password"),
+        ("postgresql+psycopg://db/gateway", "env:STORE_PASSWORD", "gateway.store_password", "names no user"),
+        ("env:STORE_URL", "env:STORE_PASSWORD", "gateway.store_password", "a password behind store already"),
+        ("postgresql+psycopg://gateway@db/gateway", "hunter2", "gateway.store_password", "in the clear"),
+    ],
+)
+def test_a_password_of_the_store_that_does_not_fit_is_told(
+    problems, store: str, password: str, where: str, found: str
+) -> None:
+    url = "postgresql+psycopg://gateway:hunter2@db/gateway"
+    environ = {**ENVIRON, "STORE_PASSWORD": "hunter2", "STORE_URL": url}
+    (told,) = problems(f'[gateway]\nstore = "{store}"\nstore_password = "{password}"\n', environ=environ)
+    assert (told.where, found in told.found) == (where, True)
+    assert "hunter2" not in str(told)
 
 
 def test_the_store_is_found_without_any_other_secret(tmp_path: Path) -> None:

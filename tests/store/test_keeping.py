@@ -13,6 +13,12 @@ from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.support.keeping import keep, notification
 
+REFUSE = {
+    "sqlite": "CREATE TRIGGER culprit BEFORE INSERT ON notifications WHEN NEW.notification_key = 'culprit' "
+    "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    "postgresql": "ALTER TABLE notifications ADD CHECK (notification_key != 'culprit')",
+}
+
 
 def _count(table: object) -> object:
     return lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -48,15 +54,7 @@ async def test_a_repeat_tells_the_outcome_when_it_is_known(store: Store) -> None
 
 
 async def test_in_a_group_with_one_that_cannot_be_stored_only_that_one_fails(store: Store) -> None:
-    def refuse_the_culprit(connection: Connection) -> None:
-        connection.execute(
-            text(
-                "CREATE TRIGGER culprit BEFORE INSERT ON notifications WHEN NEW.notification_key = 'culprit' "
-                "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-            )
-        )
-
-    await store.write(refuse_the_culprit)
+    await store.write(lambda connection: connection.execute(text(REFUSE[connection.dialect.name])))
     keys = [f"n{number}" for number in range(40)]
     keys.insert(17, "culprit")
     results = await asyncio.gather(

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store import queue
+from gateway.store import lane_leases, queue
 from gateway.store.clock import SECOND, now
 from gateway.store.queue import Begin, Due, Settled, Settlement
 from gateway.store.store import Store
@@ -152,15 +152,15 @@ async def test_a_settlement_that_was_committed_is_accepted_again_by_its_attempt_
 async def test_a_renewed_lease_lasts_and_a_lost_one_is_not_renewed(store: Store) -> None:
     await store.submit(keep())
     (due,) = await store.claim(ALL)
-    renewed = await store.write(lambda c: queue.renew(c, {due.lane_id: due.token}, 60.0))
+    renewed = await store.write(lambda c: lane_leases.renew(c, {due.lane_id: due.token}, 60.0))
     assert renewed[due.lane_id] > due.lease_until
-    assert await store.write(lambda c: queue.renew(c, {due.lane_id: "somebody else"}, 60.0)) == {}
+    assert await store.write(lambda c: lane_leases.renew(c, {due.lane_id: "somebody else"}, 60.0)) == {}
 
 
 async def test_what_is_handed_back_is_due_at_once(store: Store) -> None:
     await store.submit(keep())
     (due,) = await store.claim(ALL)
-    await store.write(lambda c: queue.release(c, [due]))
+    await store.release([due])
     (again,) = await store.claim(ALL)
     assert (again.id, again.in_doubt) == (due.id, False)
 
@@ -201,6 +201,6 @@ async def test_an_attempt_that_does_not_count_is_as_if_it_had_not_been_made(stor
 async def test_at_start_the_leases_of_a_dead_process_are_void(store: Store) -> None:
     await store.submit(keep())
     (due,) = await store.claim(ALL)
-    assert await store.write(queue.void_leases) == 1
+    assert await store.write(lane_leases.void_leases) == 1
     (again,) = await store.claim(ALL)
     assert again.id == due.id

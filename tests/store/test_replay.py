@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
-from gateway.store import alarms, outbox, queue, records
+from gateway.store import alarms, lane_leases, outbox, records
 from gateway.store.clock import SECOND, now
 from gateway.store.orders import By, Ordered
 from gateway.store.queries import show_delivery
@@ -46,8 +46,8 @@ async def ended(store: Store, state: DeliveryState = DeliveryState.DEAD, **more:
         more.setdefault("receipt", '{"summary": "row 1", "details": {}}')
     (settled,) = await store.settle([Settlement(due=due, attempt_id=due.id, state=state, **more)])
     if settled.next is not None:
-        held = [settled.next]
-        await store.write(lambda c: queue.release(c, held))
+        held = [(settled.next.lane_id, settled.next.token)]
+        await store.write(lambda c: lane_leases.release(c, held))
     return due
 
 

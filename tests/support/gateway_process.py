@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from sqlalchemy import Connection
 
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 
 START_WITHIN = 30.0
 
@@ -76,6 +77,13 @@ class GatewayProcess:
             found: dict[str, Any] = json.load(answer)
         return found
 
+    def readiness(self) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body of ``/readyz``."""
+        try:
+            return 200, self.health()
+        except HTTPError as error:
+            return error.code, json.load(error)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         assert self.process is not None
@@ -92,7 +100,7 @@ class GatewayProcess:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open its store for reading."""
-        database = Database(f"sqlite:///{self.store}")
+        database = open_database(f"sqlite:///{self.store}")
         try:
             with database.read() as connection:
                 yield connection

@@ -73,10 +73,10 @@ def upgrade() -> None:
         sa.Column("repeats", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("outcome_at", sa.BigInteger(), nullable=True),
-        sa.Column("answer_open", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("answer_open", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("report_state", sa.Text(), nullable=False),
-        sa.Column("put_owed", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("put_owed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("report_due_at", sa.BigInteger(), nullable=True),
         sa.Column("report_holder", sa.Text(), nullable=True),
         sa.Column("report_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -87,6 +87,8 @@ def upgrade() -> None:
         sa.Column("fetch_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("fetch_spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("fetch_reason", sa.Text(), nullable=True),
+        sa.Column("fetch_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("fetch_holder", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
         sa.UniqueConstraint(
             "webservice_id", "notification_key", name=op.f("uq_notifications_webservice_id_notification_key")
@@ -120,6 +122,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_pauses")),
     )
     op.create_table(
+        "rates",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("used_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rates")),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -141,14 +149,14 @@ def upgrade() -> None:
         sa.Column("delivery_key", sa.Text(), nullable=False),
         sa.Column("required", sa.Boolean(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("in_lane", sa.Boolean(), server_default=sa.text("1"), nullable=False),
+        sa.Column("in_lane", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("attempt_id", sa.BigInteger(), nullable=True),
         sa.Column("sending_at", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("doubt", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("doubt", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("receipt", sa.Text(), nullable=True),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(

@@ -1,0 +1,62 @@
+"""How fast deliveries may go to a destination, where several processes send to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_GOOD_FOR = 1.0
+"""Seconds after which permissions that were not used are given up: saved, they would add up to a burst."""
+_LOOK_AGAIN = 0.05
+_AFTER_ERROR = 1.0
+
+Draw = Callable[[int], Awaitable[tuple[int, float]]]
+"""Takes up to so many permissions for this process; returns how many there were, and the seconds until another."""
+
+
+class SharedPace:
+    """Permissions drawn from the store when they are wanted; ``on_more`` is called when some have come.
+
+    ``clock`` returns seconds that only ever rise.
+    """
+
+    def __init__(self, draw: Draw, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
+        self._draw = draw
+        self._clock = clock
+        self._on_more = on_more
+        self._permits = 0
+        self._good_until = 0.0
+        self._draw_at = 0.0
+        self._drawing: asyncio.Task[None] | None = None
+
+    def take(self, wanted: int) -> int:
+        """Take up to so many permissions to send; returns how many were at hand, and has more drawn if none was."""
+        if wanted <= 0:
+            return 0
+        moment = self._clock()
+        taken = min(wanted, self._permits) if moment < self._good_until else 0
+        self._permits -= taken
+        if taken == 0 and self._drawing is None and moment >= self._draw_at:
+            self._drawing = asyncio.create_task(self._get(wanted))
+        return taken
+
+    def wait(self) -> float:
+        """Return the seconds until it is worth while to ask again."""
+        return _LOOK_AGAIN if self._drawing is not None else max(0.0, self._draw_at - self._clock())
+
+    async def _get(self, wanted: int) -> None:
+        asked_at = self._clock()
+        try:
+            self._permits, wait = await self._draw(wanted)
+        except Exception as error:
+            log.warning("no permission to send could be drawn from the store", error=str(error))
+            self._permits, wait = 0, _AFTER_ERROR
+        self._good_until = asked_at + _GOOD_FOR
+        self._draw_at = self._clock() + (wait if self._permits < wanted else 0.0)
+        self._drawing = None
+        if self._permits:
+            self._on_more()

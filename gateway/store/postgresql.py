@@ -1,0 +1,178 @@
+"""The store in PostgreSQL: several gateway processes, on several machines, share the work."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+
+from gateway.store.clock import ASKED, now
+from gateway.store.engine import Fate, say
+from gateway.store.ids import SequenceIds
+
+log = structlog.get_logger(__name__)
+
+_CONNECT: dict[str, Any] = {
+    "connect_timeout": 5,
+    # A machine that vanished is noticed within seconds, not when its connection is used after hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "doforms-gateway",
+}
+_SESSION = """
+SELECT set_config('idle_in_transaction_session_timeout', '5s', false),
+       set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+                                             THEN 'on' ELSE current_setting('synchronous_commit') END, false)
+"""
+"""A process that was stopped amid a transaction loses its locks; and what is acknowledged must be on disk."""
+_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+_MIGRATION_LOCK = 0x646F466F726D73  # "doForms"; an advisory lock is a number
+_CHANNEL = "doforms_gateway"
+_CROSSED = frozenset({"40001", "40P01"})
+_LOST = frozenset({"25P03", "25006", "53300", "57P01", "57P02", "57P03", "57P05"})
+"""The session was ended from outside, the server starts or stops, or it takes no more connections."""
+_ASK_AGAIN = 10.0
+"""Seconds after which a process that writes nothing asks the database's clock for its own sake."""
+_LISTEN_PAUSE = 0.02
+_LONGEST_WAIT = 5.0
+
+
+class PostgresqlDatabase:
+    """A PostgreSQL database as the gateway uses it.
+
+    Writers read what is committed and lock the rows they decide by; readers see one snapshot. A transaction that writes
+    begins by asking the database's clock, which also shows whether a connection that lay in the pool still lives.
+    """
+
+    shared = True
+
+    def __init__(self, url: URL) -> None:
+        self.name = url._replace(password=None).render_as_string()
+        self.ids = SequenceIds()
+        self._process = secrets.token_hex(8)
+        self._ahead = 0
+        self._asked_at = float("-inf")
+        self._readers = _engine(url, "REPEATABLE READ", read_only=True)
+        self._writers = _engine(url, "READ COMMITTED")
+        self._listening = {**self._writers.dialect.create_connect_args(url)[1], **_CONNECT}
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads."""
+        if time.monotonic() - self._asked_at > _ASK_AGAIN:
+            self._begin(self._writers).close()
+        with self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that writes; it is on disk when the block has ended."""
+        try:
+            connection = self._begin(self._writers)
+        except DBAPIError as error:
+            if self.fate(error) is not Fate.LOST:
+                raise
+            connection = self._begin(self._writers)  # the other one had died in the pool, with the database's restart
+        with connection:
+            yield connection
+            connection.commit()
+
+    def _begin(self, engine: Engine) -> Connection:
+        connection = engine.connect()
+        try:
+            asked_at = time.monotonic()
+            moment: int = connection.exec_driver_sql(_CLOCK).scalar_one()
+        except BaseException:
+            connection.close()
+            raise
+        connection.info[ASKED] = (asked_at, moment)
+        self._ahead, self._asked_at = moment - now(), asked_at
+        return connection
+
+    def now(self) -> int:
+        """Return the database's time, from what it said last and this machine's clock since."""
+        return now() + self._ahead
+
+    def exists(self) -> bool:
+        """Tell that it exists; what is wrong otherwise the database itself says when it is connected to."""
+        return True
+
+    def make_room(self) -> None:
+        """Do nothing: a database is made by whoever runs the server."""
+
+    def hold(self) -> None:
+        """Do nothing: any number of processes may use it."""
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Wait until nobody else migrates; the lock ends with the transaction."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+
+    def fate(self, error: BaseException) -> Fate:
+        """Tell what an error out of a transaction says about it."""
+        if isinstance(error, NoConnectionFree):
+            return Fate.LOST
+        said = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(said, psycopg.Error):
+            return Fate.FAILED
+        state = said.sqlstate
+        if state is None:  # the driver itself: it cannot connect, or the other side hung up
+            return Fate.LOST if isinstance(said, psycopg.OperationalError | psycopg.InterfaceError) else Fate.FAILED
+        if state in _CROSSED:
+            return Fate.CROSSED
+        return Fate.LOST if state in _LOST or state.startswith("08") else Fate.FAILED
+
+    def tell_others(self, connection: Connection) -> None:
+        """Wake the other processes when this transaction commits."""
+        connection.exec_driver_sql("SELECT pg_notify(%s, %s)", (_CHANNEL, self._process))
+
+    async def keep_listening(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever another process told of work, and after each connection: it may have missed some."""
+        wait, hears = _LISTEN_PAUSE, True
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(**self._listening, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    heard()
+                    wait, hears = _LISTEN_PAUSE, True
+                    while True:
+                        told = {one.payload async for one in connection.notifies(stop_after=1)}
+                        if told - {self._process}:
+                            heard()
+                        await asyncio.sleep(_LISTEN_PAUSE)
+            except psycopg.Error as error:
+                if hears:
+                    log.info("other gateways are not heard; the store is looked at once a second", reason=say(error))
+                hears = False
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._readers.dispose()
+        self._writers.dispose()
+
+
+def _engine(url: URL, isolation: str, *, read_only: bool = False) -> Engine:
+    engine = create_engine(
+        url, connect_args=_CONNECT, isolation_level=isolation, pool_size=2, max_overflow=2, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.autocommit = True
+        connection.execute(_SESSION)
+        connection.autocommit = False
+        connection.read_only = read_only
+
+    return engine

@@ -1,0 +1,26 @@
+"""Rates that hold over all processes: how far the permissions to send are used up, one row for each destination."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
+
+from gateway.store.clock import SECOND, ask
+from gateway.store.tables import rates
+
+
+def draw(connection: Connection, name: str, wanted: int, *, per_second: float, burst: float) -> tuple[int, float]:
+    """Take up to so many permissions; returns how many there were, and the seconds until there is another.
+
+    The bucket holds ``burst`` of them and fills by the store's clock. It is kept as the time up to which it is used up.
+    """
+    _, moment = ask(connection)
+    each = SECOND / per_second
+    full = moment - round(burst * each)
+    connection.execute(insert(rates).values(name=name, used_until=full).on_conflict_do_nothing())
+    row = select(rates.c.used_until).where(rates.c.name == name).with_for_update()
+    used_until = max(connection.execute(row).scalar_one(), full)
+    granted = max(0, min(wanted, int((moment - used_until) / each)))
+    used_until += round(granted * each)
+    connection.execute(update(rates).where(rates.c.name == name).values(used_until=used_until))
+    return granted, max(0.0, (used_until + each - moment) / SECOND)

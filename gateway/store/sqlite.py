@@ -1,0 +1,139 @@
+"""The store in an SQLite file: made safe, and kept by one `gateway serve` at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from gateway.errors import StoreInUse
+from gateway.store.clock import now
+from gateway.store.engine import Fate
+from gateway.store.ids import CountedIds
+
+BUSY_TIMEOUT = 10_000
+"""Milliseconds that a transaction waits for another process (a command on the store) to end its own."""
+
+
+class SqliteDatabase:
+    """An SQLite database as the gateway uses it: WAL, every commit on disk, one writer at a time.
+
+    ``synchronous=FULL`` because an acknowledged notification must survive a power cut; writers begin ``IMMEDIATE`` so
+    that a transaction never finds out half-way that it cannot write. Within the process writers queue on a lock
+    instead of SQLite's busy timeout, which sleeps.
+    """
+
+    shared = False
+
+    def __init__(self, url: URL) -> None:
+        assert url.database is not None
+        self.path = Path(url.database)
+        self.name = str(self.path)
+        self.ids = CountedIds()
+        self._readers = _engine(url, "BEGIN")
+        self._writers = _engine(url, "BEGIN IMMEDIATE")
+        self._writing = threading.Lock()
+        self._lock: IO[str] | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads."""
+        with self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that writes; it is on disk when the block has ended."""
+        with self._writing, self._writers.begin() as connection:
+            yield connection
+
+    def now(self) -> int:
+        """Return the time by this machine's clock, which is the store's."""
+        return now()
+
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self.path.exists()
+
+    def make_room(self) -> None:
+        """Make the folder of the file."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def hold(self) -> None:
+        """Take the lock that one `gateway serve` has on the file; it ends with the process, however that ends."""
+        self.make_room()
+        path = self.path.with_name(self.path.name + ".lock")
+        lock = path.open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise StoreInUse(
+                f"the store {self.path} is in use by another `gateway serve` (process {holder}). "
+                "Stop that one first, or give this one a store of its own"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Do nothing: a transaction that writes has the whole file."""
+
+    def fate(self, error: BaseException) -> Fate:
+        """Tell what an error out of a transaction says about it; a file has no connection to lose.
+
+        What crosses is a command on the store that took an id which was counted on.
+        """
+        said = error.orig if isinstance(error, DBAPIError) else error
+        return Fate.CROSSED if isinstance(said, sqlite3.IntegrityError) else Fate.FAILED
+
+    def tell_others(self, connection: Connection) -> None:
+        """Do nothing: there are no others."""
+
+    async def keep_listening(self, heard: Callable[[], None]) -> None:
+        """Return: there are no others."""
+
+    def close(self) -> None:
+        """Close every connection and let go of the lock."""
+        self._readers.dispose()
+        self._writers.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _engine(url: URL, begin: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's "begin" event, not the driver, opens transactions
+        try:
+            for pragma in (
+                f"busy_timeout={BUSY_TIMEOUT}",
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                "cache_size=-65536",
+                "temp_store=MEMORY",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        except Exception:
+            connection.close()
+            raise
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.postgresql import Server
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server; `make_database` gives each test a database of its own."""
+    server = Server(tmp_path_factory.mktemp("postgresql"))
+    yield server
+    server.end()

