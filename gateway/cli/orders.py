@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from gateway.cli.options import store
 from gateway.cli.output import fail, print_json, print_table, stderr
+from gateway.delivery.settle import clean
 from gateway.store.orders import AT_ONCE, By, Ordered
 from gateway.store.replay import Replay
 from gateway.store.summaries import Candidate
@@ -51,7 +52,7 @@ def by(why: str) -> By:
         who = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         who = f"user {os.getuid()}"
-    return By(who=who, why=why.strip())
+    return By(who=clean(who), why=clean(why.strip()))
 
 
 def replaying(*, reason: str, render: bool, refetch: bool, force: bool, overtaken: bool) -> Replay:

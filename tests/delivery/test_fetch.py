@@ -228,3 +228,21 @@ async def test_the_log_of_a_failed_fetch_names_the_notification(parts: Parts) ->
     with capture_logs(processors=[merge_contextvars]) as logged:
         await put_off(parts)
     assert [line["notification"] for line in logged if line["event"] == "fetch failed"] == ["n1"]
+
+
+async def test_a_record_that_the_routes_ask_for_only_now_is_fetched_beside_the_one_that_is_pinned(
+    parts: Parts, tmp_path: Path
+) -> None:
+    kept = await parts.keep("n1", dispatch_key="d1")
+    await parts.desk.records(kept)
+    parts.doforms.put_record(WEBSERVICE, "d1", {"state": "Sent"}, kind="dispatch")
+    text = ROUTES.format(
+        api=parts.doforms.api,
+        webservice=WEBSERVICE,
+        more="",
+        text="{{ record.fields.site }} {{ dispatch.fields.state }}",
+    )
+    parts.current.load(load_routes(tmp_path, text))
+    found = await parts.desk.records(await parts.kept(kept.id))
+    assert found.by_kind[RecordKind.DISPATCH].fields["state"] == "Sent"
+    assert found.by_kind[RecordKind.SUBMISSION].fields["site"] == "Dock"

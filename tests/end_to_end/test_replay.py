@@ -6,57 +6,17 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from gateway.web.server import serving
 from tests.end_to_end.conftest import FORM, Make, World
+from tests.support.service import Service
 
 DELAYED = 'mode = "delayed"'
 FILE = 'to = "folder"\nfilename = "{{ record.key }}.json"\ncolumns = { site = "{{ record.fields.site }}" }'
 SEND = 'to = "mended"\npath = "records"\njson = { site = "{{ record.fields.site }}" }'
+UNBROKEN = "breaker = { failures = 1000000 }"
+"""So that each delivery meets the service."""
 ONCE = f"{SEND}\nretry = {{ attempts = 1 }}"
-
-
-@dataclass
-class Service:
-    """A REST service that is down until it is mended."""
-
-    down: bool = True
-    url: str = ""
-    taken: list[tuple[str, Any]] = field(default_factory=list)
-    """Idempotency key and body of each request that it took."""
-
-    @property
-    def keys(self) -> list[str]:
-        return [key for key, _ in self.taken]
-
-    @property
-    def destination(self) -> str:
-        """What the routes file says of it: without a breaker, so that each delivery meets it."""
-        breaker = "breaker = { failures = 1000000 }"
-        retry = 'retry = { first = "100ms", max = "200ms" }'
-        return f'\n[destinations.mended]\nplugin = "rest"\nurl = "{self.url}"\n{breaker}\n{retry}\n'
-
-    async def answer(self, request: Request) -> Response:
-        if self.down:
-            return Response("being mended", 503)
-        self.taken.append((request.headers["idempotency-key"], await request.json()))
-        return Response(status_code=201)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    made = Service()
-    async with serving(Starlette(routes=[Route("/records", made.answer, methods=["POST"])])) as made.url:
-        yield made
 
 
 def order(world: World, *words: str) -> Any:
@@ -70,31 +30,31 @@ def order(world: World, *words: str) -> Any:
 async def test_one_that_was_given_up_is_replayed_after_the_destination_was_mended_and_a_second_put_tells(
     world: World, route: Make, service: Service
 ) -> None:
-    with world.running(service.destination + route(ONCE, head=DELAYED)):
+    with world.running(service.destination(UNBROKEN) + route(ONCE, head=DELAYED)):
         seen = await world.doforms.create(FORM, {"site": "Dock"})
         await world.doforms.until(lambda: seen.belief == "failed")
         [dead] = order(world, "deliveries", "list", "--state", "dead")
         assert "given up after 1 attempt" in dead["reason"]
-        service.down = False
+        service.status = 201
         [done] = order(world, "deliveries", "replay", str(dead["id"]), "--reason", "the service is back")
         assert done["text"] == "sent again as it was, under its old key"
         await world.doforms.until(lambda: seen.belief == "completed", timeout=5)
         assert seen.puts == ["failed", "completed"]
-        assert service.keys == [dead["delivery_key"]]
+        assert [one.key for one in service.taken] == [dead["delivery_key"]]
 
 
 async def test_hundreds_are_replayed_at_once_and_doforms_believes_each(
     world: World, route: Make, service: Service
 ) -> None:
-    with world.running(service.destination + route(ONCE, head=DELAYED)):
+    with world.running(service.destination(UNBROKEN) + route(ONCE, head=DELAYED)):
         sent = await asyncio.gather(*(world.doforms.create(FORM, {"site": number}) for number in range(200)))
         await world.doforms.until(lambda: all(seen.belief == "failed" for seen in sent), timeout=60)
-        service.down = False
+        service.status = 201
         done = order(world, "deliveries", "replay", "--destination", "mended", "--error", "given up", "--yes")
         assert [one["done"] for one in done] == [True] * 200
         await world.doforms.until(lambda: all(seen.belief == "completed" for seen in sent), timeout=60)
         assert all(seen.puts == ["failed", "completed"] for seen in sent)
-        assert len(set(service.keys)) == len(service.keys) == 200
+        assert len({one.key for one in service.taken}) == len(service.taken) == 200
 
 
 async def test_what_was_rejected_is_rendered_anew_with_mended_routes(world: World, route: Make) -> None:
@@ -139,38 +99,38 @@ async def test_an_unmatched_notification_is_matched_after_the_routes_were_mended
 async def test_a_strict_lane_goes_on_in_order_when_what_blocks_it_is_replayed(
     world: World, route: Make, service: Service
 ) -> None:
-    with world.running(service.destination + route(f'{ONCE}\norder = "strict"', head=DELAYED)):
+    with world.running(service.destination(UNBROKEN) + route(f'{ONCE}\norder = "strict"', head=DELAYED)):
         first = await world.doforms.create(FORM, {"site": "Dock"}, key="r1")
         await world.doforms.until(lambda: first.belief == "failed")
-        service.down = False
+        service.status = 201
         second = await world.doforms.update(FORM, "r1", {"site": "Pier"})
         await asyncio.sleep(1.5)
         assert second.belief == "received"
         order(world, "notifications", "replay", first.key)
         await world.doforms.until(lambda: second.belief == "completed", timeout=5)
-        assert [body["site"] for _, body in service.taken] == ["Dock", "Pier"]
+        assert [one.body["site"] for one in service.taken] == ["Dock", "Pier"]
         assert first.belief == "completed"
 
 
 async def test_a_strict_lane_goes_on_when_what_blocks_it_is_dropped(
     world: World, route: Make, service: Service
 ) -> None:
-    with world.running(service.destination + route(f'{ONCE}\norder = "strict"', head=DELAYED)):
+    with world.running(service.destination(UNBROKEN) + route(f'{ONCE}\norder = "strict"', head=DELAYED)):
         first = await world.doforms.create(FORM, {"site": "Dock"}, key="r1")
         await world.doforms.until(lambda: first.belief == "failed")
-        service.down = False
+        service.status = 201
         second = await world.doforms.update(FORM, "r1", {"site": "Pier"})
         assert second.belief == "received"
         [done] = order(world, "notifications", "drop", first.key, "--reason", "typed twice")
         assert done["text"].endswith("typed twice")
         await world.doforms.until(lambda: second.belief == "completed", timeout=5)
-        assert [body["site"] for _, body in service.taken] == ["Pier"]
+        assert [one.body["site"] for one in service.taken] == ["Pier"]
         assert first.puts == ["failed"]
 
 
 async def test_what_waits_and_is_dropped_has_failed_for_doforms(world: World, route: Make, service: Service) -> None:
     later = SEND + '\nretry = { first = "1h", max = "1h" }'
-    with world.running(service.destination + route(later, head=DELAYED)):
+    with world.running(service.destination(UNBROKEN) + route(later, head=DELAYED)):
         seen = await world.doforms.create(FORM, {"site": "Dock"})
         await world.doforms.until(lambda: world.stored("SELECT reason FROM deliveries") != [(None,)])
         order(world, "deliveries", "drop", "--state", "pending", "--error", "503", "--yes")
