@@ -60,7 +60,10 @@ async def running(routes: Routes, *, mask: Mask) -> AsyncIterator[ASGIApp]:
     store = Store(routes.store, lease=routes.lease)
     await store.open()
     try:
-        async with build_client() as http, _parts(routes, store=store, calls=Calls(http), mask=mask) as application:
+        async with (
+            build_client() as http,
+            _parts(routes, store=store, calls=Calls(http, store), mask=mask) as application,
+        ):
             yield application
     finally:
         await store.close()

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import httpx
 
+from gateway.delivery.shared_pace import shared_pace
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.failures import Later
-from gateway.doforms.limits import AccountLimits, Priority
+from gateway.doforms.limits import AccountLimits, Priority, burst_of
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
+from gateway.store import rates
+from gateway.store.store import Store
 
 _PAUSE_AFTER_429 = 5.0
 """Seconds without a call to an account that answered "too many", if it names no time itself."""
@@ -23,8 +26,9 @@ class LeaseLost(Exception):
 class Calls:
     """Makes calls within the limits of their account."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, store: Store) -> None:
         self._client = DoformsClient(http=http)
+        self._store = store
         self._limits: dict[str, tuple[Account, AccountLimits]] = {}
 
     async def fetch(
@@ -36,7 +40,7 @@ class Calls:
             try:
                 return await self._client.fetch(_credentials(account, webservice), kind, key)
             except Later as error:
-                _slow_down(limits, error)
+                await self._slow_down(account, limits, error)
                 raise
 
     async def report(
@@ -55,20 +59,40 @@ class Calls:
             try:
                 await self._client.report(_credentials(account, webservice), key, outcome)
             except Later as error:
-                _slow_down(limits, error)
+                await self._slow_down(account, limits, error)
                 raise
 
     def _of(self, account: Account) -> AccountLimits:
         known, limits = self._limits.get(account.name, (None, None))
         if limits is None or known != account:
-            limits = AccountLimits(requests_per_minute=account.requests_per_minute, max_in_flight=account.max_in_flight)
+            limits = self._make(account)
             self._limits[account.name] = (account, limits)
         return limits
 
+    def _make(self, account: Account) -> AccountLimits:
+        per_minute = account.requests_per_minute
+        limits = AccountLimits(requests_per_minute=per_minute, max_in_flight=account.max_in_flight)
+        if self._store.database.shared:
+            limits.bucket = shared_pace(
+                self._store,
+                _rate_of(account),
+                per_second=per_minute / 60,
+                burst=burst_of(per_minute),
+                on_more=limits.more,
+            )
+        return limits
 
-def _slow_down(limits: AccountLimits, error: Later) -> None:
-    if error.status == httpx.codes.TOO_MANY_REQUESTS:
-        limits.pause(error.retry_after or _PAUSE_AFTER_429)
+    async def _slow_down(self, account: Account, limits: AccountLimits, error: Later) -> None:
+        if error.status != httpx.codes.TOO_MANY_REQUESTS:
+            return
+        pause = error.retry_after or _PAUSE_AFTER_429
+        limits.pause(pause)
+        if self._store.database.shared:
+            await self._store.write(lambda c: rates.stop(c, _rate_of(account), pause))
+
+
+def _rate_of(account: Account) -> str:
+    return f"account {account.name}"
 
 
 def _credentials(account: Account, webservice: Webservice) -> Credentials:

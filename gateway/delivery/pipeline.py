@@ -19,12 +19,11 @@ from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
-from gateway.delivery.shared_pace import SharedPace
+from gateway.delivery.shared_pace import SharedPace, shared_pace
 from gateway.destinations.destination import Delivery
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
-from gateway.store import rates
 from gateway.store.queue import Begin, Settled, Settlement
 from gateway.store.store import Store
 
@@ -85,14 +84,8 @@ class Pipeline:
         if rate is None or not self._store.database.shared:
             return Pace(rate, time.monotonic)
         per_second = rate.count / rate.per
-
-        async def draw(wanted: int) -> tuple[int, float]:
-            burst = max(1.0, per_second)
-            return await self._store.write(
-                lambda c: rates.draw(c, entry.name, wanted, per_second=per_second, burst=burst)
-            )
-
-        return SharedPace(draw, clock=time.monotonic, on_more=self.pump)
+        name, burst = f"destination {entry.name}", max(1.0, per_second)
+        return shared_pace(self._store, name, per_second=per_second, burst=burst, on_more=self.pump)
 
     @property
     def takes_work(self) -> bool:

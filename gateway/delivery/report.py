@@ -15,7 +15,7 @@ from gateway.delivery.calls import Calls, LeaseLost
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Cause, Kind, Pauses
-from gateway.delivery.settle import clean, delay, gives_up
+from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
 from gateway.models import ReportState
@@ -24,6 +24,7 @@ from gateway.store import alarms, outbox
 from gateway.store.clock import SECOND, micros
 from gateway.store.outbox import Report
 from gateway.store.store import Store
+from gateway.store.texts import clean
 
 log = structlog.get_logger(__name__)
 

@@ -10,9 +10,9 @@ from gateway.models import DeliveryState, OnDoubt, Order, Receipt, Repeatable, R
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND, micros
 from gateway.store.queue import Due, Settlement
+from gateway.store.texts import clean
 
 _JITTER = 0.2
-_LONGEST_REASON = 4000
 _LARGEST_RECEIPT = 4096
 _CUT = {"cut": "the receipt was over 4 kB"}
 
@@ -108,12 +108,6 @@ def receipt_json(receipt: Receipt) -> str:
             summary = summary[: len(summary) // 2]  # what is not ASCII takes six characters each, or twelve
         details = _CUT
     return body.replace("\\u0000", "\\ufffd")
-
-
-def clean(reason: str) -> str:
-    """Return a reason as a text column takes it: no NUL, no lone surrogates, not too long."""
-    text = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    return text.encode("utf-8", "replace").decode("utf-8")[:_LONGEST_REASON]
 
 
 def _retry(

@@ -1,11 +1,15 @@
-"""How fast deliveries may go to a destination, where several processes send to it."""
+"""How fast deliveries go to a destination, or calls to an account of doForms, where several processes make them."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
+
+from gateway.store import rates
+from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -60,3 +64,12 @@ class SharedPace:
         self._drawing = None
         if self._permits:
             self._on_more()
+
+
+def shared_pace(store: Store, name: str, *, per_second: float, burst: float, on_more: Callable[[], None]) -> SharedPace:
+    """Return the pace that all processes keep together under this name."""
+
+    async def draw(wanted: int) -> tuple[int, float]:
+        return await store.write(lambda c: rates.draw(c, name, wanted, per_second=per_second, burst=burst))
+
+    return SharedPace(draw, clock=time.monotonic, on_more=on_more)

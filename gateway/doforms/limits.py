@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import IntEnum
+from typing import Protocol
 
 _REPORTS_SHARE = 10
 """At least every tenth call is a report while one waits."""
@@ -27,21 +28,56 @@ class Priority(IntEnum):
     """Nobody waits."""
 
 
-class AccountLimits:
-    """One token bucket and one set of slots; calls wait in order of priority, then of arrival.
+class Bucket(Protocol):
+    """Where the permissions to make a call come from."""
 
-    The bucket holds the calls of two seconds, so that a burst neither waits nor uses up the minute.
-    """
+    def take(self, wanted: int) -> int:
+        """Take up to so many; returns how many there were."""
+        ...
+
+    def wait(self) -> float:
+        """Return the seconds until it is worth while to ask again."""
+        ...
+
+
+class LocalBucket:
+    """A bucket of this process alone, with the calls of two seconds: a burst neither waits nor uses up the minute."""
+
+    def __init__(self, requests_per_minute: int, clock: Callable[[], float]) -> None:
+        self._per_second = requests_per_minute / 60
+        self._size = burst_of(requests_per_minute)
+        self._tokens = self._size
+        self._clock = clock
+        self._filled = clock()
+
+    def take(self, wanted: int) -> int:
+        """Take up to so many permissions; returns how many there were."""
+        moment = self._clock()
+        self._tokens = min(self._size, self._tokens + (moment - self._filled) * self._per_second)
+        self._filled = moment
+        taken = min(wanted, int(self._tokens))
+        self._tokens -= taken
+        return taken
+
+    def wait(self) -> float:
+        """Return the seconds until there is another one, as it stood when some were taken last."""
+        return max(0.0, 1 - self._tokens) / self._per_second
+
+
+def burst_of(requests_per_minute: int) -> float:
+    """Return how many calls a bucket holds: those of two seconds."""
+    return max(1.0, requests_per_minute / 30)
+
+
+class AccountLimits:
+    """One bucket and one set of slots; calls wait in order of priority, then of arrival."""
 
     def __init__(
         self, *, requests_per_minute: int, max_in_flight: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._per_second = requests_per_minute / 60
-        self._size = max(1.0, self._per_second * 2)
-        self._tokens = self._size
+        self.bucket: Bucket = LocalBucket(requests_per_minute, clock)
         self._slots = max_in_flight
         self._clock = clock
-        self._filled = clock()
         self._paused_until = 0.0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._reports: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -59,7 +95,7 @@ class AccountLimits:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._reports if priority is Priority.REPORT else self._waiting
         heapq.heappush(queue, (priority, next(self._arrivals), turn))
-        self._let_go()
+        self.more()
         try:
             await turn
         except asyncio.CancelledError:
@@ -73,21 +109,27 @@ class AccountLimits:
 
     def _give_back(self) -> None:
         self._slots += 1
-        self._let_go()
+        self.more()
 
-    def _let_go(self) -> None:
-        """Start as many waiting calls as there are slots and tokens; come back when there are more."""
-        self._fill()
-        while self._slots > 0 and (queue := self._next_queue()) is not None:
-            wait = self._wait()
-            if wait > 0:
-                self._come_back(wait)
+    def more(self) -> None:
+        """Start as many waiting calls as there are slots and permissions; come back when there are more."""
+        while (wanted := min(self._slots, len(self._waiting) + len(self._reports))) > 0:
+            wait = self._paused_until - self._clock()
+            permitted = self.bucket.take(wanted) if wait <= 0 else 0
+            if permitted == 0:
+                self._come_back(max(wait, self.bucket.wait()))
                 return
-            _, _, turn = heapq.heappop(queue)
-            self._since_report = 0 if queue is self._reports else self._since_report + 1
-            self._tokens -= 1
-            self._slots -= 1
-            turn.set_result(None)
+            for _ in range(permitted):
+                self._start_next()
+
+    def _start_next(self) -> None:
+        queue = self._next_queue()
+        if queue is None:  # the callers that this permission was taken for were cancelled
+            return
+        _, _, turn = heapq.heappop(queue)
+        self._since_report = 0 if queue is self._reports else self._since_report + 1
+        self._slots -= 1
+        turn.set_result(None)
 
     def _next_queue(self) -> list[tuple[int, int, asyncio.Future[None]]] | None:
         for queue in (self._waiting, self._reports):
@@ -98,16 +140,7 @@ class AccountLimits:
         behind = not self._waiting or self._waiting[0][0] > Priority.REPORT
         return self._reports if behind or self._since_report >= _REPORTS_SHARE - 1 else self._waiting
 
-    def _wait(self) -> float:
-        missing = max(0.0, 1 - self._tokens) / self._per_second
-        return max(missing, self._paused_until - self._clock())
-
-    def _fill(self) -> None:
-        moment = self._clock()
-        self._tokens = min(self._size, self._tokens + (moment - self._filled) * self._per_second)
-        self._filled = moment
-
     def _come_back(self, wait: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(wait, self._let_go)
+        self._timer = asyncio.get_running_loop().call_later(wait, self.more)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 
 from gateway.store.clock import ask, from_store
 from gateway.store.tables import alarms
+from gateway.store.texts import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ def raise_alarm(connection: Connection, kind: str, subject: str, text: str) -> b
     """Raise an alarm unless the same kind and subject is raised already; tell whether it is new."""
     statement = (
         insert(alarms)
-        .values(kind=kind, subject=subject, text=text, raised_at=ask(connection)[1], cleared_at=None)
+        .values(kind=kind, subject=subject, text=clean(text), raised_at=ask(connection)[1], cleared_at=None)
         .on_conflict_do_nothing()
     )
     return connection.execute(statement).rowcount == 1

@@ -85,4 +85,5 @@ class Database(Protocol):
 def say(error: BaseException) -> str:
     """Tell what the database said, without the statement and its values."""
     said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return str(said).strip() or type(said).__name__
+    told = getattr(getattr(said, "diag", None), "message_primary", None)  # without the row that is in the details
+    return told or str(said).strip() or type(said).__name__

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 
 from gateway.store import alarms
 from gateway.store.tables import pauses
+from gateway.store.texts import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def pause(connection: Connection, entry: Pause) -> None:
         kind=entry.kind,
         name=entry.name,
         cause=entry.cause,
-        reason=entry.reason,
+        reason=clean(entry.reason),
         since=entry.since,
         until=entry.until,
     )

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 
 from gateway.store.clock import ask, from_store
 from gateway.store.tables import quarantine
+from gateway.store.texts import clean
 
 MOST = 10_000
 """Entries that are kept; the oldest give way, so that a sender gone mad cannot fill the disk."""
@@ -42,7 +43,11 @@ def add(connection: Connection, entry: NewEntry) -> int:
     number: int = connection.execute(
         insert(quarantine)
         .values(
-            received_at=ask(connection)[1], path=entry.path, client=entry.client, reason=entry.reason, body=entry.body
+            received_at=ask(connection)[1],
+            path=entry.path,
+            client=entry.client,
+            reason=clean(entry.reason),
+            body=entry.body,
         )
         .returning(quarantine.c.id)
     ).scalar_one()

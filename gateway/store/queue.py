@@ -248,10 +248,15 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
     return found
 
 
+def lock(connection: Connection, group: Iterable[Begin | Settlement]) -> None:
+    """Lock the lanes of all that a transaction begins and settles, before either: in two steps they could cross."""
+    lock_lanes(connection, {one.due.lane_id for one in group})
+
+
 def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     """Mark attempts as begun, with what will be sent; False where the lease is lost or the delivery has ended.
 
-    One whose mark is there already was begun by a transaction of unknown end: it is not counted twice.
+    `lock` comes first. One whose mark is there already was begun by a transaction of unknown end, and counts once.
     """
     if not group:
         return []
@@ -290,13 +295,12 @@ class _Standing:
 
 
 def _standing(connection: Connection, group: Sequence[Begin | Settlement]) -> dict[int, _Standing]:
-    lock_lanes(connection, {one.due.lane_id for one in group})
     rows = rows_of(_select_standing.run(connection, ids=many(connection, [one.due.id for one in group])))
     return {id_: _Standing(*columns) for id_, *columns in rows}
 
 
 def settle(connection: Connection, group: Sequence[Settlement], *, lease: float) -> list[Settled]:
-    """Settle what was claimed: the deliveries, their lanes, and the outcomes that follow."""
+    """Settle what was claimed, after `lock`: the deliveries, their lanes, and the outcomes that follow."""
     if not group:
         return []
     asked_at, moment = ask(connection)

@@ -1,11 +1,12 @@
-"""Rates that hold over all processes: how far the permissions to send are used up, one row for each destination."""
+"""Rates that hold over all processes: how far the permissions to send or to call are used up, one row for each."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.store.clock import SECOND, ask
+from gateway.store.clock import SECOND, ask, micros
+from gateway.store.prepared import Greatest
 from gateway.store.tables import rates
 
 
@@ -24,3 +25,11 @@ def draw(connection: Connection, name: str, wanted: int, *, per_second: float, b
     used_until += round(granted * each)
     connection.execute(update(rates).where(rates.c.name == name).values(used_until=used_until))
     return granted, max(0.0, (used_until + each - moment) / SECOND)
+
+
+def stop(connection: Connection, name: str, seconds: float) -> None:
+    """Give no permission for so long."""
+    _, moment = ask(connection)
+    given = insert(rates).values(name=name, used_until=moment + micros(seconds))
+    later = Greatest(rates.c.used_until, given.excluded.used_until)
+    connection.execute(given.on_conflict_do_update(index_elements=[rates.c.name], set_={"used_until": later}))

@@ -12,6 +12,7 @@ from gateway.models import Event, FetchState, Notification, RecordKind
 from gateway.store.clock import ask, from_store, micros
 from gateway.store.locks import lock_notifications
 from gateway.store.tables import notifications, records
+from gateway.store.texts import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,7 @@ def note_failed_fetch(
         .where(column.id == notification_id)
         .values(
             fetch_state=state.value,
-            fetch_reason=reason,
+            fetch_reason=clean(reason),
             fetch_due_at=due_at,
             fetch_holder=None,
             fetch_attempts=column.fetch_attempts + 1,

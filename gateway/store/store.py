@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
+from gateway.errors import StoreError
 from gateway.store import inbox, lane_leases, outbox, queue
 from gateway.store.connect import open_database
-from gateway.store.engine import Fate
+from gateway.store.engine import Fate, say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
@@ -74,7 +76,10 @@ class Store:
             StoreError: it cannot be reached or used.
         """
         self.database.hold()
-        await asyncio.to_thread(self._prepare)
+        try:
+            await asyncio.to_thread(self._prepare)
+        except DatabaseError as error:
+            raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
         self._keeping.start()
         self._ledger.start()
 
@@ -187,11 +192,17 @@ class Store:
         """Apply a group in three steps, so that what is alike shares its statements: settle, begin, anything else."""
         settlements = [operation for operation in group if isinstance(operation, Settlements)]
         begins = [operation for operation in group if isinstance(operation, Begins)]
+        ends, starts = (
+            [one for part in settlements for one in part.group],
+            [one for part in begins for one in part.group],
+        )
         results: dict[int, Any] = {}
-        settled = iter(queue.settle(connection, [one for part in settlements for one in part.group], lease=self.lease))
+        if ends or starts:
+            queue.lock(connection, [*ends, *starts])
+        settled = iter(queue.settle(connection, ends, lease=self.lease))
         for part in settlements:
             results[id(part)] = [next(settled) for _ in part.group]
-        begun = iter(queue.begin(connection, [one for part in begins for one in part.group]))
+        begun = iter(queue.begin(connection, starts))
         for start in begins:
             results[id(start)] = [next(begun) for _ in start.group]
         for operation in group:

@@ -132,6 +132,6 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.AsyncClient) -> Parts:
     text = ROUTES.format(api=doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
-    current, pauses, calls = Current(load_routes(tmp_path, text)), Pauses(store), Calls(http)
+    current, pauses, calls = Current(load_routes(tmp_path, text)), Pauses(store), Calls(http, store)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
     return Parts(doforms, store, current, calls, pauses, desk)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
+import httpx
 import pytest
 import pytest_asyncio
 
+from gateway.delivery.calls import Calls
 from gateway.delivery.fetch import FetchDesk, PutOff
 from gateway.models import FetchState
 from gateway.store.store import Store
 from tests.delivery.conftest import Parts
+from tests.support.keeping import WEBSERVICE
 from tests.support.postgresql import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,12 +31,12 @@ async def store(postgresql: Server) -> AsyncIterator[Store]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def other(parts: Parts) -> AsyncIterator[FetchDesk]:
+async def other(parts: Parts, http: httpx.AsyncClient) -> AsyncIterator[FetchDesk]:
     """The desk of another process."""
     url = parts.store.database._writers.url.render_as_string(hide_password=False)
     opened = Store(url, lease=1.0)
     await opened.open()
-    yield FetchDesk(store=opened, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    yield FetchDesk(store=opened, current=parts.current, calls=Calls(http, opened), pauses=parts.pauses)
     await opened.close()
 
 
@@ -50,7 +55,7 @@ async def test_a_later_notification_waits_for_the_fetch_that_the_other_makes(par
     await asyncio.sleep(0.15)
     late = asyncio.create_task(other.records(second))
     await asyncio.sleep(0.1)
-    parts.doforms.put_record("acme$$1$$Published$$2", "r1", {"site": "Pier"})
+    parts.doforms.put_record(WEBSERVICE, "r1", {"site": "Pier"})
     assert (await late).record.fields["site"] == "Pier"
     assert early.done()
     assert parts.asked() == ["r1", "r1"]
@@ -73,3 +78,32 @@ async def test_a_fetch_that_a_dead_process_held_is_made_after_its_lease(parts: P
     async with asyncio.timeout(3):
         await other.records(kept)
     assert (await parts.row("n1")).fetch_state == FetchState.PINNED
+
+
+async def test_calls_to_an_account_keep_its_rate_over_both(parts: Parts, other: FetchDesk) -> None:
+    _limit(parts, 120)
+    kept = [await parts.keep(f"n{number}", f"r{number}") for number in range(10)]
+    for number in range(10):
+        parts.doforms.put_record(WEBSERVICE, f"r{number}", {"site": "Dock"})
+    started = time.monotonic()
+    await asyncio.gather(*((parts.desk, other)[number % 2].records(one) for number, one in enumerate(kept)))
+    assert time.monotonic() - started > 2.5  # four at once, then two a second
+    assert len(parts.asked()) == 10
+
+
+async def test_too_many_requests_hold_the_other_back_too(parts: Parts, other: FetchDesk) -> None:
+    first, second = await parts.keep("n1"), await parts.keep("n2", "r2")
+    parts.doforms.put_record(WEBSERVICE, "r2", {"site": "Dock"})
+    parts.doforms.faults.add(status=429, headers={"Retry-After": "2"})
+    started = time.monotonic()
+    with pytest.raises(PutOff):
+        await parts.desk.records(first)
+    await other.records(second)
+    assert time.monotonic() - started > 1.8
+
+
+def _limit(parts: Parts, per_minute: int) -> None:
+    accounts = {
+        name: replace(one, requests_per_minute=per_minute) for name, one in parts.current.routes.accounts.items()
+    }
+    parts.current.load(replace(parts.current.routes, accounts=accounts))

@@ -104,10 +104,11 @@ class Several:
         """Send so many notifications, those of one record one after the other; returns them when all are answered."""
 
         async def one_record(number: int) -> list[Seen]:
-            self.doforms.world.put(form, f"r{number}", {"score": number})
+            key = f"r{number}" if form == FORM else f"o{number}"
+            self.doforms.world.put(form, key, {"score": number})
             sent = []
             for _ in range(count // records):
-                seen = self.doforms.compose(form, "update", submission_key=f"r{number}")
+                seen = self.doforms.compose(form, "update", submission_key=key)
                 for _ in range(100):  # the next try goes to the next gateway
                     if not (await self.doforms.send(seen)).repeats:
                         break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import FORM, Make
+from tests.end_to_end.conftest import FORM, OTHER, Make
 from tests.end_to_end.several import LEASE, Several, several_gateways
 from tests.support.postgresql import Server
 
@@ -130,3 +131,62 @@ async def test_a_restart_of_the_database_under_load_needs_no_restart_of_a_gatewa
         assert [key for (key,) in rows] == [seen.key for seen in sent[10 * number : 10 * number + 10]]
     assert [await asyncio.to_thread(gateway.readiness) for gateway in several.gateways] != health
     several.stop()
+
+
+async def test_the_rate_of_a_destination_holds_over_both(several: Several, route: Make) -> None:
+    several.write(route(POST, head='mode = "delayed"'))
+    for gateway in several.gateways:
+        text = gateway.routes.read_text()
+        gateway.routes.write_text(text.replace('plugin = "rest"', 'plugin = "rest"\nrate = "10/s"'))
+    await several.start()
+    started = time.monotonic()
+    await several.send(50, records=50)
+    await several.doforms.until(lambda: len(several.rest.taken) == 50, timeout=20)
+    assert 3.5 < time.monotonic() - started < 12.0  # ten at once, then ten a second
+    several.stop()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_kills_sleeps_and_ended_sessions_under_load_lose_nothing_and_double_nothing(
+    several: Several, route: Make, seed: int
+) -> None:
+    chance = random.Random(seed)
+    routes = route(ROW, AUDIT) + route(ROW, AUDIT, head='mode = "delayed"', form="Other", name="two")
+    several.write(routes.replace("[[routes]]", "\n[[routes]]"), count=3)
+    await several.start()
+    load = asyncio.gather(several.send(240, records=12), several.send(240, records=12, form=OTHER))
+    for _ in range(4):
+        await asyncio.sleep(chance.uniform(0.3, 1.0))
+        await asyncio.to_thread(chance.choice((_kill, _put_to_sleep, _end_sessions)), several, chance)
+    first, second = await load
+    sent = [*first, *second]
+    await settled(several, 2 * len(sent), timeout=40)
+    await several.doforms.until(lambda: all(seen.belief == "completed" for seen in sent), timeout=30)
+    for table in ("plain", "audit"):
+        rows = several.rows(f"SELECT record, event FROM {table} ORDER BY id")
+        assert sorted(event for _, event in rows) == sorted(seen.key for seen in sent)
+        for record in {record for record, _ in rows}:
+            order = [seen.key for seen in sent if seen.document["submissionKey"] == record]
+            assert [event for of, event in rows if of == record] == order
+    several.stop()
+
+
+def _kill(several: Several, chance: random.Random) -> None:
+    gateway = chance.choice(several.gateways)
+    gateway.kill()
+    time.sleep(0.2)
+    gateway.start()
+
+
+def _put_to_sleep(several: Several, chance: random.Random) -> None:
+    process = chance.choice(several.gateways).process
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(chance.uniform(0.5, LEASE + 1))
+    process.send_signal(signal.SIGCONT)
+
+
+def _end_sessions(several: Several, _: random.Random) -> None:
+    several.stored(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid != pg_backend_pid()"
+    )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,8 +14,9 @@ import pytest
 from sqlalchemy import Connection, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
+from gateway.errors import StoreError
 from gateway.models import Outcome
-from gateway.store.engine import Fate
+from gateway.store.engine import Fate, say
 from gateway.store.postgresql import PostgresqlDatabase
 from gateway.store.queue import Begin
 from gateway.store.store import Store
@@ -189,3 +191,16 @@ async def test_readers_see_one_moment(store: Store) -> None:
         assert connection.execute(count).scalar() == 1
         with pytest.raises(DBAPIError, match="read-only"):
             connection.execute(attempts.delete())
+
+
+async def test_a_server_that_is_not_there_is_told_at_start(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"the store postgresql\+psycopg:///store\?host=.* cannot be used"):
+        await Store(f"postgresql+psycopg:///store?host={tmp_path}").open()
+
+
+async def test_what_the_database_says_of_a_row_is_not_passed_on(store: Store) -> None:
+    await store.submit(keep())
+    with pytest.raises(Exception, match="unique") as error:
+        await store.write(lambda c: c.execute(text("INSERT INTO lanes SELECT * FROM lanes")))
+    assert "Key" in str(error.value)
+    assert say(error.value) == 'duplicate key value violates unique constraint "pk_lanes"'

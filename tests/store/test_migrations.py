@@ -5,17 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import StoreError, StoreInUse, StoreTooNew
+from gateway.store import rates
 from gateway.store.connect import open_database
 from gateway.store.engine import Database
 from gateway.store.migrate import migrate, newest
 from gateway.store.store import Store
 from gateway.store.tables import metadata
+from tests.support.keeping import keep
+from tests.support.postgresql import Server
 
 Open = Callable[[], Database]
 
@@ -90,3 +95,20 @@ async def test_a_second_gateway_on_one_file_is_refused(tmp_path: Path) -> None:
 def test_a_store_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="Write sqlite:"):
         open_database(url)
+
+
+async def test_a_role_with_the_rights_that_the_documentation_names_is_enough(postgresql: Server) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
+    rights = next(block for block in page.split("```sql\n") if block.startswith("GRANT")).split("```")[0]
+    url = make_url(postgresql.make_database())
+    name = "limited"
+    postgresql.run(f"CREATE ROLE {name} LOGIN")
+    with psycopg.connect(url.set(drivername="postgresql").render_as_string()) as connection:
+        connection.execute(rights.replace("TO gateway", f"TO {name}").encode())
+    store = Store(url.set(username=name).render_as_string())
+    await store.open()
+    await store.submit(keep(take=True))
+    await store.write(lambda c: rates.draw(c, "table", 1, per_second=1.0, burst=1.0))
+    with pytest.raises(DBAPIError, match="permission denied"):
+        await store.write(lambda c: c.execute(text("CREATE TABLE more (id int)")))
+    await store.close()

@@ -104,6 +104,7 @@ async def test_a_settlement_waits_for_who_settles_the_other_delivery_and_then_se
     await store.submit(keep(to=("table", "mail")))
     (first,), (second,) = await store.claim({"table": 1}), await others.claim({"mail": 1})
     with others.database.write() as connection:
+        queue.lock(connection, [delivered(second)])
         (end,) = queue.settle(connection, [delivered(second)], lease=30.0)
         assert end.outcome is None
         waiting = asyncio.create_task(settle(store, delivered(first)))
