@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +276,21 @@ def test_json_on_an_order_is_one_array_and_the_preview_goes_beside_it(run: Run, 
     [(count,)] = database.execute("SELECT count(*) FROM deliveries WHERE state = 'dropped'").fetchall()
     database.close()
     assert count == 2
+
+
+@pytest.mark.parametrize(("typed", "status", "state"), [("n", 1, "dead"), ("y", 0, "pending")])
+def test_in_a_terminal_a_person_is_asked_and_decides(
+    run: Run, troubled: Path, typed: str, status: int, state: str
+) -> None:
+    outside, inside = os.openpty()
+    words = ["deliveries", "replay", "--error", "no answer from A", "--routes", str(troubled)]
+    try:
+        os.write(outside, f"{typed}\n".encode())
+        ran = subprocess.run([sys.executable, "-m", "gateway", *words], stdin=inside, capture_output=True, text=True)
+    finally:
+        os.close(outside)
+        os.close(inside)
+    assert ran.returncode == status
+    assert "Send again 1?" in ran.stderr
+    assert ("nothing was changed" in ran.stderr) is (typed == "n")
+    assert states(run, troubled)["given-up"] == state
