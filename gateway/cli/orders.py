@@ -18,10 +18,10 @@ from sqlalchemy import Connection
 
 from gateway.cli.options import store
 from gateway.cli.output import fail, print_json, print_table, stderr
-from gateway.delivery.settle import clean
 from gateway.store.orders import AT_ONCE, By, Ordered
 from gateway.store.replay import Replay
 from gateway.store.summaries import Candidate
+from gateway.store.texts import clean
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before many are touched.")]
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with who and when.")]
