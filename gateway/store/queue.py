@@ -326,14 +326,14 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     good_until, moment = time.monotonic() + lease, now()
     standing = _standing(connection, group)
     accepted: list[Settlement] = []
-    results: dict[int, Settled] = {}
+    results: dict[int, Settled] = {}  # by settlement: of one delivery there may be another, of a lease that was lost
     for one in group:
         row = standing.get(one.due.id)
         if row is not None and row.is_held_by(one.due.token):
             accepted.append(one)
         else:
             mine = row is not None and one.attempt_id is not None and row.attempt_id == one.attempt_id
-            results[one.due.id] = Settled(accepted=mine and row is not None and row.sending_at is None)
+            results[id(one)] = Settled(accepted=mine and row is not None and row.sending_at is None)
     _write(connection, accepted, moment)
     ended = {one.due.lane_id: one.due.token for one in accepted if one.state is not DeliveryState.PENDING}
     waiting = [{"of_id": one.due.lane_id, "at": one.due_at} for one in accepted if one.state is DeliveryState.PENDING]
@@ -344,12 +344,12 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     counting = {one.due.notification_id for one in accepted if one.due.required and one.due.lane_id in ended}
     outcomes = conclude(connection, counting, moment)
     for one in accepted:
-        results[one.due.id] = Settled(
+        results[id(one)] = Settled(
             accepted=True,
             next=following.get(one.due.lane_id),
             outcome=outcomes.get(one.due.notification_id) if one.due.required else None,
         )
-    return [results[one.due.id] for one in group]
+    return [results[id(one)] for one in group]
 
 
 def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> None:
