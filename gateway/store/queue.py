@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, Outcome
@@ -182,6 +182,7 @@ _settled = given(
     in_lane=deliveries.c.in_lane,
     due_at=deliveries.c.due_at,
     uncounted=deliveries.c.attempts,
+    untried=deliveries.c.attempts,
     spent=deliveries.c.spent,
     reason=deliveries.c.reason,
     doubt=deliveries.c.doubt,
@@ -197,7 +198,7 @@ _settle = Prepared(
         due_at=_settled.c.due_at,
         attempts=deliveries.c.attempts - _settled.c.uncounted,
         spent=deliveries.c.spent + _settled.c.spent,
-        sending_at=None,
+        sending_at=case((_settled.c.untried == literal_column("1"), deliveries.c.sending_at)),
         reason=_settled.c.reason,
         doubt=_settled.c.doubt,
         receipt=_settled.c.receipt,
@@ -364,6 +365,7 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
                 "state": one.state.value,
                 "in_lane": again or one.blocks,
                 "due_at": one.due_at,
+                "untried": 1 if again and one.attempt_id is None else 0,  # an earlier attempt stays in doubt
                 "uncounted": 0 if one.counted or one.attempt_id is None else 1,
                 "spent": one.spent,
                 "reason": one.reason,
