@@ -1,0 +1,146 @@
+"""The routes file of the conservation test, and what it makes of each notification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LEASE = 1.0
+"""Seconds; short, so that a process can be stopped for longer."""
+
+PASSWORD = "secret"
+HEADERS = {"X-Webhook-Key": "correct"}
+ENVIRON = {"WEBHOOK_KEY": "correct", "DOFORMS_PASSWORD": PASSWORD}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of the load, and the deliveries (route, delivery name) that each of its notifications makes."""
+
+    name: str
+    webservice_id: str
+    records: int
+    makes: tuple[tuple[str, str], ...]
+
+    @property
+    def matched(self) -> bool:
+        """Whether a route is there for it."""
+        return bool(self.makes)
+
+
+FORMS = {
+    form.name: form
+    for form in (
+        Form("inspection", "acme$$1$$Published$$1", 6, (("inspections", "entries"), ("inspections", "service"))),
+        Form("order", "acme$$1$$Published$$2", 6, (("orders", "state"), ("orders", "strictly"), ("orders", "folder"))),
+        Form("note", "acme$$1$$Published$$3", 6, (("notes", "plain"), ("notes", "loosely"))),
+        Form("stray", "acme$$1$$Published$$4", 1, ()),
+        Form("stranger", "other$$1$$Published$$1", 1, ()),
+    )
+}
+"""``stray`` is declared but no route takes it; ``stranger`` is not in the file at all."""
+
+REFUSED = "x"
+"""Last letter of the key of a notification that the service refuses for good."""
+SKIPPED = "s"
+"""Last letter of the key of a notification for which ``when`` is false at ``loosely``."""
+
+_RETRY = '{ first = "100ms", factor = 2, max = "600ms" }'
+_LIMITS = f'retry = {_RETRY}\nbreaker = {{ failures = 5, probe_after = "300ms" }}\ntimeout = "2s"'
+_COLUMNS = '{ record = "{{ record.key }}", notification = "{{ notification.key }}", seq = "{{ record.fields.seq }}" }'
+
+
+def text(*, store: str, api: str, effects: str, service: str, folder: str) -> str:
+    """Return the routes file."""
+    webservices = "".join(
+        f'[webservices.{form.name}]\nid = "{form.webservice_id}"\npassword = "env:DOFORMS_PASSWORD"\n'
+        f'form = "{form.name}"\n'
+        for form in FORMS.values()
+        if form.name != "stranger"
+    )
+    return f"""
+[gateway]
+store = "{store}"
+lease = "{LEASE:g}s"
+answer_within = "1s"
+shutdown_grace = "1s"
+[doforms]
+api = "{api}"
+expected_fetch = "10ms"
+requests_per_minute = 60000
+max_in_flight = 8
+fetch_retry = {_RETRY}
+report_retry = {_RETRY}
+[webhook]
+headers = {{ X-Webhook-Key = ["env:WEBHOOK_KEY"] }}
+{webservices}
+[destinations.table]
+plugin = "database"
+url = "{effects}"
+{_LIMITS}
+[destinations.service]
+plugin = "rest"
+url = "{service}"
+concurrency = 4
+{_LIMITS}
+[destinations.folder]
+plugin = "file"
+root = "{folder}"
+{_LIMITS}
+
+[[routes]]
+name = "inspections"
+form = "inspection"
+mode = "immediate"
+[[routes.deliver]]
+to = "table"
+name = "entries"
+table = "entries"
+delivery_key = "delivery_key"
+columns = {_COLUMNS}
+[[routes.deliver]]
+to = "service"
+path = "service"
+json = {_COLUMNS}
+
+[[routes]]
+name = "orders"
+form = "order"
+mode = "delayed"
+[[routes.deliver]]
+to = "table"
+name = "state"
+table = "state"
+write = "upsert"
+key = ["record"]
+guard = "number"
+columns = {_COLUMNS}
+[[routes.deliver]]
+to = "service"
+name = "strictly"
+path = "strictly"
+order = "strict"
+json = {_COLUMNS}
+[[routes.deliver]]
+to = "folder"
+required = false
+filename = "orders.jsonl"
+format = "jsonl"
+columns = {_COLUMNS}
+
+[[routes]]
+name = "notes"
+form = "note"
+mode = "delayed"
+[[routes.deliver]]
+to = "table"
+name = "plain"
+table = "plain"
+columns = {_COLUMNS}
+[[routes.deliver]]
+to = "service"
+name = "loosely"
+path = "loosely"
+order = "none"
+when = "notification.key[-1] != '{SKIPPED}'"
+json = {_COLUMNS}
+"""
