@@ -86,7 +86,7 @@ async def _disk_full(stage: Stage, fault: Fault) -> None:
     assert stage.place.disk is not None
     filler = await asyncio.to_thread(fill, stage.place.disk)
     await asyncio.sleep(fault.lasts)
-    filler.unlink()
+    filler.unlink(missing_ok=True)  # two may fill it at once
 
 
 _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
