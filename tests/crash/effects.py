@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, Text, create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 metadata = MetaData()
 
@@ -51,7 +55,7 @@ class Warehouse:
     """The database of the destination ``table``."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = create_engine(url)
+        self._engine: Engine = create_engine(url, poolclass=NullPool)  # the server may be restarted
         metadata.create_all(self._engine)
         if self._engine.dialect.name == "sqlite":
             with self._engine.connect() as connection:
@@ -59,17 +63,17 @@ class Warehouse:
 
     async def lock(self, seconds: float) -> None:
         """Keep everybody from writing for a while."""
-        await asyncio.to_thread(self._engine.dispose)  # the server may have been restarted meanwhile
-        connection = await asyncio.to_thread(self._engine.connect)
-        try:
-            if self._engine.dialect.name == "sqlite":
-                held = "UPDATE entries SET id = id WHERE id < 0"
-            else:
-                held = "LOCK TABLE entries, plain, state IN EXCLUSIVE MODE"
-            await asyncio.to_thread(connection.execute, text(held))
-            await asyncio.sleep(seconds)
-        finally:
-            await asyncio.to_thread(connection.close)
+        with suppress(DBAPIError):  # a server that is restarted forgets its locks
+            await asyncio.to_thread(self._lock, seconds)
+
+    def _lock(self, seconds: float) -> None:
+        if self._engine.dialect.name == "sqlite":
+            held = "UPDATE entries SET id = id WHERE id < 0"
+        else:
+            held = "LOCK TABLE entries, plain, state IN EXCLUSIVE MODE"
+        with self._engine.connect() as connection:
+            connection.execute(text(held))
+            time.sleep(seconds)
 
     def rows(self, table: Table) -> Sequence[Row]:
         """Return the rows of a table, in the order in which they were inserted."""

@@ -37,6 +37,8 @@ class Stage:
     warehouse: Warehouse
     chance: random.Random
     done: list[Done] = field(default_factory=list)
+    restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the database server is down."""
 
     async def play(self, faults: Sequence[Fault]) -> None:
         """Do the faults at their times."""
@@ -89,6 +91,11 @@ async def _disk_full(stage: Stage, fault: Fault) -> None:
     filler.unlink(missing_ok=True)  # two may fill it at once
 
 
+async def _database_restart(stage: Stage, fault: Fault) -> None:
+    async with stage.restarting:
+        await asyncio.to_thread(stage.backend.restart)
+
+
 _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     **dict.fromkeys(_MOODS, _service),
     **dict.fromkeys((Kind.API_429, Kind.API_5XX, Kind.API_SLOW), _api),
@@ -97,5 +104,5 @@ _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     Kind.SHUTDOWN: lambda stage, fault: stage.gateway(fault).shut_down(fault.lasts),
     Kind.TABLES_LOCKED: lambda stage, fault: stage.warehouse.lock(fault.lasts),
     Kind.DISK_FULL: _disk_full,
-    Kind.DATABASE_RESTART: lambda stage, _: asyncio.to_thread(stage.backend.restart),
+    Kind.DATABASE_RESTART: _database_restart,
 }
