@@ -81,6 +81,6 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
-        at = chance.uniform(0.3, LOAD_SECONDS - 1.0)
+        at = chance.uniform(0.3, 3.0 if kind.cuts else 4.0)  # what cuts a report off is made good 10 s later
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
     return sorted(made, key=lambda fault: fault.at)
