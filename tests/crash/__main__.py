@@ -11,10 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.crash.bugs import BUGS
 from tests.crash.plan import Kind
 from tests.crash.seed import Verdict, run_seed
 from tests.crash.stores import Backend, backend
-from tests.crash.summary import show_seed, show_sum
+from tests.crash.summary import show_seed, show_sum, write_markdown
 
 
 def main() -> int:
@@ -42,18 +43,19 @@ async def _run(given: argparse.Namespace, store: Backend, folder: Path, only: se
             shutil.rmtree(where, ignore_errors=True)
         verdicts.append(verdict)
     show_sum(console, verdicts, store, processes=given.processes)
+    if given.markdown is not None:
+        write_markdown(given.markdown, verdicts, store, processes=given.processes)
     return verdicts
 
 
 def _arguments() -> argparse.Namespace:
-    from tests.crash.bugs import BUGS
-
-    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description="The conservation test over many seeds.")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds to run (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--processes", type=int, default=1, help="gateways that share the store (PostgreSQL only)")
     parser.add_argument("--only", action="append", choices=[kind.value for kind in Kind], help="only these faults")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file, as Markdown")
     parser.add_argument("--bug", choices=sorted(BUGS), help="switch a guard of the gateway off")
     given = parser.parse_args()
     if given.store == "sqlite" and given.processes != 1:

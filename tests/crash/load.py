@@ -15,7 +15,7 @@ from tests.crash.routes import FORMS, REFUSED, SKIPPED, Form
 
 ACKNOWLEDGED_WITHIN = 9.0
 """Seconds after the load in which everything must have been acknowledged."""
-_PAUSE = 0.35
+_PAUSE = 0.25
 
 
 @dataclass(slots=True)

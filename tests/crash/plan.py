@@ -55,7 +55,7 @@ _LASTS = {
     Kind.KILL: (0.0, 0.5),
     Kind.STOP: (1.3 * LEASE, 2.5 * LEASE),
     Kind.SHUTDOWN: (0.0, 0.2),
-    Kind.DISK_FULL: (0.3, 1.2),
+    Kind.DISK_FULL: (0.3, 0.8),
     Kind.DATABASE_RESTART: (0.0, 0.5),
     Kind.TABLES_LOCKED: (0.3, 1.5),
 }
@@ -81,6 +81,6 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
-        at = chance.uniform(0.3, 3.0 if kind.cuts else 4.0)  # what cuts a report off is made good 10 s later
+        at = chance.uniform(0.3, 2.5 if kind.cuts else 4.0)  # what cuts a report off is made good 10 s later
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
     return sorted(made, key=lambda fault: fault.at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,8 @@ from tests.crash.plan import Kind
 from tests.crash.seed import Verdict
 from tests.crash.stores import Backend
 
+FAULTS = ("fault", "times")
+INVARIANTS = ("invariant", "held", "broken in seeds")
 _MOST = 5
 """Findings that are printed of each invariant."""
 
@@ -37,21 +40,47 @@ def show_seed(console: Console, verdict: Verdict) -> None:
 
 def show_sum(console: Console, verdicts: Sequence[Verdict], backend: Backend, *, processes: int) -> None:
     """Print the faults that were done and the invariants that held, over all seeds."""
+    faults, invariants = Table(*FAULTS), Table(*INVARIANTS)
+    for row in _faults(verdicts, backend):
+        faults.add_row(*row)
+    for row in _invariants(verdicts):
+        invariants.add_row(*row, style="red" if row[2] else None)
+    console.print(f"\n{_headline(verdicts, backend, processes)}", faults, invariants, _sum(verdicts), highlight=False)
+
+
+def write_markdown(file: Path, verdicts: Sequence[Verdict], backend: Backend, *, processes: int) -> None:
+    """Write the same as tables of a Markdown page."""
+    tables = [(FAULTS, _faults(verdicts, backend)), (INVARIANTS, _invariants(verdicts))]
+    parts = [f"### {_headline(verdicts, backend, processes)}", _sum(verdicts)]
+    for head, rows in tables:
+        lines = [head, ["---"] * len(head), *rows]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    file.write_text("\n\n".join(parts) + "\n")
+
+
+def _faults(verdicts: Sequence[Verdict], backend: Backend) -> Sequence[tuple[str, str]]:
     done = Counter(fault.kind for verdict in verdicts for fault in verdict.faults)
-    faults = Table("fault", "times", title=f"Faults on {backend.name}, {processes} process(es), {len(verdicts)} seeds")
-    for kind in Kind:
-        faults.add_row(kind.value, str(done[kind]) if kind in backend.kinds else "not staged here")
-    console.print(faults)
-    invariants = Table("invariant", "held", "broken in seeds", title="Invariants")
+    return [(kind.value, str(done[kind]) if kind in backend.kinds else "not staged here") for kind in Kind]
+
+
+def _invariants(verdicts: Sequence[Verdict]) -> Sequence[tuple[str, str, str]]:
+    rows = []
     for name in verdicts[0].found:
         broken = [verdict.seed for verdict in verdicts if verdict.found[name]]
-        held = f"{len(verdicts) - len(broken)}/{len(verdicts)}"
-        invariants.add_row(name, held, " ".join(map(str, broken)), style="red" if broken else None)
-    console.print(invariants)
-    console.print(
+        rows.append((name, f"{len(verdicts) - len(broken)}/{len(verdicts)}", " ".join(map(str, broken))))
+    return rows
+
+
+def _headline(verdicts: Sequence[Verdict], backend: Backend, processes: int) -> str:
+    shared = "one process" if processes == 1 else f"{processes} processes"
+    return f"{backend.name}, {shared}, {len(verdicts)} seeds"
+
+
+def _sum(verdicts: Sequence[Verdict]) -> str:
+    faults = sum(len(verdict.faults) for verdict in verdicts)
+    return (
         f"{sum(verdict.notifications for verdict in verdicts):,} notifications kept, "
-        f"{sum(verdict.acknowledgements for verdict in verdicts):,} answers, "
-        f"{sum(verdict.deliveries for verdict in verdicts):,} deliveries, {sum(done.values())} faults; "
-        f"the longest seed took {max(verdict.seconds for verdict in verdicts):.1f} s",
-        highlight=False,
+        f"{sum(verdict.deliveries for verdict in verdicts):,} deliveries, "
+        f"{sum(verdict.acknowledgements for verdict in verdicts):,} answers to doForms (a broken connection counts as "
+        f"one), {faults} faults. The longest seed took {max(verdict.seconds for verdict in verdicts):.0f} s."
     )
