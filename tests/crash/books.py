@@ -11,7 +11,7 @@ from gateway.models import DeliveryState, Outcome, ReportState
 from tests.crash.effects import Row
 from tests.crash.evidence import Evidence, KeptDelivery, KeptNotification
 from tests.crash.load import Sent
-from tests.crash.routes import REFUSED, SKIPPED
+from tests.crash.routes import LEASE, REFUSED, SKIPPED
 
 IN_ORDER = (("inspections", "entries"), ("inspections", "service"), ("orders", "strictly"), ("orders", "folder"))
 """Deliveries of ``order = "record"`` and ``"strict"`` to destinations that know a delivery by its key."""
@@ -288,9 +288,12 @@ def _tellings(sent: Sent) -> Sequence[str]:
 
 
 def _was_cut(of: Evidence, sent: Sent) -> bool:
-    """Tell whether a fault that cuts answers and reports off came between a notification and the last report of it."""
-    last = sent.seen.created + max((report.seconds for report in sent.seen.reports), default=0.0)
-    return any(one.fault.kind.cuts and one.began <= last and one.ended >= sent.seen.created for one in of.done)
+    """Tell whether something that cuts answers and reports off came between a notification and the last report of it."""
+    first = sent.seen.created
+    last = first + max((report.seconds for report in sent.seen.reports), default=0.0)
+    if any(first <= lapse <= last + LEASE for lapse in of.lapses):
+        return True
+    return any(one.fault.kind.cuts and one.began <= last and one.ended >= first for one in of.done)
 
 
 def _answers(sent: Sent) -> str:

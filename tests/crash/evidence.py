@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from tests.crash.effects import Row, Warehouse
 from tests.crash.faults import Done
 from tests.crash.load import Sent
 from tests.crash.service import Call
+
+_LAPSED = "lease was lost"
+"""In the log of whoever notices it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +81,8 @@ class Evidence:
     refused: frozenset[str] = frozenset()
     keyless: int = 0
     done: Sequence[Done] = ()
+    lapses: Sequence[float] = ()
+    """When a gateway found, by its log, that it had lost a lease: it had stood still, or the machine was too busy."""
     unasked: Sequence[str] = ()
     """Ends of gateways that nobody had ordered."""
 
@@ -147,6 +154,14 @@ def _kept(connection: Connection) -> list[KeptNotification]:
             )
         )
     return list(found.values())
+
+
+def read_lapses(logs: Iterable[Path]) -> list[float]:
+    """Return when gateways found that they had lost a lease, by `time.monotonic`."""
+    ahead = time.time() - time.monotonic()
+    lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+    told = [json.loads(line)["timestamp"] for line in lines if _LAPSED in line and line.startswith("{")]
+    return [datetime.fromisoformat(one).timestamp() - ahead for one in told]
 
 
 def read_effects(warehouse: Warehouse, folder: Path) -> dict[str, Sequence[Row]]:

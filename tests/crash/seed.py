@@ -14,7 +14,7 @@ from gateway.doforms.simulator import Simulator
 from gateway.models import DeliveryState, ReportState
 from tests.crash.books import audit, deliveries_add_up
 from tests.crash.effects import Warehouse
-from tests.crash.evidence import Evidence, KeptNotification, read_effects, read_store
+from tests.crash.evidence import Evidence, KeptNotification, read_effects, read_lapses, read_store
 from tests.crash.faults import Stage
 from tests.crash.gateways import Supervised, supervised
 from tests.crash.load import Load
@@ -121,6 +121,7 @@ async def _play(
         calls=list(service.calls.values()),
         keyless=service.keyless,
         done=stage.done,
+        lapses=read_lapses(one.process.log_file for one in gateways),
         unasked=[text for one in gateways for text in one.unasked],
     )
 

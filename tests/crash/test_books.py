@@ -127,3 +127,10 @@ def test_a_second_report_is_excused_only_by_what_may_cut_the_first_one_off(kind:
     done = Done(Fault(kind, 0.0, 0.0), twice.seen.created, twice.seen.created + 0.1)
     found = audit(Evidence(**(right("1") | {"sent": [twice], "done": [done]})))
     assert (found["doforms was told once"] == []) is excused
+
+
+def test_a_second_report_is_excused_by_a_lease_that_a_busy_gateway_has_lost() -> None:
+    twice = sent(puts=["completed", "completed"])
+    lapse = twice.seen.created + twice.seen.reports[-1].seconds
+    assert audit(Evidence(**(right("1") | {"sent": [twice]})))["doforms was told once"]
+    assert audit(Evidence(**(right("1") | {"sent": [twice], "lapses": [lapse]})))["doforms was told once"] == []
