@@ -288,7 +288,7 @@ def _tellings(sent: Sent) -> Sequence[str]:
 
 
 def _was_cut(of: Evidence, sent: Sent) -> bool:
-    """Tell whether something that cuts answers and reports off came between a notification and the last report of it."""
+    """Tell whether something that cuts answers and reports off came between a notification and its last report."""
     first = sent.seen.created
     last = first + max((report.seconds for report in sent.seen.reports), default=0.0)
     if any(first <= lapse <= last + LEASE for lapse in of.lapses):

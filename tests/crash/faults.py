@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway.doforms.simulator import Simulator
 from tests.crash.effects import Warehouse
 from tests.crash.gateways import Supervised
 from tests.crash.plan import Fault, Kind
+from tests.crash.routes import other_settings, replace_text, with_a_mistake, with_a_rest
 from tests.crash.service import Mood, Service
 from tests.crash.stores import Backend, Place, fill
 
@@ -36,7 +39,10 @@ class Stage:
     service: Service
     warehouse: Warehouse
     chance: random.Random
+    routes: Path
     done: list[Done] = field(default_factory=list)
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the routes file is another one."""
     restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the database server is down."""
 
@@ -84,6 +90,21 @@ async def _api(stage: Stage, fault: Fault) -> None:
     stage.doforms.faults.clear()
 
 
+async def _reload(stage: Stage, fault: Fault) -> None:
+    file, gateway = stage.routes, stage.gateway(fault)
+    async with stage.reloading:
+        before = file.read_text()
+        await _load(gateway, file, stage.chance.choice((other_settings, with_a_rest, with_a_mistake))(before))
+        await asyncio.sleep(fault.lasts)
+        await _load(gateway, file, before)
+
+
+async def _load(gateway: Supervised, file: Path, text: str) -> None:
+    async with gateway.busy:
+        replace_text(file, text)
+        gateway.signal(signal.SIGHUP)
+
+
 async def _disk_full(stage: Stage, fault: Fault) -> None:
     assert stage.place.disk is not None
     filler = await asyncio.to_thread(fill, stage.place.disk)
@@ -103,6 +124,7 @@ _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     Kind.STOP: lambda stage, fault: stage.gateway(fault).freeze(fault.lasts),
     Kind.SHUTDOWN: lambda stage, fault: stage.gateway(fault).shut_down(fault.lasts),
     Kind.TABLES_LOCKED: lambda stage, fault: stage.warehouse.lock(fault.lasts),
+    Kind.RELOAD: _reload,
     Kind.DISK_FULL: _disk_full,
     Kind.DATABASE_RESTART: _database_restart,
 }

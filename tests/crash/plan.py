@@ -40,6 +40,8 @@ class Kind(StrEnum):
     """doForms' REST API answers 500, 502 or 503."""
     API_SLOW = "api slow"
     """doForms' REST API takes its time."""
+    RELOAD = "reload"
+    """SIGHUP to a gateway with other settings in the routes file, or a mistake in it; later the old ones."""
     DISK_FULL = "disk full"
     """The file system of the store has no room left."""
     DATABASE_RESTART = "database restart"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 LEASE = 1.0
 """Seconds; short, so that a process can be stopped for longer."""
@@ -144,3 +145,25 @@ order = "none"
 when = "notification.key[-1] != '{SKIPPED}'"
 json = {_COLUMNS}
 """
+
+
+def other_settings(text: str) -> str:
+    """Return the file with other limits, so that a reload makes the destinations anew."""
+    return text.replace("concurrency = 4", "concurrency = 3").replace('timeout = "2s"', 'timeout = "1900ms"')
+
+
+def with_a_rest(text: str) -> str:
+    """Return the file with the tables switched off, so that their deliveries wait."""
+    return text.replace("[destinations.table]\n", "[destinations.table]\nenabled = false\n")
+
+
+def with_a_mistake(text: str) -> str:
+    """Return the file with something that is refused."""
+    return text.replace("concurrency = 4", "concurrrency = 4")
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file so that whoever reads it finds the old text or the new one."""
+    aside = file.with_suffix(".new")
+    aside.write_text(text)
+    aside.replace(file)

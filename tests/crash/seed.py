@@ -105,7 +105,7 @@ async def _play(
         )
         async with _running(routes, processes, bug) as gateways:
             chance = random.Random(f"{seed}-faults")
-            stage = Stage(backend, place, gateways, doforms, service, warehouse, chance)
+            stage = Stage(backend, place, gateways, doforms, service, warehouse, chance, routes)
             load = Load(seed, doforms, lambda chance: chance.choice(gateways).process.url)
             await asyncio.gather(load.run(), stage.play(faults))
             await _until_done(place.store)
