@@ -12,8 +12,8 @@ from tests.crash.plan import Kind, plan
 from tests.crash.seed import run_seed
 from tests.crash.stores import Backend, backend
 
-SEEDS = (3, 7)
-"""With kills, a stop longer than a lease, a full disk, and destinations and an API that fail in all their ways."""
+SEEDS = (4, 20)
+"""With kills, stops longer than a lease, full disks and a reload, beside failures of the destinations and of the API."""
 
 
 @pytest.fixture(scope="module")
