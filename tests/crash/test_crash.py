@@ -13,7 +13,7 @@ from tests.crash.seed import run_seed
 from tests.crash.stores import Backend, backend
 
 SEEDS = (4, 20)
-"""With kills, stops longer than a lease, full disks and a reload, beside failures of the destinations and of the API."""
+"""With kills, stops longer than a lease, full disks and a reload; beside them destinations and the API fail."""
 
 
 @pytest.fixture(scope="module")
