@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from tests.crash.routes import LEASE
 
-LOAD_SECONDS = 5.0
+LOAD_SECONDS = 4.0
 """How long notifications are sent; faults begin within this time."""
 
 
@@ -83,6 +83,6 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
-        at = chance.uniform(0.3, 2.5 if kind.cuts else 4.0)  # what cuts a report off is made good 10 s later
+        at = chance.uniform(0.3, 2.0 if kind.cuts else 3.5)  # what cuts a report off is made good 10 s later
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
     return sorted(made, key=lambda fault: fault.at)

@@ -31,9 +31,9 @@ class Form:
 FORMS = {
     form.name: form
     for form in (
-        Form("inspection", "acme$$1$$Published$$1", 6, (("inspections", "entries"), ("inspections", "service"))),
-        Form("order", "acme$$1$$Published$$2", 6, (("orders", "state"), ("orders", "strictly"), ("orders", "folder"))),
-        Form("note", "acme$$1$$Published$$3", 6, (("notes", "plain"), ("notes", "loosely"))),
+        Form("inspection", "acme$$1$$Published$$1", 8, (("inspections", "entries"), ("inspections", "service"))),
+        Form("order", "acme$$1$$Published$$2", 8, (("orders", "state"), ("orders", "strictly"), ("orders", "folder"))),
+        Form("note", "acme$$1$$Published$$3", 8, (("notes", "plain"), ("notes", "loosely"))),
         Form("stray", "acme$$1$$Published$$4", 1, ()),
         Form("stranger", "other$$1$$Published$$1", 1, ()),
     )
