@@ -74,6 +74,8 @@ notifications = Table(
     Column("fetch_attempts", Integer, nullable=False, server_default=text("0")),
     Column("fetch_spent", BigInteger, nullable=False, server_default=text("0")),
     Column("fetch_reason", Text),
+    # When retention deleted all of it but the key and the outcome: a tombstone, which a repeat still meets.
+    Column("pruned_at", BigInteger),
     UniqueConstraint("webservice_id", "notification_key"),
 )
 Index("ix_notifications_record", notifications.c.account, notifications.c.record_key)

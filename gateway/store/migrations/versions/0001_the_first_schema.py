@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("fetch_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("fetch_spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("fetch_reason", sa.Text(), nullable=True),
+        sa.Column("pruned_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
         sa.UniqueConstraint(
             "webservice_id", "notification_key", name=op.f("uq_notifications_webservice_id_notification_key")
