@@ -23,6 +23,7 @@ from gateway.delivery.pauses import Pauses
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
+from gateway.delivery.retention import Retention
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.watch import Watch
 from gateway.delivery.work import Elsewhere, Work
@@ -218,6 +219,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         worker.start()
         reporter.start()
         services.append(asyncio.create_task(watch.keep_watching()))
+        services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
     gateway = Gateway(
         store=store,
         current=current,

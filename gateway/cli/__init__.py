@@ -17,6 +17,7 @@ from gateway.cli import (
     migrate,
     notifications,
     plugins,
+    prune,
     quarantine,
     reload,
     serve,
@@ -40,6 +41,7 @@ app.command()(explain.explain)
 app.command()(demo.demo)
 app.command()(simulate)
 app.command()(migrate.migrate)
+app.command()(prune.prune)
 app.command()(plugins.plugins)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(deliveries.app, name="deliveries")

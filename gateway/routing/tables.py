@@ -125,7 +125,7 @@ class GatewayTable(Table):
     unmatched: Unmatched = Unmatched.KEEP
     """What to do with a notification that no route matches."""
     retention: PositiveDuration = 90 * 86400.0
-    """How long ended notifications are kept; this version does not delete any yet."""
+    """How long ended notifications are kept; see [store.md](store.md)."""
     timezone: Annotated[ZoneInfo, PlainValidator(_timezone)] = ZoneInfo("UTC")
     """Time zone of dates in templates."""
     backlog_limit: Count = 1_000_000

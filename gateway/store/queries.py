@@ -46,7 +46,7 @@ def find_notification_candidates(
 
 def _notifications(wanted: NotificationFilter) -> Select[Any]:
     column = notifications.c
-    statement = select(notifications).order_by(column.id.desc()).limit(wanted.limit)
+    statement = select(notifications).where(column.pruned_at.is_(None)).order_by(column.id.desc()).limit(wanted.limit)
     for name, value in (
         ("notification_key", wanted.key),
         ("webservice", wanted.webservice),

@@ -79,6 +79,8 @@ notifications = Table(
     # When it may be tried; null: at once. Held: a process tries it, under a lease that ends then.
     Column("fetch_due_at", BigInteger),
     Column("fetch_holder", Text),
+    # When retention deleted all of it but the key and the outcome: a tombstone, which a repeat still meets.
+    Column("pruned_at", BigInteger),
     UniqueConstraint("webservice_id", "notification_key"),
 )
 Index("ix_notifications_record", notifications.c.account, notifications.c.record_key)

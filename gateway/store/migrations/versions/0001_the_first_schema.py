@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column("fetch_reason", sa.Text(), nullable=True),
         sa.Column("fetch_due_at", sa.BigInteger(), nullable=True),
         sa.Column("fetch_holder", sa.Text(), nullable=True),
+        sa.Column("pruned_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
         sa.UniqueConstraint(
             "webservice_id", "notification_key", name=op.f("uq_notifications_webservice_id_notification_key")
