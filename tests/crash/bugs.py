@@ -45,7 +45,7 @@ def _answer_before_commit() -> None:
         with self._database.write() as connection:
             results = self._apply(connection, [item for item, _ in group])
             self._loop.call_soon_threadsafe(self._resolve, group, results)
-            time.sleep(0.1)  # as a slow disk would take
+            time.sleep(0.3)  # as a slow disk would take
 
     original = writer.GroupWriter._write
     writer.GroupWriter._write = write

@@ -78,7 +78,6 @@ class Evidence:
     lines: Sequence[Row] = ()
     calls: Sequence[Call] = ()
     """What happened at the REST service, in the order in which it happened first."""
-    refused: frozenset[str] = frozenset()
     keyless: int = 0
     done: Sequence[Done] = ()
     lapses: Sequence[float] = ()

@@ -108,7 +108,7 @@ async def _play(
             chance = random.Random(f"{seed}-faults")
             stage = Stage(backend, place, gateways, doforms, service, warehouse, chance, routes)
             load = Load(seed, doforms, lambda chance: chance.choice(gateways).process.url)
-            await asyncio.gather(load.run(), stage.play(faults))
+            await load.run(lambda: stage.play(faults))
             await _until_done(place.store)
             await asyncio.gather(*(one.stop() for one in gateways))
     kept, held = read_store(place.store)

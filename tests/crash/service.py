@@ -68,8 +68,6 @@ class Service:
     mood: Mood = Mood.WELL
     calls: dict[str, Call] = field(default_factory=dict)
     """What happened, by ``Idempotency-Key`` in the order in which it happened first."""
-    refused: set[str] = field(default_factory=set)
-    """The notifications that were refused for good."""
     keyless: int = 0
     url: str = ""
 
@@ -90,7 +88,6 @@ class Service:
         if mood is Mood.BUSY:
             return Response(status_code=429, headers={"Retry-After": "1"})
         if data["notification"].endswith(REFUSED):
-            self.refused.add(data["notification"])
             return JSONResponse({"error": "this period is closed"}, 422)
         self._note(request, data, body)
         if mood is Mood.SLOW:

@@ -15,6 +15,9 @@ from tests.crash.stores import Backend, backend
 SEEDS = (4, 20)
 """With kills, stops longer than a lease, full disks and a reload; beside them destinations and the API fail."""
 
+SHARED_SEED = 22
+"""With a restart of the database, a stop longer than a lease, a shutdown and a reload, each of another process."""
+
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
@@ -22,9 +25,23 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with backend("postgresql", tmp_path_factory.mktemp("postgresql")) as made:
+        yield made
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_doubled_or_shuffled_whatever_fails(seed: int, sqlite: Backend, tmp_path: Path) -> None:
     verdict = await run_seed(seed, sqlite, tmp_path / "seed")
+    assert {name: found for name, found in verdict.found.items() if found} == {}
+    assert verdict.notifications > 20
+
+
+async def test_several_gateways_on_one_store_lose_double_and_shuffle_nothing(
+    postgresql: Backend, tmp_path: Path
+) -> None:
+    verdict = await run_seed(SHARED_SEED, postgresql, tmp_path / "seed", processes=3)
     assert {name: found for name, found in verdict.found.items() if found} == {}
     assert verdict.notifications > 20
 
