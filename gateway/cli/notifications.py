@@ -113,7 +113,7 @@ def show(
 ) -> None:
     """Show everything about one notification: what came, what was fetched, each delivery, what doForms was told."""
     with store(routes) as connection:
-        details = show_notification(connection, _one(connection, key, webservice))
+        details = show_notification(connection, _one(connection, key, webservice, deleted=True))
     assert details is not None, "it was there a moment ago, in the same transaction"
     if json:
         print_json(details)
@@ -223,9 +223,9 @@ def _known_outcome(outcome: str | None) -> str | None:
     return outcome
 
 
-def _one(connection: Connection, key: str, webservice: str | None) -> int:
+def _one(connection: Connection, key: str, webservice: str | None, *, deleted: bool = False) -> int:
     """Return the id of the notification with this key, or of the only one of the record with this key."""
-    found = find_notifications(connection, NotificationFilter(key=key, webservice=webservice))
+    found = find_notifications(connection, NotificationFilter(key=key, webservice=webservice, deleted=deleted))
     if len(found) > 1:
         names = ", ".join(one.webservice or one.webservice_id for one in found)
         raise fail(f"several web services have sent the key {key!r}: {names}. Add --webservice NAME", status=2)
@@ -319,6 +319,12 @@ def _failed_fetch(one: NotificationDetails) -> str | None:
     return f"{one.fetch_attempts} {'time' if one.fetch_attempts == 1 else 'times'}: {one.fetch_reason}"
 
 
+def _deleted(one: NotificationDetails) -> str | None:
+    if one.deleted is None:
+        return None
+    return f"{one.deleted:%Y-%m-%d %H:%M}, being older than retention: only its key and its outcome are left"
+
+
 def _print(one: NotificationDetails) -> None:
     answers = {None: "200, empty", "": "200, empty"}
     print_fields(
@@ -340,6 +346,7 @@ def _print(one: NotificationDetails) -> None:
             ("fetch failed", _failed_fetch(one)),
             ("outcome", one.outcome or "open"),
             ("settled", one.settled),
+            ("deleted", _deleted(one)),
             ("doForms", _told(one)),
             ("reported", one.reported),
             ("report due", one.report_due),

@@ -46,7 +46,9 @@ def find_notification_candidates(
 
 def _notifications(wanted: NotificationFilter) -> Select[Any]:
     column = notifications.c
-    statement = select(notifications).where(column.pruned_at.is_(None)).order_by(column.id.desc()).limit(wanted.limit)
+    statement = select(notifications).order_by(column.id.desc()).limit(wanted.limit)
+    if not wanted.deleted:
+        statement = statement.where(column.pruned_at.is_(None))
     for name, value in (
         ("notification_key", wanted.key),
         ("webservice", wanted.webservice),
@@ -152,6 +154,7 @@ def show_notification(connection: Connection, id_: int) -> NotificationDetails |
         dispatch_key=row.dispatch_key,
         created=from_store(row.created_at),
         settled=from_store(row.outcome_at),
+        deleted=from_store(row.pruned_at),
         body=row.body.decode("utf-8", "replace"),
         fetch=row.fetch_state,
         fetch_attempts=row.fetch_attempts,

@@ -87,6 +87,8 @@ class NotificationDetails(NotificationSummary):
     dispatch_key: str | None
     created: datetime | None
     settled: datetime | None
+    deleted: datetime | None
+    """When retention deleted all of it but the key and the outcome."""
     body: str
     fetch: str
     fetch_attempts: int
@@ -130,6 +132,8 @@ class NotificationFilter:
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = 50
+    deleted: bool = False
+    """Also those of which retention has left only the key and the outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

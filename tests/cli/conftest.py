@@ -126,7 +126,12 @@ def empty(site: Path) -> Path:
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a routes file whose store holds a bit of everything."""
-    file = tmp_path_factory.mktemp("filled") / "routes.toml"
+    return make_filled(request, tmp_path_factory.mktemp("filled"))
+
+
+def make_filled(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """Return a routes file in this folder, with a filled store of the kind that the fixture's parameter names."""
+    file = folder / "routes.toml"
     url = f"sqlite:///{file.with_name('gateway.db')}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql").make_database()

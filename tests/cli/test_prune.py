@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
+from gateway.routing.load import store_of
 from gateway.store.clock import SECOND, now
-from gateway.store.engine import Database
+from gateway.store.connect import open_database
 from gateway.store.tables import deliveries, notifications, quarantine
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, make_filled
 
 
-@pytest.fixture
-def aging(filled: Path, tmp_path: Path) -> Path:
-    """Return a copy of the filled store: all tests of the session share the original."""
-    shutil.copytree(filled.parent, tmp_path / "aging")
-    return tmp_path / "aging" / filled.name
+@pytest.fixture(params=["sqlite", "postgresql"])
+def aging(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a routes file whose filled store is this test's own."""
+    return make_filled(request, tmp_path)
 
 
 def age(routes: Path, days: int) -> None:
     """Make everything in the store so old."""
-    database = Database(f"sqlite:///{routes.with_name('gateway.db')}")
+    database = open_database(store_of(routes))
     then = now() - days * 86400 * SECOND
     with database.write() as connection:
         connection.execute(update(notifications).values(received_at=then))
@@ -80,3 +79,15 @@ def test_json_tells_what_was_deleted_and_never_asks(run: Run, aging: Path) -> No
     assert told["quarantine"] == 2
     assert run("prune", "--routes", aging, "--json", "--yes").json == told
     assert set(run("prune", "--routes", aging, "--json", "--yes").json.values()) == {0}
+
+
+def test_of_what_was_deleted_the_key_and_the_outcome_can_still_be_shown(run: Run, aging: Path) -> None:
+    age(aging, 100)
+    before = keys(run, aging)
+    run("prune", "--routes", aging, "--yes")
+    gone = sorted(before - keys(run, aging))
+    shown = run("notifications", "show", gone[0], "--routes", aging, "--json").json
+    assert shown["deleted"] is not None
+    assert (shown["body"], shown["all_deliveries"]) == ("", [])
+    assert "being older than retention" in run("notifications", "show", gone[0], "--routes", aging).words
+    assert run("notifications", "replay", gone[0], "--routes", aging, "--yes").status == 1
