@@ -4,9 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PLUGINS = -e plugins/database -e plugins/rest -e plugins/email -e plugins/file
+SEEDS ?= 5
+SEED ?= 0
+STORE ?= sqlite
+PROCESSES ?= 1
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check format bench crash docs clean
 
 help:
 	@echo "make demo    install into $(VENV), run the main job against the simulator, show the outcomes"
@@ -14,6 +18,7 @@ help:
 	@echo "make check   format, ruff, mypy strict, import contracts, docs up to date"
 	@echo "make format  put the format right"
 	@echo "make bench   measure: acknowledged and delivered per second"
+	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make docs    write the configuration reference anew from the models"
 	@echo "make clean   remove $(VENV) and what tools left"
 
@@ -47,6 +52,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+crash: $(VENV)/.dev
+	@$(BIN)/python -m tests.crash --seeds $(SEEDS) --seed $(SEED) --store $(STORE) --processes $(PROCESSES)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.routing.describe > docs/configuration.md

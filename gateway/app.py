@@ -25,7 +25,7 @@ from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.watch import Watch
-from gateway.delivery.work import Elsewhere
+from gateway.delivery.work import Elsewhere, Work
 from gateway.delivery.worker import Worker
 from gateway.errors import SettingsError
 from gateway.http import build_client
@@ -198,13 +198,14 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             unloaded=unloaded,
             mask=mask,
         )
+    work: Work = worker or Elsewhere()
     receiver = None
     if role is not Role.WORK:
         receiver = Receiver(
             current=current,
             store=store,
-            worker=worker or Elsewhere(),
-            decider=Decider(current=current, worker=worker or Elsewhere(), pauses=pauses),
+            worker=work,
+            decider=Decider(current=current, worker=work, pauses=pauses),
             outcomes=outcomes,
             backlog=backlog,
             reporter=reporter,
@@ -222,7 +223,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         current=current,
         pauses=pauses,
         watch=watch,
-        health=Health(store=store, worker=worker or Elsewhere()),
+        health=Health(store=store, worker=work),
         reporter=reporter,
         receiver=receiver,
         worker=worker,

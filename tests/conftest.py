@@ -8,8 +8,8 @@ from tests.support.postgresql import Server
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgresql() -> Iterator[Server]:
     """A PostgreSQL server; `make_database` gives each test a database of its own."""
-    server = Server(tmp_path_factory.mktemp("postgresql"))
+    server = Server()
     yield server
     server.end()

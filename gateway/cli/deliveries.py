@@ -5,30 +5,60 @@ from __future__ import annotations
 import json as json_module
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
-from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, Since, store
+from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, store
+from gateway.cli.orders import (
+    Force,
+    Overtaken,
+    Refetch,
+    Render,
+    Why,
+    Yes,
+    ask,
+    by,
+    carry_out,
+    replaying,
+    tell,
+)
 from gateway.cli.output import fail, local, print_fields, print_json, print_table, print_text, stdout
 from gateway.models import DeliveryState
-from gateway.store.queries import find_deliveries, show_delivery
-from gateway.store.summaries import DeliveryDetails, DeliveryFilter, DeliverySummary
+from gateway.store.drop import drop
+from gateway.store.queries import find_candidate, find_candidates, find_deliveries, show_delivery
+from gateway.store.replay import replay
+from gateway.store.summaries import Candidate, DeliveryDetails, DeliveryFilter, DeliverySummary
 
 _ID = re.compile("[0-9]{1,18}")
 
 app = typer.Typer(help="What went, goes or could not go to the destinations.", no_args_is_help=True)
 
 
+OfNotification = Annotated[str | None, typer.Option("--notification", help="Only of this notification.", metavar="KEY")]
+OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")]
+OfRoute = Annotated[str | None, typer.Option("--route", help="Only of this route.")]
+ToDestination = Annotated[str | None, typer.Option("--destination", help="Only to this destination.")]
+InState = Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")]
+Which = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or delivery keys; or options that say which.")
+]
+
+
 @app.command("list")
 def list_(
     routes: RoutesFile = ROUTES,
-    notification: Annotated[str | None, typer.Option(help="Only of this notification.", metavar="KEY")] = None,
-    record: Annotated[str | None, typer.Option(help="Only of the record with this key.", metavar="KEY")] = None,
-    route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
-    destination: Annotated[str | None, typer.Option(help="Only to this destination.")] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
+    notification: OfNotification = None,
+    record: OfRecord = None,
+    route: OfRoute = None,
+    destination: ToDestination = None,
+    state: InState = None,
+    error: Error = None,
     since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     json: AsJson = False,
 ) -> None:
@@ -39,7 +69,9 @@ def list_(
         route=route,
         destination=destination,
         state=state,
+        error=error,
         since=since,
+        until=until,
         limit=limit,
     )
     with store(routes) as connection:
@@ -63,11 +95,117 @@ def show(
         details = show_delivery(connection, int(which)) if _ID.fullmatch(which) else None
         details = details or show_delivery(connection, key=which)
     if details is None:
-        raise fail(f"no delivery has the id or delivery key {which!r}; see `gateway deliveries list`")
+        raise _not_there(which)
     if json:
         print_json(details)
     else:
         _print(details)
+
+
+@app.command("replay")
+def replay_(
+    which: Which = None,
+    routes: RoutesFile = ROUTES,
+    notification: OfNotification = None,
+    record: OfRecord = None,
+    route: OfRoute = None,
+    destination: ToDestination = None,
+    state: InState = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    render: Render = False,
+    refetch: Refetch = False,
+    force: Force = False,
+    overtaken: Overtaken = False,
+    reason: Why = "",
+    yes: Yes = False,
+    json: AsJson = False,
+) -> None:
+    """Send deliveries again: those named, or those that fit (the dead ones, if no state is given).
+
+    What was given up or is in doubt goes again as it was, under its old key; what was rejected, skipped or dropped is
+    rendered anew. Each keeps its place in the line of its record.
+    """
+    wanted = DeliveryFilter(
+        notification=notification,
+        record_key=record,
+        route=route,
+        destination=destination,
+        state=state,
+        error=error,
+        since=since,
+        until=until,
+        limit=None,
+    )
+    order = replaying(reason=reason, render=render, refetch=refetch, force=force, overtaken=overtaken)
+    found = _chosen(routes, which or [], wanted, what="Send again", yes=yes)
+    tell(carry_out(routes, found, lambda connection, ids: replay(connection, ids, order)), json=json)
+
+
+@app.command("drop")
+def drop_(
+    which: Which = None,
+    routes: RoutesFile = ROUTES,
+    notification: OfNotification = None,
+    record: OfRecord = None,
+    route: OfRoute = None,
+    destination: ToDestination = None,
+    state: InState = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    reason: Why = "",
+    yes: Yes = False,
+    json: AsJson = False,
+) -> None:
+    """Give up deliveries that wait or are dead: those named, or those that fit (the dead ones, if no state is given).
+
+    A dropped delivery counts as failed; it can still be replayed.
+    """
+    wanted = DeliveryFilter(
+        notification=notification,
+        record_key=record,
+        route=route,
+        destination=destination,
+        state=state,
+        error=error,
+        since=since,
+        until=until,
+        limit=None,
+    )
+    who = by(reason)
+    found = _chosen(routes, which or [], wanted, what="Drop", yes=yes)
+    tell(carry_out(routes, found, lambda connection, ids: drop(connection, ids, who)), json=json)
+
+
+def _chosen(routes: Path, which: Sequence[str], wanted: DeliveryFilter, *, what: str, yes: bool) -> list[Candidate]:
+    """Return the deliveries that an order names, or those that fit, once a person has agreed."""
+    fits = wanted != DeliveryFilter(limit=None)
+    if bool(which) == fits:
+        problem = "ids and options that choose were both given" if fits else "nothing says which deliveries"
+        raise fail(f"{problem}: name ids, or choose by options such as --destination and --error", status=2)
+    with store(routes) as connection:
+        if which:
+            return [_named(connection, each) for each in which]
+        found = find_candidates(connection, wanted if wanted.state else replace(wanted, state=DeliveryState.DEAD))
+    if not found:
+        state = wanted.state or DeliveryState.DEAD
+        raise fail(f"no delivery fits that is {state}; see `gateway deliveries list`")
+    ask(what, found, yes=yes)
+    return found
+
+
+def _named(connection: Connection, which: str) -> Candidate:
+    found = find_candidate(connection, int(which)) if _ID.fullmatch(which) else None
+    found = found or find_candidate(connection, key=which)
+    if found is None:
+        raise _not_there(which)
+    return found
+
+
+def _not_there(which: str) -> typer.Exit:
+    return fail(f"no delivery has the id or delivery key {which!r}; see `gateway deliveries list`")
 
 
 def delivery_rows(found: Sequence[DeliverySummary], *, notification: bool = False) -> tuple[list[str], list[list[Any]]]:
@@ -127,7 +265,7 @@ def _print(one: DeliveryDetails) -> None:
     if one.history:
         stdout.print()
         print_table(
-            ("attempt", "ended", "result", "reason"),
+            ("attempt", "when", "result", "reason"),
             ((each.number, each.ended, each.result, each.reason) for each in one.history),
             empty="",
         )

@@ -34,6 +34,18 @@ Since = Annotated[
         help="Only what was received since: a time such as 2026-01-31T08:00Z, or how long ago such as 2h or 3d.",
     ),
 ]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="Only what was received before: a time, or how long ago.",
+    ),
+]
+Error = Annotated[
+    str | None, typer.Option("--error", metavar="TEXT", help="Only where the reason of a failure contains this text.")
+]
 
 ROUTES = Path("routes.toml")
 """The routes file if nothing else is said."""

@@ -56,7 +56,7 @@ def as_data(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, to: Console = stdout) -> None:
     """Print rows under column names, or ``empty`` if there are none.
 
     Only the last column is broken into lines, so that keys and times can be copied; a list in it is one line each.
@@ -70,9 +70,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         table.add_row(*(cell(value) for value in row))
         count += 1
     if count:
-        stdout.print(table)
+        to.print(table)
     else:
-        stdout.print(empty, markup=False)
+        to.print(empty, markup=False)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:

@@ -64,19 +64,8 @@ class Decider:
         return None
 
     def _new(self, notification: Notification, account: Account, spec: DeliverySpec, mode: Mode) -> NewDelivery:
-        key = delivery_key(notification, spec.route, spec.name)
-        lane = lane_key(
-            notification, destination=spec.destination, account=account.name, order=spec.order, delivery=key
-        )
-        return NewDelivery(
-            route=spec.route,
-            name=spec.name,
-            destination=spec.destination,
-            lane=lane,
-            delivery_key=key,
-            required=spec.required,
-            take=(mode is Mode.IMMEDIATE and spec.required) or self._worker.has_room(spec.destination),
-        )
+        take = (mode is Mode.IMMEDIATE and spec.required) or self._worker.has_room(spec.destination)
+        return new_delivery(notification, account, spec, take=take)
 
     def _unmatched(self, notification: Notification, account: str, webservice: Webservice | None, why: str) -> Keep:
         policy = self._current.routes.unmatched
@@ -96,6 +85,21 @@ class Decider:
             outcome=outcomes.get(policy),
             report=can_report and webservice is not None and self._current.account(webservice).report,
         )
+
+
+def new_delivery(notification: Notification, account: Account, spec: DeliverySpec, *, take: bool) -> NewDelivery:
+    """Return the delivery that a route makes of a notification, with its key and its lane."""
+    key = delivery_key(notification, spec.route, spec.name)
+    lane = lane_key(notification, destination=spec.destination, account=account.name, order=spec.order, delivery=key)
+    return NewDelivery(
+        route=spec.route,
+        name=spec.name,
+        destination=spec.destination,
+        lane=lane,
+        delivery_key=key,
+        required=spec.required,
+        take=take,
+    )
 
 
 def account_of(webservice_id: str) -> str:

@@ -9,12 +9,12 @@ from gateway.models import Notification, Order
 _SEPARATOR = "\x1f"
 
 
-def delivery_key(notification: Notification, route: str, name: str, generation: int = 0) -> str:
+def delivery_key(notification: Notification, route: str, name: str) -> str:
     """Return the idempotency key of a delivery: the same whenever it is computed, even after the store was restored.
 
-    A replay that renders anew counts the generation up.
+    A replay that renders anew goes on to the next (`gateway.store.replay.next_key`).
     """
-    parts = (notification.webservice_id, notification.key, route, name, str(generation))
+    parts = (notification.webservice_id, notification.key, route, name, "0")
     return hashlib.blake2b(_SEPARATOR.join(parts).encode(), digest_size=16).hexdigest()
 
 

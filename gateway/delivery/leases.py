@@ -16,6 +16,9 @@ log = structlog.get_logger(__name__)
 _MARGIN = 0.05
 """Seconds of a lease that must be left to send anything."""
 
+_NOTICED_WITHIN = 0.25
+"""Seconds until a shorter length is noticed, which a reload can bring."""
+
 Renew = Callable[[Connection, Mapping[int, str], float], Mapping[int, float]]
 """Given id -> token and the length in seconds: the new ends of those that were still held, by `time.monotonic`."""
 
@@ -56,8 +59,12 @@ class Leases:
 
     async def keep_renewed(self) -> None:
         """Renew all leases three times within their length, until cancelled."""
+        renewed_at = time.monotonic()
         while True:
-            await asyncio.sleep(self._store.lease / 3)
+            await asyncio.sleep(min(self._store.lease / 3, _NOTICED_WITHIN))
+            if time.monotonic() < renewed_at + self._store.lease / 3:
+                continue
+            renewed_at = time.monotonic()
             held = {id_: token for id_, (token, _) in self._held.items()}
             if not held:
                 continue

@@ -66,21 +66,14 @@ class Unloaded:
             waiting = await self._store.read(causes.waiting_destinations)
             if waiting <= self._current.routes.destinations.keys():
                 return
-        waits = await self._store.read(causes.waiting_deliveries)
-        missing = {
-            way.subject: way
-            for one in waits
-            if not is_loaded(self._current, way := Way(one.route, one.name, one.destination))
-        }
-        raised = {one.subject for one in found}
-        for subject in missing.keys() - raised:
+        ways = [Way(one.route, one.name, one.destination) for one in await self._store.read(causes.waiting_deliveries)]
+        loaded = {way.subject: way for way in ways if is_loaded(self._current, way)}
+        missing = {way.subject: way for way in ways if way.subject not in loaded}
+        for subject in missing.keys() - {one.subject for one in found}:
             await self.met(missing[subject])
-        back = {
-            way.subject: way for one in waits if (way := Way(one.route, one.name, one.destination)).subject in raised
-        }
         for one in found:
             if one.subject not in missing:
-                await self._clear(one, back.get(one.subject))
+                await self._clear(one, loaded.get(one.subject))
 
     async def _clear(self, alarm: Alarm, way: Way | None) -> None:
         """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""

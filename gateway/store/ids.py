@@ -59,3 +59,8 @@ class SequenceIds:
 
     def forget(self) -> None:
         """Do nothing: a sequence never gives a number twice."""
+
+
+def ids_of(connection: Connection) -> Ids:
+    """Return what gives ids in the database of a connection, for a command that inserts beside a gateway."""
+    return CountedIds() if connection.dialect.name == "sqlite" else SequenceIds()

@@ -218,6 +218,14 @@ def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str,
     return [kept[fresh[id(item)]] if id(item) in fresh else found[id(item)] for item in group]
 
 
+def add_deliveries(connection: Connection, notification_id: int, item: Keep, *, ids: Ids) -> Kept:
+    """Keep deliveries of a notification that was kept before, at the end of their lanes; none is taken."""
+    new = [(notification_id, item)]
+    return _place(connection, new, ids=ids, moment=ask(connection)[1], token="", lease=0.0, good_until=0.0)[
+        notification_id
+    ]
+
+
 def find_repeat(connection: Connection, item: Keep) -> Kept | None:
     """Answer a repeat without keeping anything new: what remains possible when the backlog is full."""
     row = connection.execute(

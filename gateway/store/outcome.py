@@ -1,4 +1,8 @@
-"""The outcome of a notification: the verdict over its deliveries that count, set once, with the report that follows."""
+"""The outcome of a notification: the verdict over its deliveries that count, with the report that follows.
+
+It is set when the last of them has ended. Only an order of a person can change it afterwards; it is then
+reported again.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +26,33 @@ _failed = exists(
         _counts, or_(*(deliveries.c.state == state.value for state in (DeliveryState.DEAD, DeliveryState.DROPPED)))
     )
 )
+_verdict = case((_failed, Outcome.FAILED.value), else_=Outcome.COMPLETED.value)
+_changes = notifications.c.outcome.is_not(None)
+"""There was an outcome before: a replay has led to another."""
 _conclude = Prepared(
     update(notifications)
     .where(
         AnyOf(notifications.c.id, "ids"),
-        notifications.c.outcome.is_(None),
+        or_(notifications.c.outcome.is_(None), notifications.c.outcome != _verdict),
         ~_open,
     )
     .values(
-        outcome=case((_failed, Outcome.FAILED.value), else_=Outcome.COMPLETED.value),
+        outcome=_verdict,
         outcome_at=bindparam("moment"),
+        # What is just being told is outdated: without its holder that report cannot settle any more.
+        report_holder=case((_changes, None), else_=notifications.c.report_holder),
+        report_attempts=case((_changes, 0), else_=notifications.c.report_attempts),
+        report_spent=case((_changes, 0), else_=notifications.c.report_spent),
+        report_reason=case((_changes, None), else_=notifications.c.report_reason),
+        put_owed=or_(notifications.c.put_owed, _changes),
+        report_state=case(
+            (notifications.c.report_state == ReportState.NONE.value, ReportState.NONE.value),
+            (_changes, ReportState.OPEN.value),
+            else_=notifications.c.report_state,
+        ),
         report_due_at=case(
+            (notifications.c.report_state == ReportState.NONE.value, None),
+            (_changes, bindparam("moment")),
             (notifications.c.report_state != ReportState.OPEN.value, None),
             # While the request is open its answer comes first; the PUT stands by, should the answer fail.
             (notifications.c.answer_open, bindparam("stand_by")),
@@ -48,7 +68,7 @@ _select_concluded = Prepared(
 
 
 def conclude(connection: Connection, ids: Collection[int], moment: int) -> dict[int, Outcome]:
-    """Set the outcome of those notifications whose last counting delivery has ended; returns the new outcomes."""
+    """Set the outcome of those notifications whose last counting delivery has ended; returns what is new."""
     if not ids:
         return {}
     stand_by = moment + micros(ANSWER_MARK)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, exists, func, or_, select
 
 from gateway.models import DeliveryState
 from gateway.store.clock import from_store, to_store
 from gateway.store.summaries import (
     AttemptSummary,
+    Candidate,
     DeliveryDetails,
     DeliveryFilter,
     DeliverySummary,
+    NotificationCandidate,
     NotificationDetails,
     NotificationFilter,
     NotificationSummary,
@@ -28,6 +30,18 @@ def find_notifications(connection: Connection, wanted: NotificationFilter) -> li
     rows = connection.execute(_notifications(wanted)).all()
     counts = _counts(connection, [row.id for row in rows])
     return [NotificationSummary(**_summary(row, counts.get(row.id, {}))) for row in rows]
+
+
+def find_notification_candidates(
+    connection: Connection, wanted: NotificationFilter, *, ids: Collection[int] | None = None
+) -> list[NotificationCandidate]:
+    """Return in short what `find_notifications` finds, the oldest first; ``ids`` narrows it to these."""
+    column = notifications.c
+    statement = _notifications(wanted).with_only_columns(column.id, column.matched, column.mode_reason)
+    if ids is not None:
+        statement = statement.where(column.id.in_(ids))
+    rows = connection.execute(statement).all()
+    return [NotificationCandidate(id=row.id, matched=row.matched, reason=row.mode_reason) for row in reversed(rows)]
 
 
 def _notifications(wanted: NotificationFilter) -> Select[Any]:
@@ -47,8 +61,44 @@ def _notifications(wanted: NotificationFilter) -> Select[Any]:
         )
     if wanted.unmatched:
         statement = statement.where(column.matched.is_(False))
+    if (having := _having(wanted)) is not None:
+        statement = statement.where(having)
+    if wanted.error is not None:
+        statement = statement.where(_mentions(wanted.error))
+    return _received(statement, wanted)
+
+
+def _having(wanted: NotificationFilter) -> ColumnElement[bool] | None:
+    """Return that a notification has a delivery of this route, to this destination, in this state."""
+    asked = {"route": wanted.route, "destination": wanted.destination, "state": wanted.state}
+    conditions = [deliveries.c[name] == value for name, value in asked.items() if value is not None]
+    if not conditions:
+        return None
+    return exists(select(deliveries.c.id).where(deliveries.c.notification_id == notifications.c.id, *conditions))
+
+
+def _mentions(error: str) -> ColumnElement[bool]:
+    column = notifications.c
+    said = select(deliveries.c.id).where(
+        deliveries.c.notification_id == column.id, _contains(deliveries.c.reason, error)
+    )
+    return or_(
+        exists(said),
+        _contains(column.fetch_reason, error),
+        _contains(column.report_reason, error),
+        column.matched.is_(False) & _contains(column.mode_reason, error),
+    )
+
+
+def _contains(column: Column[Any], text: str) -> ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
+
+
+def _received(statement: Select[Any], wanted: NotificationFilter | DeliveryFilter) -> Select[Any]:
     if wanted.since is not None:
-        statement = statement.where(column.received_at >= to_store(wanted.since))
+        statement = statement.where(notifications.c.received_at >= to_store(wanted.since))
+    if wanted.until is not None:
+        statement = statement.where(notifications.c.received_at < to_store(wanted.until))
     return statement
 
 
@@ -128,7 +178,34 @@ _of_notification = _selected_deliveries.order_by(deliveries.c.id)
 
 def find_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[DeliverySummary]:
     """Return deliveries, newest first."""
-    statement = _selected_deliveries.order_by(deliveries.c.id.desc()).limit(wanted.limit)
+    rows = connection.execute(_narrowed(_selected_deliveries, wanted))
+    return [DeliverySummary(**_delivery(row)) for row in rows]
+
+
+def find_candidates(connection: Connection, wanted: DeliveryFilter) -> list[Candidate]:
+    """Return in short what `find_deliveries` finds."""
+    statement = select(*_candidate).join_from(deliveries, notifications)
+    return [Candidate(**row._mapping) for row in connection.execute(_narrowed(statement, wanted))]
+
+
+def find_candidate(connection: Connection, id_: int | None = None, *, key: str | None = None) -> Candidate | None:
+    """Return a delivery in short, by its id or its delivery key."""
+    condition = deliveries.c.id == id_ if key is None else deliveries.c.delivery_key == key
+    row = connection.execute(select(*_candidate).where(condition).limit(1)).first()
+    return None if row is None else Candidate(**row._mapping)
+
+
+def find_candidates_of(connection: Connection, notification_ids: Collection[int]) -> list[Candidate]:
+    """Return the deliveries of notifications."""
+    statement = select(*_candidate).where(deliveries.c.notification_id.in_(notification_ids))
+    return [Candidate(**row._mapping) for row in connection.execute(statement)]
+
+
+_candidate = [deliveries.c[name] for name in ("id", "lane_id", "number", "route", "destination", "state", "reason")]
+
+
+def _narrowed(statement: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
+    statement = statement.order_by(deliveries.c.id.desc()).limit(wanted.limit)
     for column, value in (
         (notifications.c.notification_key, wanted.notification),
         (notifications.c.record_key, wanted.record_key),
@@ -138,9 +215,9 @@ def find_deliveries(connection: Connection, wanted: DeliveryFilter) -> list[Deli
     ):
         if value is not None:
             statement = statement.where(column == value)
-    if wanted.since is not None:
-        statement = statement.where(notifications.c.received_at >= to_store(wanted.since))
-    return [DeliverySummary(**_delivery(row)) for row in connection.execute(statement)]
+    if wanted.error is not None:
+        statement = statement.where(_contains(deliveries.c.reason, wanted.error))
+    return _received(statement, wanted)
 
 
 def find_standing(connection: Connection) -> dict[str, Standing]:

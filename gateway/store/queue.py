@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, Outcome
@@ -172,6 +172,7 @@ _settled = given(
     in_lane=deliveries.c.in_lane,
     due_at=deliveries.c.due_at,
     uncounted=deliveries.c.attempts,
+    untried=deliveries.c.attempts,
     spent=deliveries.c.spent,
     reason=deliveries.c.reason,
     doubt=deliveries.c.doubt,
@@ -187,7 +188,7 @@ _settle = Prepared(
         due_at=_settled.c.due_at,
         attempts=deliveries.c.attempts - _settled.c.uncounted,
         spent=deliveries.c.spent + _settled.c.spent,
-        sending_at=None,
+        sending_at=case((_settled.c.untried == literal_column("1"), deliveries.c.sending_at)),
         reason=_settled.c.reason,
         doubt=_settled.c.doubt,
         receipt=_settled.c.receipt,
@@ -306,14 +307,14 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     asked_at, moment = ask(connection)
     standing = _standing(connection, group)
     accepted: list[Settlement] = []
-    results: dict[int, Settled] = {}
+    results: dict[int, Settled] = {}  # by settlement: of one delivery there may be another, of a lease that was lost
     for one in group:
         row = standing.get(one.due.id)
         if row is not None and row.is_held_by(one.due.token):
             accepted.append(one)
         else:
             mine = row is not None and one.attempt_id is not None and row.attempt_id == one.attempt_id
-            results[one.due.id] = Settled(accepted=mine and row is not None and row.sending_at is None)
+            results[id(one)] = Settled(accepted=mine and row is not None and row.sending_at is None)
     _write(connection, accepted, moment)
     ended = {one.due.lane_id: one.due.token for one in accepted if one.state is not DeliveryState.PENDING}
     waiting = [{"of_id": one.due.lane_id, "at": one.due_at} for one in accepted if one.state is DeliveryState.PENDING]
@@ -324,12 +325,12 @@ def settle(connection: Connection, group: Sequence[Settlement], *, lease: float)
     counting = {one.due.notification_id for one in accepted if one.due.required and one.due.lane_id in ended}
     outcomes = conclude(connection, counting, moment)
     for one in accepted:
-        results[one.due.id] = Settled(
+        results[id(one)] = Settled(
             accepted=True,
             next=following.get(one.due.lane_id),
             outcome=outcomes.get(one.due.notification_id) if one.due.required else None,
         )
-    return [results[one.due.id] for one in group]
+    return [results[id(one)] for one in group]
 
 
 def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> None:
@@ -344,6 +345,7 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
                 "state": one.state.value,
                 "in_lane": again or one.blocks,
                 "due_at": one.due_at,
+                "untried": 1 if again and one.attempt_id is None else 0,  # an earlier attempt stays in doubt
                 "uncounted": 0 if one.counted or one.attempt_id is None else 1,
                 "spent": one.spent,
                 "reason": one.reason,

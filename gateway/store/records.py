@@ -106,10 +106,14 @@ def earlier_due(connection: Connection, account: str, record_key: str, before: i
 
 
 def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind, bytes]) -> None:
-    """Keep what was fetched for a notification; what is there already stays."""
+    """Keep what was fetched for a notification, in place of what was fetched before."""
     if fetched:
+        statement = insert(records)
         connection.execute(
-            insert(records).on_conflict_do_nothing(),
+            statement.on_conflict_do_update(
+                index_elements=[records.c.notification_id, records.c.kind],
+                set_={"raw": statement.excluded.raw, "fetched_at": statement.excluded.fetched_at},
+            ),
             [
                 {
                     "notification_id": kept.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import StoreInUse
 from gateway.store.clock import now
@@ -89,8 +91,12 @@ class SqliteDatabase:
         """Do nothing: a transaction that writes has the whole file."""
 
     def fate(self, error: BaseException) -> Fate:
-        """Tell that it failed: nothing crosses, and a file has no connection to lose."""
-        return Fate.FAILED
+        """Tell what an error out of a transaction says about it; a file has no connection to lose.
+
+        What crosses is a command on the store that took an id which was counted on.
+        """
+        said = error.orig if isinstance(error, DBAPIError) else error
+        return Fate.CROSSED if isinstance(said, sqlite3.IntegrityError) else Fate.FAILED
 
     def tell_others(self, connection: Connection) -> None:
         """Do nothing: there are no others."""

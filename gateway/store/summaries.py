@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptSummary:
-    """An attempt that did not deliver."""
+    """An attempt that did not deliver, or an order of a person (``replayed``, ``dropped``)."""
 
     number: int
     ended: datetime | None
@@ -110,7 +110,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationFilter:
-    """Which notifications to list; what is left out does not filter."""
+    """Which notifications to list; what is left out does not filter.
+
+    ``route``, ``destination`` and ``state`` ask for a delivery that has all of them.
+    """
 
     key: str | None = None
     webservice: str | None = None
@@ -119,8 +122,14 @@ class NotificationFilter:
     outcome: str | None = None
     """``completed``, ``failed`` or ``open``."""
     unmatched: bool = False
+    route: str | None = None
+    destination: str | None = None
+    state: str | None = None
+    error: str | None = None
+    """In the reason of a delivery, of a failed fetch or report, or why no route matched; small or capital."""
     since: datetime | None = None
-    limit: int = 50
+    until: datetime | None = None
+    limit: int | None = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +141,31 @@ class DeliveryFilter:
     route: str | None = None
     destination: str | None = None
     state: str | None = None
+    error: str | None = None
+    """In its reason, small or capital."""
     since: datetime | None = None
-    limit: int = 50
+    until: datetime | None = None
+    limit: int | None = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A delivery that an order of a person may concern."""
+
+    id: int
+    lane_id: int
+    number: int
+    route: str
+    destination: str
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationCandidate:
+    """A notification that an order of a person may concern."""
+
+    id: int
+    matched: bool
+    reason: str
+    """Why it has the mode that it has; of an unmatched one, why no route took it."""

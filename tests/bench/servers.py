@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.web.server import bind, serve_until_told
+from gateway.web.signals import hearing
 
 
 def bare() -> ASGIApp:
@@ -94,9 +95,10 @@ class Sink(asyncio.Protocol):
 
 async def serve(application: ASGIApp) -> None:
     """Serve on a free port and print it."""
-    with bind("127.0.0.1", 0) as listening:
+    told = asyncio.Event()
+    with bind("127.0.0.1", 0) as listening, hearing(stop=told.set, reload=lambda: None):
         print(listening.getsockname()[1], flush=True)
-        await serve_until_told(application, listening, finish_within=1)
+        await serve_until_told(application, listening, told=told, on_told=lambda: 1.0)
 
 
 async def serve_inline(database: str, rest: str) -> None:

@@ -85,3 +85,17 @@ async def test_a_renewal_that_a_settlement_has_overtaken_is_no_loss(quick: Store
         leases.forget(due.lane_id, due.token)
     assert lost == []
     assert len(leases) == 0
+
+
+async def test_a_length_that_a_reload_has_shortened_is_kept_from_then_on(store: Store) -> None:
+    leases = Leases(store, queue.renew)
+    renewing_it = asyncio.create_task(leases.keep_renewed())
+    await asyncio.sleep(0.05)
+    store.lease = 1.0
+    due = await claimed(store, leases)
+    with losses() as lost:
+        await asyncio.sleep(1.5)
+        assert leases.valid(due.lane_id, due.token)
+    assert lost == []
+    renewing_it.cancel()
+    await asyncio.gather(renewing_it, return_exceptions=True)

@@ -14,6 +14,7 @@ import pytest
 from gateway.cli.demo.sinks import MailSink, RestSink
 from gateway.doforms.simulator import Simulator
 from tests.support.gateway_process import GatewayProcess
+from tests.support.service import Service, serve
 
 FORM = "acme$$1$$Published$$1"
 OTHER = "acme$$1$$Published$$2"
@@ -138,6 +139,12 @@ async def _world(folder: Path) -> AsyncIterator[World]:
     rest, mail = RestSink(slow=2.0), MailSink(folder / "mail")
     async with doforms.serving(), rest.serve(), mail.serve():
         yield World(folder, doforms, rest, mail)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    async with serve() as made:
+        yield made
 
 
 Make = Callable[..., str]

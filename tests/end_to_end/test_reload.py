@@ -204,7 +204,7 @@ async def test_unchanged_destinations_keep_their_instance_and_changed_ones_close
     environ = tape.install(world.folder)
 
     def routes(settings: str) -> str:
-        slow = tape_of(world, f"slow = 1.0\n{settings}")
+        slow = tape_of(world, f"slow = 3.0\n{settings}")
         still = tape_of(world, "concurrency = 3" if settings else "", name="still")
         texts = ('to = "tape"\ntext = "{{ notification.key }}"', 'to = "still"\ntext = "{{ notification.key }}"')
         return slow + still + route(*texts, head=DELAYED)
@@ -217,7 +217,7 @@ async def test_unchanged_destinations_keep_their_instance_and_changed_ones_close
         assert "still" in told["kept"]  # type: ignore[operator]
         await put_key(world, "n2", "r2")
         await put_key(world, "n3", "r1")
-        await world.doforms.until(lambda: "took second n3" in on_tape(world), timeout=10)
+        await world.doforms.until(lambda: "took second n3" in on_tape(world), timeout=30)
         seen = on_tape(world)
         assert seen.index("took first n1") < seen.index("close first")
         assert seen.index("took first n1") < seen.index("begin second n3")  # the same record: one after the other

@@ -61,6 +61,30 @@ async def test_a_claim_takes_no_more_than_wanted_of_each_destination(store: Stor
     assert sorted(due.destination for due in claimed) == ["mail", "table", "table"]
 
 
+async def test_of_two_who_settle_a_delivery_together_only_the_holder_is_heard(store: Store) -> None:
+    await store.submit(keep(notification("n1")))
+    await store.submit(keep(notification("n2")))
+    (late,) = await store.claim(ALL)
+    await lapse(store)
+    (holder,) = await store.claim(ALL)
+    lost, settled = await store.settle([delivered(late, attempt_id=None), delivered(holder, attempt_id=None)])
+    assert (lost.accepted, lost.next) == (False, None)
+    assert settled.accepted
+    assert settled.next is not None
+
+
+async def test_an_attempt_of_unknown_end_stays_in_doubt_while_its_delivery_is_put_off(store: Store) -> None:
+    await store.submit(keep())
+    (due,) = await store.claim(ALL)
+    await store.begin([Begin(due=due, attempt_id=1)])
+    await lapse(store)
+    (again,) = await store.claim(ALL)
+    put_off = Settlement(due=again, attempt_id=None, state=DeliveryState.PENDING, due_at=now(), counted=False)
+    await settle(store, put_off)
+    (later,) = await store.claim(ALL)
+    assert later.in_doubt
+
+
 async def test_settling_hands_the_next_of_the_lane_to_the_holder(store: Store) -> None:
     await store.submit(keep(notification("n1")))
     kept = await store.submit(keep(notification("n2")))

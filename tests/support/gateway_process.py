@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -23,21 +23,44 @@ from gateway.store.connect import open_database
 START_WITHIN = 30.0
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` is one."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+
+
+Launch = Callable[[Sequence[str], Path, dict[str, str]], Process]
+"""Given the arguments of ``gateway``, the file of its log, and what to add to the environment."""
+
+
+def launch(arguments: Sequence[str], log: Path, environ: dict[str, str]) -> Process:
+    """Start ``gateway`` in an interpreter of its own."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway", *arguments], stdout=output, stderr=output, env={**os.environ, **environ}
+        )
+
+
 @dataclass
 class GatewayProcess:
-    """``gateway serve`` on a routes file; its log goes to ``gateway.log`` beside that."""
+    """``gateway serve`` on a routes file; its log goes to a file beside that."""
 
     routes: Path
     environ: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
+    log_name: str = "gateway.log"
+    launch: Launch = launch
+    process: Process | None = None
     url: str = ""
     port: int = 0
     _log_start: int = 0
 
     @property
     def log_file(self) -> Path:
-        return self.routes.with_name("gateway.log")
+        return self.routes.with_name(self.log_name)
 
     @property
     def store(self) -> Path:
@@ -46,14 +69,10 @@ class GatewayProcess:
     def start(self) -> None:
         """Start it and wait until it listens; a second start listens on the same port."""
         self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
-        command = [sys.executable, "-m", "gateway", "serve", "--routes", str(self.routes), "--port", str(self.port)]
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--log-format", "json", *self.arguments],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environ},
-            )
+        where = ("--routes", str(self.routes), "--port", str(self.port))
+        self.process = self.launch(
+            ["serve", *where, "--log-format", "json", *self.arguments], self.log_file, self.environ
+        )
         deadline = time.monotonic() + START_WITHIN
         while time.monotonic() < deadline:
             for line in self.lines():

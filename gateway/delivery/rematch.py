@@ -1,0 +1,50 @@
+"""What the routes loaded now make of notifications that they did not match when they came."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection
+
+from gateway.delivery.current import Current, kinds_needed
+from gateway.delivery.decide import account_of, new_delivery
+from gateway.models import Event, Mode, Notification
+from gateway.routing.loaded import Routes
+from gateway.store import rematch as store_rematch
+from gateway.store.ids import ids_of
+from gateway.store.inbox import Keep
+from gateway.store.orders import By, Ordered
+
+
+def rematch(connection: Connection, notification_ids: Collection[int], routes: Routes, by: By) -> list[Ordered]:
+    """Match unmatched notifications again, the oldest first."""
+    current, ids = Current(routes), ids_of(connection)
+    found = store_rematch.load_unmatched(connection, notification_ids)
+    return [store_rematch.rematch(connection, kept, decide(current, kept.notification), by, ids=ids) for kept in found]
+
+
+def decide(current: Current, notification: Notification) -> Keep:
+    """Return what the routes make of a notification; ``matched`` tells whether they take it."""
+    webservice = current.webservice(notification.webservice_id)
+    if webservice is None:
+        return Keep(
+            notification=notification,
+            account=account_of(notification.webservice_id),
+            mode=Mode.DELAYED,
+            reason="its web service is not in the routes file",
+            matched=False,
+        )
+    account, plan = current.account(webservice), current.plan(webservice, notification.event)
+    return Keep(
+        notification=notification,
+        account=account.name,
+        webservice=webservice.name,
+        form=webservice.form,
+        project=webservice.project,
+        mode=Mode.DELAYED,
+        reason=f"no route matches form {webservice.form!r}, project {webservice.project!r}, event {notification.event}",
+        matched=bool(plan.routes),
+        report=account.report and webservice.password is not None,
+        fetch=notification.event is not Event.DELETE and bool(kinds_needed(notification, plan.needs)),
+        deliveries=tuple(new_delivery(notification, account, spec, take=False) for spec in plan.deliveries),
+    )

@@ -1,0 +1,88 @@
+"""The plan of a seed: which faults come when, for how long, and whom they hit; the same for ever."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.crash.routes import LEASE
+
+LOAD_SECONDS = 4.0
+"""How long notifications are sent; faults begin within this time."""
+
+
+class Kind(StrEnum):
+    """The faults, each with what it does."""
+
+    KILL = "kill"
+    """SIGKILL to a gateway, which is started again."""
+    STOP = "stop"
+    """SIGSTOP to a gateway for longer than a lease, then SIGCONT."""
+    SHUTDOWN = "shutdown"
+    """SIGTERM to a gateway, which is started again."""
+    SERVICE_DOWN = "service down"
+    """The REST service answers 503."""
+    SERVICE_BUSY = "service busy"
+    """The REST service answers 429 with Retry-After."""
+    SERVICE_SLOW = "service slow"
+    """The REST service does it, and answers late."""
+    SERVICE_ODD = "service odd"
+    """The REST service does it, and answers 500."""
+    SERVICE_CUT = "service cut"
+    """The REST service does it, and its answer breaks off."""
+    TABLES_LOCKED = "tables locked"
+    """Somebody holds the destination's tables."""
+    API_429 = "api 429"
+    """doForms' REST API answers 429."""
+    API_5XX = "api 5xx"
+    """doForms' REST API answers 500, 502 or 503."""
+    API_SLOW = "api slow"
+    """doForms' REST API takes its time."""
+    RELOAD = "reload"
+    """SIGHUP to a gateway with other settings in the routes file, or a mistake in it; later the old ones."""
+    DISK_FULL = "disk full"
+    """The file system of the store has no room left."""
+    DATABASE_RESTART = "database restart"
+    """The database server goes down at once, as in a crash, and comes up again."""
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it can cut off an answer or a report, so that doForms is rightly told twice."""
+        return self in (Kind.KILL, Kind.STOP, Kind.SHUTDOWN, Kind.DISK_FULL, Kind.DATABASE_RESTART)
+
+
+_LASTS = {
+    Kind.KILL: (0.0, 0.5),
+    Kind.STOP: (1.3 * LEASE, 2.5 * LEASE),
+    Kind.SHUTDOWN: (0.0, 0.2),
+    Kind.DISK_FULL: (0.3, 0.8),
+    Kind.DATABASE_RESTART: (0.0, 0.5),
+    Kind.TABLES_LOCKED: (0.3, 1.5),
+}
+_OTHERS_LAST = (0.3, 1.5)
+_FEWEST, _MOST = 4, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that is planned: seconds after the load began, and how many it lasts."""
+
+    kind: Kind
+    at: float
+    lasts: float
+    process: int = 0
+    """Which gateway it hits, if it hits one."""
+
+
+def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[Fault]:
+    """Return the faults of a seed, chosen among ``kinds``."""
+    chance = random.Random(seed)
+    possible = sorted(kinds)
+    made = []
+    for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
+        kind = chance.choice(possible)
+        at = chance.uniform(0.3, 2.0 if kind.cuts else 3.5)  # what cuts a report off is made good 10 s later
+        made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
+    return sorted(made, key=lambda fault: fault.at)

