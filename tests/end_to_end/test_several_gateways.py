@@ -190,3 +190,20 @@ def _end_sessions(several: Several, _: random.Random) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid != pg_backend_pid()"
     )
+
+
+async def test_a_process_that_only_receives_wakes_one_that_only_delivers(several: Several, route: Make) -> None:
+    several.write(route(POST))
+    receives, delivers = several.gateways
+    receives.arguments, delivers.arguments = ("--role", "receive"), ("--role", "work")
+    await several.start()
+    several.send_to(receives)
+    took = []
+    for number in range(8):
+        sent_at = time.monotonic()
+        await several.send(1, records=1)
+        await several.doforms.until(lambda number=number: len(several.rest.taken) > number)
+        took.append(time.monotonic() - sent_at)
+        await asyncio.sleep(0.1)
+    assert sorted(took)[4] < 0.5  # it looks by itself once a second only
+    several.stop()
