@@ -21,7 +21,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, delete, exists, select, update
 
 from gateway.models import DeliveryState, Event, FetchState
-from gateway.store import alarms
 from gateway.store.clock import ask
 from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
@@ -205,20 +204,17 @@ def _take_last_number(connection: Connection, lane_id: int, moment: int) -> int:
 
 def _fetch_again(connection: Connection, rows: Iterable[Row[Any]], *, refetch: bool) -> None:
     """Make the records due that were given up, or all; one that is kept stays in use until a new one has come."""
-    keys = {row.notification_id: row.notification_key for row in rows if row.event != Event.DELETE}
-    if not keys:
+    ids = {row.notification_id for row in rows if row.event != Event.DELETE}
+    if not ids:
         return
     column = notifications.c
     is_pinned = exists(select(records.c.id).where(records.c.notification_id == column.id))
-    statement = update(notifications).where(column.id.in_(list(keys)))
+    statement = update(notifications).where(column.id.in_(ids))
     state: Any = FetchState.DUE.value
     if refetch:
         statement = statement.where(column.fetch_state != FetchState.NONE.value)
     else:
         statement = statement.where(column.fetch_state == FetchState.GIVEN_UP.value)
         state = case((is_pinned, FetchState.PINNED.value), else_=FetchState.DUE.value)
-    statement = statement.values(
-        fetch_state=state, fetch_attempts=0, fetch_spent=0, fetch_reason=None, fetch_due_at=None
-    )
-    for id_ in connection.execute(statement.returning(column.id)).scalars().all():
-        alarms.clear_alarm(connection, "record not fetched", keys[id_])
+    fresh = {"fetch_state": state, "fetch_attempts": 0, "fetch_spent": 0, "fetch_reason": None, "fetch_due_at": None}
+    connection.execute(statement.values(fresh))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
-from gateway.store import alarms, lane_leases, outbox, records
+from gateway.store import causes, lane_leases, outbox, records
 from gateway.store.clock import SECOND, now
 from gateway.store.orders import By, Ordered
 from gateway.store.queries import show_delivery
@@ -18,7 +18,7 @@ from gateway.store.store import Store
 from gateway.store.summaries import DeliveryDetails
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.store.test_queue import ALL, lapse
-from tests.support.keeping import keep, notification
+from tests.support.keeping import WEBSERVICE, keep, notification
 
 BY = By(who="ann", why="the table is there now")
 RENDERED = b'{"filename":"r1.json"}'
@@ -302,13 +302,13 @@ async def test_without_reports_the_outcome_changes_silently(store: Store) -> Non
 async def test_a_record_that_was_given_up_is_fetched_once_more(store: Store) -> None:
     id_ = await kept(store, fetch=True)
     await store.write(lambda c: records.note_failed_fetch(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
-    await store.write(lambda c: alarms.raise_alarm(c, "record not fetched", "n1", "404"))
     (due,) = await store.claim(ALL)
     await store.settle([Settlement(due=due, attempt_id=None, state=DeliveryState.DEAD, **REJECTED)])
+    assert await store.read(lambda c: causes.not_fetched(c, WEBSERVICE))
     await ordered(store, id_)
     fetched = (await store.read(lambda c: records.load(c, [1])))[1]
     assert (fetched.fetch_state, fetched.fetch_attempts, fetched.fetch_spent) == (FetchState.DUE, 0, 0)
-    assert await store.read(lambda c: alarms.list_alarms(c)) == []
+    assert not await store.read(lambda c: causes.not_fetched(c, WEBSERVICE)), "so that its alarm ends"
 
 
 async def test_a_refetch_replaces_the_record_only_when_the_new_one_has_come(store: Store) -> None:
