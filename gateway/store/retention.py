@@ -2,7 +2,8 @@
 
 The rules, before the SQL:
 
-- Only what has ended goes: outcome known (or nothing matched), no delivery in its lane, no report and no fetch due.
+- Only what has ended goes: outcome known (or nothing matched), no delivery in its lane, no report due. A fetch may be
+  due still: nobody needs its record any more.
 - The tombstone is the notification's own row without its body. Keeping so meets it by the same insert-and-see, with no
   statement more for each notification, and a repeat is answered with the outcome.
 - A tombstone stays for `TOMBSTONE` from the day its notification was deleted, however short the retention is.
@@ -105,7 +106,6 @@ def _ended(before: int) -> ColumnElement[bool]:
         or_(_row.outcome.is_not(None), ~_row.matched),
         ~_row.answer_open,
         _row.report_due_at.is_(None),
-        _row.fetch_state != FetchState.DUE.value,
         ~exists().where(_of_it, or_(deliveries.c.in_lane, deliveries.c.settled_at >= before)),
     )
 

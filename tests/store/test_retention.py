@@ -84,10 +84,12 @@ async def test_a_dead_delivery_that_blocks_a_strict_lane_keeps_it(store: Store) 
     assert await prune(store) == Pruned()
 
 
-async def test_a_fetch_that_is_due_keeps_it(store: Store) -> None:
+async def test_a_fetch_that_is_due_keeps_it_only_while_a_delivery_waits_for_the_record(store: Store) -> None:
+    await store.submit(keep(notification("waits", record="waits"), fetch=True, report=False))
     await ended(store)
     await store.write(lambda c: c.execute(update(notifications).values(fetch_state="due")))
-    assert await prune(store) == Pruned()
+    assert await prune(store) == Pruned(notifications=1)
+    assert await rows(store, deliveries) == 1
 
 
 async def test_an_unmatched_one_goes_and_is_no_alarms_cause_any_more(store: Store) -> None:
