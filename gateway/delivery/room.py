@@ -68,8 +68,8 @@ class Room:
         """Tell why nothing at all may be written down now, be it a notification or not."""
         return _meet(self._disk)
 
-    def memory_full(self, more: int = 0) -> str | None:
-        """Tell why nothing may be handed to the store now, given what is held in memory besides."""
+    def memory_full(self, more: int) -> str | None:
+        """Tell why so many bytes more may not wait in memory, if that is so."""
         if self._store.held + more < LARGEST_HELD:
             return None
         return f"{say_size(LARGEST_HELD)} wait in memory for the store to commit; send it again later"

@@ -1,4 +1,4 @@
-"""The body of a request: read up to a limit, and only while there is memory for it."""
+"""The body of a request: read up to a limit, and only while there is memory for it beside all that waits."""
 
 from __future__ import annotations
 
@@ -22,29 +22,35 @@ class Bodies:
     async def read(self, receive: Receive, declared: bytes) -> bytes | None:
         """Read a body; one that is too large is cut. None: the client has hung up.
 
-        A body that is declared too large is not read at all. Of another one the rest is read and forgotten, up to a
-        limit: a client that is cut off while it still sends may never see the answer.
+        A body that is declared too large is not read at all. Of another one that is not wanted the rest is read and
+        forgotten, up to a limit: a client that is cut off while it still sends may never see the answer.
 
         Raises:
             CannotKeep: there is no memory for it.
         """
         if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
             return _TOO_LARGE
-        body, forgotten, counted = b"", 0, 0
+        body, too_large, why = b"", False, None
+        held = forgotten = 0
         try:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return None
                 part = bytes(message.get("body", b""))
-                if len(body) + len(part) > LARGEST_BODY:
-                    body, part, forgotten = _TOO_LARGE, b"", forgotten + len(part)
-                body += part
+                too_large = too_large or len(body) + len(part) > LARGEST_BODY
+                why = why or self._room.memory_full(self._held + len(part))
+                if too_large or why is not None:
+                    body, forgotten = b"", forgotten + len(part)
+                else:
+                    body += part
                 if forgotten > _FORGOTTEN or not message.get("more_body", False):
-                    return body
-                self._held, counted = self._held + len(part), counted + len(part)
-                why = self._room.memory_full(self._held)
-                if why is not None:
-                    raise CannotKeep(why)
+                    break
+                self._held, held = self._held + len(body) - held, len(body)
         finally:
-            self._held -= counted
+            self._held -= held
+        if too_large:
+            return _TOO_LARGE
+        if why is not None:
+            raise CannotKeep(why)
+        return body

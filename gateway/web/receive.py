@@ -142,9 +142,6 @@ class Receiver:
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
-        why = self._room.memory_full()
-        if why is not None:
-            raise CannotKeep(why)
         why = self._room.refuses()
         if why is not None:
             return await self._find_repeat(item, why)
@@ -238,7 +235,7 @@ class Receiver:
             self._reporter.wake()
 
     async def _quarantine(self, scope: Scope, send: Send, body: bytes, reason: str) -> None:
-        why = self._room.memory_full() or self._room.refuses_bodies()
+        why = self._room.refuses_bodies()
         if why is not None:
             log.error("a body that is no notification was not kept", reason=reason, error=why)
             return await answer.error(send, 503, why, answer.retry_later())
