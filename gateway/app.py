@@ -13,7 +13,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.delivery.backlog import Backlog
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
@@ -24,6 +23,7 @@ from gateway.delivery.pressure import Pressure
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
 from gateway.delivery.retention import Retention
+from gateway.delivery.room import Room
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.watch import Watch
 from gateway.delivery.work import Elsewhere, Work
@@ -178,7 +178,7 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
 async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role: Role) -> AsyncIterator[Gateway]:
     current = Current(routes)
     outcomes = Outcomes()
-    backlog = Backlog(store)
+    room = Room(store=store, current=current)
     pauses = Pauses(store)
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
@@ -208,13 +208,14 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             worker=work,
             decider=Decider(current=current, worker=work, pauses=pauses),
             outcomes=outcomes,
-            backlog=backlog,
+            room=room,
             reporter=reporter,
             pressure=pressure,
         )
     services = []
     if receiver is not None:
-        services.append(asyncio.create_task(backlog.keep_counted()))
+        await room.look()
+        services.append(asyncio.create_task(room.keep_looking()))
     if worker is not None:
         worker.start()
         reporter.start()

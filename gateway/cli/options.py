@@ -82,8 +82,9 @@ def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
     try:
         with database.write() if write else database.read() as connection:
             if not works_on(connection):
+                revision = revision_of(connection) or "none"
                 raise fail(
-                    f"the store {database.name} has schema {revision_of(connection) or 'none'}, this gateway works with {newest()}. "
+                    f"the store {database.name} has schema {revision}, this gateway works with {newest()}. "
                     "Run `gateway migrate`, or use the gateway that belongs to it"
                 )
             yield connection

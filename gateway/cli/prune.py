@@ -11,8 +11,9 @@ from rich.progress import Progress
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
 from gateway.cli.output import print_json
 from gateway.store import retention
-from gateway.store.clock import now
+from gateway.store.clock import micros, now
 from gateway.store.retention import Pruned
+from gateway.store.unused_lanes import prune_lanes
 
 _SPAN = re.compile(r"(\d+)([hd])")
 _SECONDS = {"h": 3600.0, "d": 86400.0}
@@ -45,7 +46,7 @@ def prune(
             typer.confirm("Delete it?", abort=True)
         found = _delete(routes, found, moment=moment, age=age)
         if not json:
-            typer.echo(f"Deleted: {_say(found)}.")
+            typer.echo(f"Deleted: {_say(found)}, {found.lanes} unused lanes.")
     if json:
         print_json(found)
 
@@ -62,6 +63,11 @@ def _delete(routes: RoutesFile, found: Pruned, *, moment: int, age: float) -> Pr
                 batch, after = retention.prune(connection, after=after, moment=moment, older_than=age)
             progress.advance(task, batch.notifications + batch.tombstones)
             done += batch
+    lanes: int | None = 0
+    while lanes is not None:
+        with store(routes, write=True) as connection:
+            deleted, lanes = prune_lanes(connection, after=lanes, before=moment - micros(age))
+        done += Pruned(lanes=deleted)
     return done
 
 

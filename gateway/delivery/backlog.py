@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import structlog
 from sqlalchemy import Connection, func, select
 
 from gateway.store.store import Store
 from gateway.store.tables import deliveries
-
-log = structlog.get_logger(__name__)
-
-_EVERY = 2.0
 
 
 class Backlog:
@@ -26,14 +19,9 @@ class Backlog:
         """Note deliveries that were kept since the last count."""
         self.size += count
 
-    async def keep_counted(self) -> None:
-        """Count every few seconds, until cancelled."""
-        while True:
-            try:
-                self.size = await self._store.read(_count)
-            except Exception as error:
-                log.warning("the backlog could not be counted", error=str(error))
-            await asyncio.sleep(_EVERY)
+    async def count(self) -> None:
+        """Count anew."""
+        self.size = await self._store.read(_count)
 
 
 def _count(connection: Connection) -> int:

@@ -8,9 +8,11 @@ import structlog
 
 from gateway.delivery.current import Current
 from gateway.store import retention
+from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.retention import Pruned
 from gateway.store.store import Store
+from gateway.store.unused_lanes import prune_lanes
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +36,7 @@ class Retention:
             try:
                 done = await self.walk()
                 if done != Pruned():
-                    log.info("deleted what is older than retention", notifications=done.notifications)
+                    log.info("deleted what is older than retention", notifications=done.notifications, lanes=done.lanes)
             except Exception as error:
                 log.warning("what is older than retention could not be deleted", error=say(error))
             await asyncio.sleep(self._every)
@@ -51,4 +53,14 @@ class Retention:
             )
             done += batch
             await asyncio.sleep(_PAUSE)
-        return done
+        return done + await self._walk_lanes(moment - micros(age))
+
+    async def _walk_lanes(self, before: int) -> Pruned:
+        done, after = 0, 0
+        while True:
+            deleted, going = await self._store.write(lambda c, start=after: prune_lanes(c, after=start, before=before))  # type: ignore[misc]
+            done += deleted
+            if going is None:
+                return Pruned(lanes=done)
+            after = going
+            await asyncio.sleep(_PAUSE)

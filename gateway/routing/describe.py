@@ -21,6 +21,7 @@ from gateway.destinations.options import Secret
 from gateway.models import Event, Retry
 from gateway.routing.durations import UNITS, Duration, PositiveDuration, RateText
 from gateway.routing.load_accounts import FETCH_RETRY, REPORT_RETRY
+from gateway.routing.sizes import Size, say_size
 from gateway.routing.tables import (
     AccountTable,
     Api,
@@ -58,6 +59,7 @@ _ALIASES: tuple[tuple[Any, str], ...] = (
     (Duration, "duration"),
     (PositiveDuration, "duration"),
     (RateText, "rate"),
+    (Size, "size"),
     (Api, "web address"),
     (Secret, "reference"),
     (HeaderValues, "references"),
@@ -171,6 +173,8 @@ def _toml(value: Any, kind: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f'"{_duration(value)}"' if "duration" in say_type(kind) else f"{value:g}"
+    if say_type(kind) == "size":
+        return f'"{say_size(value)}"'
     return str(value) if isinstance(value, int) else f'"{value}"' if value else ""
 
 

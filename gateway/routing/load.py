@@ -62,6 +62,7 @@ def load(
         retention=gateway.retention,
         timezone=gateway.timezone,
         backlog_limit=gateway.backlog_limit,
+        min_free_disk=gateway.min_free_disk,
         shutdown_grace=gateway.shutdown_grace,
         lease=gateway.lease,
         path=path,

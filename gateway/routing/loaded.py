@@ -138,6 +138,8 @@ class Routes:
     retention: float = 90 * 86400.0
     timezone: ZoneInfo = ZoneInfo("UTC")
     backlog_limit: int = 1_000_000
+    min_free_disk: int = 64_000_000
+    """Bytes."""
     shutdown_grace: float = 20.0
     lease: float = 60.0
     path: str = "/webhooks/doforms"

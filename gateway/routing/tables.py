@@ -12,6 +12,7 @@ from gateway.destinations.options import Secret
 from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
 from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
 from gateway.routing.problems import mistake, show
+from gateway.routing.sizes import Size
 
 ANSWER_LIMIT = 3.0
 """Seconds after which doForms takes a notification for unanswered (doforms.md)."""
@@ -130,6 +131,8 @@ class GatewayTable(Table):
     """Time zone of dates in templates."""
     backlog_limit: Count = 1_000_000
     """So many unfinished deliveries at most; beyond it doForms is answered 503."""
+    min_free_disk: Size = 64_000_000
+    """With less left on the disk of an SQLite store doForms is answered 503; see [store.md](store.md)."""
     shutdown_grace: Duration = 20.0
     """How long a stopping gateway waits for what is being sent."""
     lease: PositiveDuration = 60.0

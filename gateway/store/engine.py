@@ -57,6 +57,10 @@ class Database(Protocol):
         """Make what a database can be made in: the folder of a file."""
         ...
 
+    def free(self) -> int | None:
+        """Tell how many bytes may still be written; None: only the database itself could know."""
+        ...
+
     def hold(self) -> None:
         """Prepare it for a `gateway serve`; raises StoreInUse if another one keeps it for itself."""
         ...

@@ -111,6 +111,9 @@ class PostgresqlDatabase:
         """Return the database's time, from what it said last and this machine's clock since."""
         return now() + self._ahead
 
+    def free(self) -> None:
+        """Return None: the disk is the server's."""
+
     def exists(self) -> bool:
         """Tell that it exists; what is wrong otherwise the database itself says when it is connected to."""
         return True

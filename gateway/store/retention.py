@@ -35,6 +35,7 @@ class Pruned:
     tombstones: int = 0
     quarantine: int = 0
     alarms: int = 0
+    lanes: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(
@@ -42,6 +43,7 @@ class Pruned:
             tombstones=self.tombstones + other.tombstones,
             quarantine=self.quarantine + other.quarantine,
             alarms=self.alarms + other.alarms,
+            lanes=self.lanes + other.lanes,
         )
 
 
@@ -50,7 +52,10 @@ _of_it = deliveries.c.notification_id == _row.id
 
 
 def count(connection: Connection, *, moment: int, older_than: float) -> Pruned:
-    """Count what would be deleted; ``older_than`` is in seconds."""
+    """Count what would be deleted; ``older_than`` is in seconds.
+
+    Not the lanes: which of them go shows only when their deliveries have gone.
+    """
     before = moment - micros(older_than)
 
     def number(table: Any, condition: ColumnElement[bool]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from gateway.store.ids import CountedIds
 
 BUSY_TIMEOUT = 10_000
 """Milliseconds that a transaction waits for another process (a command on the store) to end its own."""
+_ROOM_FOR_THE_LOG = 16 * 1024 * 1024
+"""Bytes that the write-ahead log may need, however much of the file may be written over."""
 
 
 class SqliteDatabase:
@@ -66,6 +69,19 @@ class SqliteDatabase:
     def make_room(self) -> None:
         """Make the folder of the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def free(self) -> int:
+        """Tell what is left on the disk, together with what retention has freed within the file.
+
+        Where the disk has no room for the log, what is free in the file does not help.
+        """
+        left = shutil.disk_usage(self.path.parent).free
+        if left < _ROOM_FOR_THE_LOG:
+            return left
+        with self.read() as connection:
+            pages: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            size: int = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+        return left + pages * size
 
     def hold(self) -> None:
         """Take the lock that one `gateway serve` has on the file; it ends with the process, however that ends."""

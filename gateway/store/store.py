@@ -25,6 +25,8 @@ from gateway.store.writer import GroupWriter
 
 R = TypeVar("R")
 
+_EACH = 4096
+"""About what an item that waits to be written holds in memory, beside what it carries."""
 _READ_AGAIN = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
 """Seconds between the tries of a query whose connection was lost."""
 
@@ -104,6 +106,15 @@ class Store:
         """Why the database cannot be reached; None: it can, as far as is known."""
         return self._keeping.trouble or self._ledger.trouble
 
+    @property
+    def held(self) -> int:
+        """Bytes in memory that came from outside and wait to be written, about; nobody may wait for them any more."""
+        return self._keeping.held + self._ledger.held
+
+    async def free(self) -> int | None:
+        """Tell how many bytes may still be written; None: that cannot be known."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.database.free)
+
     def now(self) -> int:
         """Return the store's time as far as this process knows it, to wait by."""
         return self.database.now()
@@ -121,7 +132,7 @@ class Store:
 
         Cancelling the future withdraws nothing.
         """
-        return self._keeping.submit(item)
+        return self._keeping.submit(item, _EACH + len(item.notification.body))
 
     def _keep(self, connection: Connection, group: Sequence[Keep]) -> list[Kept]:
         ids = self.database.ids
@@ -159,9 +170,12 @@ class Store:
 
         await self.write(give_back)
 
-    async def write(self, operation: Callable[[Connection], R]) -> R:
-        """Run a short operation in a transaction of the ledger; it may be shared, and may be run twice."""
-        result: R = await self._ledger.submit(operation)
+    async def write(self, operation: Callable[[Connection], R], *, carries: int | None = None) -> R:
+        """Run a short operation in a transaction of the ledger; it may be shared, and may be run twice.
+
+        ``carries``: bytes in it that came from outside, to be counted into `held`.
+        """
+        result: R = await self._ledger.submit(operation, 0 if carries is None else _EACH + carries)
         return result
 
     async def read(self, operation: Callable[[Connection], R]) -> R:

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_Entry = tuple[Item, "asyncio.Future[Result]"]
+_Entry = tuple[Item, "asyncio.Future[Result]", int]
 
 LARGEST_GROUP = 512
 _CROSSINGS = 10
@@ -53,6 +53,8 @@ class GroupWriter(Generic[Item, Result]):
         self._persistent = persistent
         self.trouble: str | None = None
         """Why the database could not be reached when it was last tried; None: it could."""
+        self.held = 0
+        """The weight of all that was handed in and is not written yet, whether or not anybody still waits for it."""
         self._gathered: list[_Entry[Item, Result]] = []
         self._inbox: queue.SimpleQueue[list[_Entry[Item, Result]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -66,8 +68,11 @@ class GroupWriter(Generic[Item, Result]):
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def submit(self, item: Item) -> asyncio.Future[Result]:
-        """Hand an item in; the future ends after the transaction that holds it was committed, or could not be."""
+    def submit(self, item: Item, weight: int = 0) -> asyncio.Future[Result]:
+        """Hand an item in; the future ends after the transaction that holds it was committed, or could not be.
+
+        ``weight`` counts into `held` until then.
+        """
         assert self._loop is not None, "start() comes first"
         future: asyncio.Future[Result] = self._loop.create_future()
         if self._closed:
@@ -75,7 +80,8 @@ class GroupWriter(Generic[Item, Result]):
             return future
         if not self._gathered:  # whoever else is ready in this turn of the event loop hands in before the thread wakes
             self._loop.call_soon(self._hand_over)
-        self._gathered.append((item, future))
+        self.held += weight
+        self._gathered.append((item, future, weight))
         if len(self._gathered) == LARGEST_GROUP:
             self._hand_over()
         return future
@@ -106,7 +112,7 @@ class GroupWriter(Generic[Item, Result]):
                 return
 
     def _write(self, group: list[_Entry[Item, Result]]) -> None:
-        results = self._commit([item for item, _ in group])
+        results = self._commit([item for item, _, _ in group])
         assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(self._resolve, group, results)
@@ -152,7 +158,8 @@ class GroupWriter(Generic[Item, Result]):
         self.trouble = None if lost is None else say(lost)
 
     def _resolve(self, group: Sequence[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
-        for (item, future), result in zip(group, results, strict=True):
+        for (item, future, weight), result in zip(group, results, strict=True):
+            self.held -= weight
             if future.done():  # its caller was cancelled; the item was written all the same
                 if self.on_unclaimed is not None and not isinstance(result, Exception):
                     self.on_unclaimed(item, result)

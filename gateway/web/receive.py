@@ -14,17 +14,17 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.delivery.backlog import Backlog
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider, account_of
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
+from gateway.delivery.room import Room
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
-from gateway.store import alarms, inbox, quarantine
+from gateway.store import alarms, inbox, quarantine, repeats
 from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
@@ -32,12 +32,10 @@ from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
+from gateway.web.body import LARGEST_BODY, Bodies
 
 log = structlog.get_logger(__name__)
 
-LARGEST_BODY = 1024 * 1024
-_TOO_LARGE = b"\0" * (LARGEST_BODY + 1)
-_FORGOTTEN = 16 * LARGEST_BODY
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
 _BURST = 20
@@ -55,7 +53,7 @@ class Receiver:
         worker: Work,
         decider: Decider,
         outcomes: Outcomes,
-        backlog: Backlog,
+        room: Room,
         reporter: Reporter,
         pressure: Pressure,
     ) -> None:
@@ -64,7 +62,8 @@ class Receiver:
         self._worker = worker
         self._decider = decider
         self._outcomes = outcomes
-        self._backlog = backlog
+        self._room = room
+        self._bodies = Bodies(room)
         self._reporter = reporter
         self._pressure = pressure
         self._loop = asyncio.get_running_loop()
@@ -100,7 +99,10 @@ class Receiver:
             headers.setdefault(name, []).append(value)
         if not self._authenticator.may_pass(headers):
             return await self._refuse(scope, send)
-        body = await _read(receive, headers.get(b"content-length", (b"",))[0])
+        try:
+            body = await self._bodies.read(receive, headers.get(b"content-length", (b"",))[0])
+        except CannotKeep as error:
+            return await answer.error(send, 503, str(error), answer.retry_later(), (b"connection", b"close"))
         if body is None:
             return None  # doForms has hung up
         if len(body) > LARGEST_BODY:
@@ -140,9 +142,10 @@ class Receiver:
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
-        if self._backlog.size >= self._current.routes.backlog_limit:
-            return await self._find_repeat(item)
-        self._backlog.add(len(item.deliveries))
+        why = self._room.refuses()
+        if why is not None:
+            return await self._find_repeat(item, why)
+        self._room.backlog.add(len(item.deliveries))
         keeping = self._store.submit(item)
         out_of_time = self._loop.call_later(started + KEEP_WITHIN - time.monotonic(), keeping.cancel)
         try:
@@ -161,18 +164,27 @@ class Receiver:
         if not kept.repeat:
             self._hand_over(kept, item, urgent=False)
 
-    async def _find_repeat(self, item: Keep) -> Kept:
+    async def _find_repeat(self, item: Keep, why: str) -> Kept:
+        """Find what is known of a repeat where nothing new is kept; raises CannotKeep."""
         try:
             async with asyncio.timeout(KEEP_WITHIN):
-                repeat = await self._store.write(lambda connection: inbox.find_repeat(connection, item))
+                repeat = await self._count_repeat(item)
         except TimeoutError:
             raise CannotKeep("the store did not answer in time; send it again") from None
         except Exception as error:
             raise CannotKeep(f"the store cannot be read: {say(error)}") from error
         if repeat is None:
-            limit = self._current.routes.backlog_limit
-            raise CannotKeep(f"{limit} deliveries wait already (backlog_limit); send it again later")
+            raise CannotKeep(why)
         return repeat
+
+    async def _count_repeat(self, item: Keep) -> Kept | None:
+        """Count a repeat; where not even that can be written its outcome is told all the same, if it is known."""
+        carries = len(item.notification.body)
+        try:
+            return await self._store.write(lambda connection: inbox.find_repeat(connection, item), carries=carries)
+        except Exception as error:
+            log.warning("a repeat could not be counted", notification=item.notification.key, error=say(error))
+            return await self._store.read(lambda connection: repeats.find_ended(connection, item.notification))
 
     def _hand_over(self, kept: Kept, item: Keep, *, urgent: bool) -> None:
         def notification() -> KeptNotification:
@@ -223,11 +235,17 @@ class Receiver:
             self._reporter.wake()
 
     async def _quarantine(self, scope: Scope, send: Send, body: bytes, reason: str) -> None:
+        why = self._room.refuses_bodies()
+        if why is not None:
+            log.error("a body that is no notification was not kept", reason=reason, error=why)
+            return await answer.error(send, 503, why, answer.retry_later())
         client = scope.get("client")
         entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
         try:
             async with asyncio.timeout(KEEP_WITHIN):
-                number = await self._store.write(lambda connection: quarantine.add(connection, entry))
+                number = await self._store.write(
+                    lambda connection: quarantine.add(connection, entry), carries=len(body)
+                )
         except Exception as error:
             log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
             return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
@@ -252,24 +270,3 @@ class Receiver:
     async def _raise_alarm(self, text: str) -> None:
         if await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text)):
             log.warning("alarm raised", kind="unauthorised", subject="webhook", text=text)
-
-
-async def _read(receive: Receive, declared: bytes) -> bytes | None:
-    """Read a body; one that is too large is cut. None: the client has hung up.
-
-    A body that is declared too large is not read at all. Of another one the rest is read and forgotten, up to a limit:
-    a client that is cut off while it still sends may never see the answer.
-    """
-    if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
-        return _TOO_LARGE
-    body, forgotten = b"", 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part = bytes(message.get("body", b""))
-        if len(body) + len(part) > LARGEST_BODY:
-            body, part, forgotten = _TOO_LARGE, b"", forgotten + len(part)
-        body += part
-        if forgotten > _FORGOTTEN or not message.get("more_body", False):
-            return body

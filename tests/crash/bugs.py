@@ -43,7 +43,7 @@ def _answer_before_commit() -> None:
             original(self, group)
             return
         with self._database.write() as connection:
-            results = self._apply(connection, [item for item, _ in group])
+            results = self._apply(connection, [item for item, *_ in group])
             self._loop.call_soon_threadsafe(self._resolve, group, results)
             time.sleep(0.3)  # as a slow disk would take
 

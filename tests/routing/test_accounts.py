@@ -109,6 +109,7 @@ def test_a_header_that_stands_twice_in_other_letters_is_an_error(problems) -> No
         ("[gateway]\nretention = 90", "gateway.retention", "90 is no duration", "ms, s, m, h or d"),
         ('[gateway]\ntimezone = "Mars/Base"', "gateway.timezone", '"Mars/Base" is no time zone', "Europe/Berlin"),
         ('[gateway]\nunmatched = "kep"', "gateway.unmatched", '"kep" is not allowed here', 'Did you mean "keep"?'),
+        ("[gateway]\nmin_free_disk = 64", "gateway.min_free_disk", "64 is no size", 'such as "64MB"'),
         ("[gateway]\nbacklog_limit = 0", "gateway.backlog_limit", "0: ", "Change it"),
         ("[gateway]\nbacklog_limit = 1.5", "gateway.backlog_limit", "1.5 is not a whole number", "a whole number"),
         ('[doforms]\napi = "api.mydoforms.com"', "doforms.api", "is no web address", "https://"),

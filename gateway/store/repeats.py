@@ -1,0 +1,26 @@
+"""Repeats where nothing can be written: only what is known is told, and nothing is noted."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from gateway.models import Mode, Notification, Outcome
+from gateway.store.inbox import Kept
+from gateway.store.tables import notifications
+
+
+def find_ended(connection: Connection, notification: Notification) -> Kept | None:
+    """Look whether a notification is a repeat of one whose outcome is known.
+
+    One without outcome is not found: answered empty it would owe doForms a PUT, and that could not be noted.
+    """
+    row = connection.execute(
+        select(notifications.c.id, notifications.c.outcome, notifications.c.mode, notifications.c.mode_reason).where(
+            notifications.c.webservice_id == notification.webservice_id,
+            notifications.c.notification_key == notification.key,
+            notifications.c.outcome.is_not(None),
+        )
+    ).first()
+    if row is None:
+        return None
+    return Kept(id=row.id, repeat=True, outcome=Outcome(row.outcome), mode=Mode(row.mode), reason=row.mode_reason)
