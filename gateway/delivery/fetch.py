@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakValueDictionary
 
 import structlog
@@ -97,7 +98,7 @@ class FetchDesk:
         if task is None:
             task = asyncio.create_task(self._fetch_in_order(kept, urgent=urgent))
             self._running[kept.id] = task
-            task.add_done_callback(lambda _: self._running.pop(kept.id, None))
+            task.add_done_callback(partial(self._ended, kept.id))
         await asyncio.shield(task)
         found = await self._pinned(kept)
         if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
@@ -105,6 +106,11 @@ class FetchDesk:
             await self._fetch(kept, urgent=urgent, lacking=lacking)
             found = await self._pinned(kept)
         return found
+
+    def _ended(self, id_: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(id_, None)
+        if not task.cancelled():
+            task.exception()  # looked at: whoever asked may have gone meanwhile
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key

@@ -210,9 +210,9 @@ def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str,
         fresh = {item: id_ for item, id_ in fresh.items() if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
     kept = _place(connection, new, ids=ids, moment=moment, token=token, lease=lease, good_until=asked_at + lease)
-    for item in group:
-        if item.alarm and id(item) in fresh:
-            alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm)
+    alarming = [item for item in group if item.alarm and id(item) in fresh]
+    for item in sorted(alarming, key=_by_key):  # alarms are rows that others raise too
+        alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm or "")
     repeats = [item for item in group if id(item) not in fresh]
     found = {id(item): _repeat(connection, item) for item in sorted(repeats, key=_by_key)}
     return [kept[fresh[id(item)]] if id(item) in fresh else found[id(item)] for item in group]

@@ -49,6 +49,15 @@ Operation = Begins | Settlements | Callable[[Connection], Any]
 """What the ledger's writer takes: attempts that begin, settlements, or any other short transaction."""
 
 
+def _locks_by_itself(operation: Operation) -> bool:
+    """Tell what needs a transaction of its own where several processes lock rows.
+
+    Beginning and settling lock all their lanes at once and in order. What else is done locks whatever it needs: several
+    such steps in one transaction would lock in an order of chance, and cross those of other processes.
+    """
+    return not isinstance(operation, Settlements | Begins)
+
+
 class Store:
     """One process' hold on the store.
 
@@ -63,7 +72,13 @@ class Store:
         self._tokens = itertools.count(1)
         self._attempt_ids = itertools.count(secrets.randbits(40) << 20)
         self._keeping = GroupWriter("keep", self.database, self._keep)
-        self._ledger: GroupWriter[Operation, Any] = GroupWriter("ledger", self.database, self._apply, persistent=True)
+        self._ledger: GroupWriter[Operation, Any] = GroupWriter(
+            "ledger",
+            self.database,
+            self._apply,
+            persistent=True,
+            alone=_locks_by_itself if self.database.shared else None,
+        )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
 
     async def open(self) -> None:
