@@ -21,6 +21,7 @@ from gateway.cli import (
     quarantine,
     reload,
     serve,
+    store,
     webservices,
 )
 from gateway.cli.output import fail, show_problems
@@ -49,6 +50,7 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(webservices.app, name="webservices")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(store.app, name="store")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

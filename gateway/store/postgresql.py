@@ -33,9 +33,15 @@ _CONNECT: dict[str, Any] = {
 _SESSION = """
 SELECT set_config('idle_in_transaction_session_timeout', '5s', false),
        set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-                                             THEN 'on' ELSE current_setting('synchronous_commit') END, false)
+                                             THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+       set_config('enable_seqscan', 'off', false),
+       set_config('jit', 'off', false)
 """
-"""A process that was stopped amid a transaction loses its locks; and what is acknowledged must be on disk."""
+"""A process that was stopped amid a transaction loses its locks; and what is acknowledged must be on disk.
+
+A plan that was made while the tables were small would stay with a session as they grow: every statement of the work
+has its index, and is to use it from the first row on.
+"""
 _CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 _MIGRATION_LOCK = 0x646F466F726D73  # "doForms"; an advisory lock is a number
 _CHANNEL = "doforms_gateway"

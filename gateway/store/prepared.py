@@ -4,6 +4,9 @@ What SQLAlchemy does around each execution takes several times as long as SQLite
 gives Python's global lock away and has to win it back from the event loop, so that a statement for each row waits as
 often as there are rows. What runs for every notification is therefore written in SQLAlchemy's terms, compiled once for
 each dialect, and takes all rows in one step. Values come and go as the driver has them: a boolean of SQLite is 0 or 1.
+
+PostgreSQL gets all rows as one JSON text. Of a parameter for each value psycopg would look through the text anew every
+time, which took longer than all the rest, and the text of one parameter can stay prepared on the server.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -71,6 +74,9 @@ class Prepared:
         made = 0
         if rows:
             text, cursor = self._for(connection.dialect), connection.connection.cursor()
+            if text.from_json:
+                cursor.execute(text.from_json, text.bind_json(rows, parameters))
+                return int(cursor.rowcount)
             for chunk in _chunks(rows):
                 cursor.execute(text.repeated(len(chunk)), text.bind_many(chunk, parameters))
                 made += cursor.rowcount
@@ -109,6 +115,8 @@ class _Text:
     each: Sequence[str] = ()
     after: Sequence[str] = ()
     """The parameters before, in and behind that row."""
+    from_json: str = ""
+    """The text that takes all rows as one JSON parameter in the place of VALUES; empty where that is not the way."""
     longer: dict[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -125,7 +133,11 @@ class _Text:
             return cls(text, names, constants, mark)
         begin = text[: match.start(1)].count(mark)
         end = begin + match[1].count(mark)
-        return cls(text, names, constants, mark, match.span(1), names[:begin], names[begin:end], names[end:])
+        found = cls(text, names, constants, mark, match.span(1), names[:begin], names[begin:end], names[end:])
+        if compiled.dialect.name != "postgresql":
+            return found
+        rows = _rows_of_json(compiled, match[1], found.each)
+        return replace(found, from_json=text[: match.start()] + rows + text[match.end() :])
 
     def bind(self, parameters: Row) -> tuple[Any, ...]:
         """Return the parameters of one execution."""
@@ -141,6 +153,14 @@ class _Text:
         bound += [common[name] for name in self.after]
         return tuple(bound)
 
+    def bind_json(self, rows: Sequence[Row | tuple[Any, ...]], parameters: Row) -> tuple[Any, ...]:
+        """Return the parameters of one execution of ``from_json``."""
+        common = {**self.constants, **parameters}
+        keys = _NUMBERED[: len(self.each)]
+        plain = [row if isinstance(row, tuple) else [row[name] for name in self.each] for row in rows]
+        whole = json.dumps([dict(zip(keys, row, strict=True)) for row in plain], default=_hexadecimal)
+        return (*(common[name] for name in self.before), whole, *(common[name] for name in self.after))
+
     def repeated(self, count: int) -> str:
         """Return the text with so many rows in its VALUES."""
         if count == 1:
@@ -151,6 +171,24 @@ class _Text:
             row = self.whole[begin:end]
             found = self.longer[count] = self.whole[:begin] + ", ".join([row] * count) + self.whole[end:]
         return found
+
+
+_NUMBERED = [f"c{number}" for number in range(64)]
+"""Names of the columns of rows that are given as JSON."""
+
+
+def _rows_of_json(compiled: SQLCompiler, row: str, each: Sequence[str]) -> str:
+    """Return what stands for ``VALUES (…)``, a row of it as it was compiled, where all rows come as one JSON text."""
+    types = {name: bound.type.compile(dialect=compiled.dialect) for bound, name in compiled.bind_names.items()}
+    first, *rest = row.removeprefix("(").removesuffix(")").split("%s")
+    found = first + "".join(f"given_row.{name}{after}" for name, after in zip(_NUMBERED, rest, strict=False))
+    columns = ", ".join(f"{name} {types[of]}" for name, of in zip(_NUMBERED, each, strict=False))
+    return f"SELECT {found} FROM json_to_recordset(CAST(%s AS json)) AS given_row({columns})"
+
+
+def _hexadecimal(value: bytes) -> str:
+    """Return bytes as PostgreSQL reads them."""
+    return "\\x" + value.hex()
 
 
 def given(**like: Column[Any]) -> CTE:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench import noop, seed
 from tests.bench.measure import Comparison, Measured, Size, Table, load, measured
 from tests.bench.running import TABLE, Gateway, gateway, server
+from tests.support.postgresql import Server
 
 BARE = "bare Starlette handler that only parses"
 _KEPT = 1_000_000
@@ -119,6 +121,52 @@ def routes(folder: Path, size: Size) -> Table:
         return rounds(size, {"1 route": answers(one.url), "1,000 routes": answers(thousand.url)})
 
 
+@contextmanager
+def database_server() -> Iterator[Server]:
+    """Run a PostgreSQL server that writes to the disk what it commits."""
+    made = Server(durable=True)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def on_postgresql(folder: Path, size: Size) -> Table:
+    """Answers of a handler that keeps nothing, and of a gateway that keeps in PostgreSQL."""
+    with (
+        database_server() as databases,
+        server("bare") as bare,
+        gateway(folder / "kept", enabled=False, store=databases.make_database()) as kept,
+    ):
+        return rounds(
+            size,
+            {BARE: answers(f"{bare}/webhooks/doforms"), "gateway, kept in PostgreSQL": answers(kept.url)},
+        )
+
+
+def processes(folder: Path, size: Size) -> Table:
+    """Full deliveries of one gateway, and of two on one store that share what comes."""
+    size = Size(rounds=size.rounds, count=size.count // 4)
+    with database_server() as databases, server("sink") as rest, ExitStack() as stack:
+        one, shared = databases.make_database(), databases.make_database()
+        alone, first, second = (
+            stack.enter_context(gateway(folder / name, row=False, rest=rest, store=store))
+            for name, store in (("alone", one), ("first", shared), ("second", shared))
+        )
+
+        def both(number: int, count: int) -> Measured:
+            with ThreadPoolExecutor() as threads:
+                halves = [
+                    threads.submit(load, to.url, count // 2, first=number + at * (count // 2))
+                    for at, to in enumerate((first, second))
+                ]
+            started_at = min(half.result()["started_at"] for half in halves)
+            first.wait_until_ended("service", number + count)
+            return first.delivered_since(started_at, "service")
+
+        return rounds(size, {"one process": deliveries(alone, "service"), "two processes": both})
+
+
 _DEAD = """
 [destinations.dead]
 plugin = "rest"
@@ -211,6 +259,14 @@ COMPARISONS: Mapping[str, Comparison] = {
         title="Fully delivered: one row and one REST call each, against the same by hand",
         run=delivered,
         bars={"gateway, arrival to last settlement": 4},
+    ),
+    "postgresql": Comparison(
+        title="Acknowledged with the store in PostgreSQL, against a handler that only parses",
+        run=on_postgresql,
+        bars={"gateway, kept in PostgreSQL": 0.45},
+    ),
+    "processes": Comparison(
+        title="Delivered (one REST call each) from a store in PostgreSQL, by the number of processes", run=processes
     ),
     "kept": Comparison(title="Acknowledged, by what the store holds", run=kept, bars={f"{_KEPT:,} kept": 0.9}),
     "routes": Comparison(title="Acknowledged, by the number of routes", run=routes, bars={"1,000 routes": 0.9}),

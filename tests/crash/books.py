@@ -81,6 +81,11 @@ def nobody_holds_anything(of: Evidence) -> Iterator[str]:
     yield from (f"{_name(one)} has an attempt without an end" for one in of.deliveries if one.sending)
 
 
+def the_store_is_whole(of: Evidence) -> Iterator[str]:
+    """The store check finds nothing."""
+    yield from of.inconsistencies
+
+
 def delivered_has_happened(of: Evidence) -> Iterator[str]:
     """What is delivered is there; what is there is delivered, or dead in doubt."""
     for where, rows in of.effects.items():
@@ -236,6 +241,7 @@ BOOKS: Sequence[Book] = (
     routes_made_their_deliveries,
     deliveries_add_up,
     nobody_holds_anything,
+    the_store_is_whole,
     delivered_has_happened,
     nothing_happened_twice,
     effects_carry_the_delivery_key,

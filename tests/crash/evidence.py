@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, select
 
 from gateway.models import DeliveryState, Outcome
+from gateway.store.inconsistencies import inspect
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.crash import effects
 from tests.crash.effects import Row, Warehouse
@@ -72,6 +73,8 @@ class Evidence:
     kept: Sequence[KeptNotification] = ()
     held_lanes: Sequence[int] = ()
     """Lanes that somebody holds though every gateway has ended."""
+    inconsistencies: Sequence[str] = ()
+    """What ``gateway store check`` finds in the store."""
     entries: Sequence[Row] = ()
     plain: Sequence[Row] = ()
     state: Sequence[Row] = ()
@@ -109,6 +112,16 @@ class Evidence:
         for where in (("inspections", "service"), ("orders", "strictly"), ("notes", "loosely")):
             found[where] = by_path[where[1]]
         return found
+
+
+def read_inconsistencies(url: str) -> list[str]:
+    """Return what the store check finds."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return [f"{one.name}: {', '.join(one.examples)}" for one in inspect(connection)]
+    finally:
+        engine.dispose()
 
 
 def read_store(url: str) -> tuple[list[KeptNotification], list[int]]:

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,14 +94,18 @@ async def _api(stage: Stage, fault: Fault) -> None:
 async def _reload(stage: Stage, fault: Fault) -> None:
     file, gateway = stage.routes, stage.gateway(fault)
     async with stage.reloading:
-        before = file.read_text()
-        await _load(gateway, file, stage.chance.choice((other_settings, with_a_rest, with_a_mistake))(before))
-        await asyncio.sleep(fault.lasts)
-        await _load(gateway, file, before)
+        before, change = file.read_text(), stage.chance.choice((other_settings, with_a_rest, with_a_mistake))
+        async with AsyncExitStack() as held:
+            # None is started meanwhile with a mistake in its file: it would not start, and rightly so.
+            for one in stage.gateways if change is with_a_mistake else ():
+                await held.enter_async_context(one.busy)
+            await _load(gateway, file, change(before), held=change is with_a_mistake)
+            await asyncio.sleep(fault.lasts)
+            await _load(gateway, file, before, held=change is with_a_mistake)
 
 
-async def _load(gateway: Supervised, file: Path, text: str) -> None:
-    async with gateway.busy:
+async def _load(gateway: Supervised, file: Path, text: str, *, held: bool) -> None:
+    async with nullcontext() if held else gateway.busy:
         replace_text(file, text)
         gateway.signal(signal.SIGHUP)
 

@@ -14,7 +14,14 @@ from gateway.doforms.simulator import Simulator
 from gateway.models import DeliveryState, ReportState
 from tests.crash.books import audit, deliveries_add_up
 from tests.crash.effects import Warehouse
-from tests.crash.evidence import Evidence, KeptNotification, read_effects, read_lapses, read_store
+from tests.crash.evidence import (
+    Evidence,
+    KeptNotification,
+    read_effects,
+    read_inconsistencies,
+    read_lapses,
+    read_store,
+)
 from tests.crash.faults import Stage
 from tests.crash.gateways import Supervised, supervised
 from tests.crash.load import Load
@@ -112,12 +119,14 @@ async def _play(
             await _until_done(place.store)
             await asyncio.gather(*(one.stop() for one in gateways))
     kept, held = read_store(place.store)
+    inconsistencies = read_inconsistencies(place.store)
     effects = read_effects(warehouse, folder / "files")
     warehouse.close()
     return Evidence(
         sent=load.sent,
         kept=kept,
         held_lanes=held,
+        inconsistencies=inconsistencies,
         **effects,
         calls=list(service.calls.values()),
         keyless=service.keyless,

@@ -83,6 +83,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "routes made their deliveries": {"kept": [kept(delivery())]},
     "deliveries add up": {"kept": [kept(delivery(state=PENDING))]},
     "nobody holds anything": {"held_lanes": [7]},
+    "the store is whole": {"inconsistencies": ["lane that is never claimed: lane 7"]},
     "delivered has happened": {"entries": []},
     "nothing happened twice": {"entries": [entry(), entry()]},
     "effects carry the delivery key": {"entries": [entry(key="another")]},

@@ -88,7 +88,7 @@ async def test_a_renewal_that_a_settlement_has_overtaken_is_no_loss(quick: Store
 
 
 async def test_a_length_that_a_reload_has_shortened_is_kept_from_then_on(store: Store) -> None:
-    leases = Leases(store, queue.renew)
+    leases = Leases(store, lane_leases.renew)
     renewing_it = asyncio.create_task(leases.keep_renewed())
     await asyncio.sleep(0.05)
     store.lease = 1.0

