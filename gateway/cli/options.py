@@ -20,7 +20,7 @@ from gateway.destinations.registry import load_registry
 from gateway.routing.load import load, store_of
 from gateway.routing.loaded import Routes
 from gateway.store.connect import open_database
-from gateway.store.migrate import newest, revision_of
+from gateway.store.migrate import newest, revision_of, works_on
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -81,10 +81,10 @@ def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
         raise fail(f"there is no store at {database.name} yet: `gateway serve` or `gateway migrate` makes it")
     try:
         with database.write() if write else database.read() as connection:
-            revision = revision_of(connection)
-            if revision != newest():
+            if not works_on(connection):
+                revision = revision_of(connection) or "none"
                 raise fail(
-                    f"the store {database.name} has schema {revision or 'none'}, this gateway works with {newest()}. "
+                    f"the store {database.name} has schema {revision}, this gateway works with {newest()}. "
                     "Run `gateway migrate`, or use the gateway that belongs to it"
                 )
             yield connection

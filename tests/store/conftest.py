@@ -28,16 +28,20 @@ def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def empty(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Database]]:
-    """Open the same empty database again and again."""
+def url_of_empty(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of this test alone without any table."""
     if kind == "sqlite":
-        url = f"sqlite:///{tmp_path / 'gateway.db'}"
-    else:
-        url = request.getfixturevalue("postgresql").make_database(migrated=False)
+        return f"sqlite:///{tmp_path / 'gateway.db'}"
+    return str(request.getfixturevalue("postgresql").make_database(migrated=False))
+
+
+@pytest.fixture
+def empty(url_of_empty: str) -> Iterator[Callable[[], Database]]:
+    """Open the same empty database again and again."""
     with ExitStack() as opened:
 
         def make() -> Database:
-            database = open_database(url)
+            database = open_database(url_of_empty)
             opened.callback(database.close)
             return database
 

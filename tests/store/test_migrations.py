@@ -73,6 +73,7 @@ def test_a_store_of_a_newer_gateway_is_refused(empty: Open) -> None:
     migrate(store)
     with store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE compatibility SET oldest = '9999'"))
     with pytest.raises(StoreTooNew, match="Start the newer gateway"):
         migrate(store)
 

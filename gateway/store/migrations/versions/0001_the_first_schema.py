@@ -31,6 +31,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("cleared_at IS NULL"),
         postgresql_where=sa.text("cleared_at IS NULL"),
     )
+    compatibility = op.create_table(
+        "compatibility",
+        sa.Column("oldest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("oldest", name=op.f("pk_compatibility")),
+    )
+    op.bulk_insert(compatibility, [{"oldest": "0001"}])
     op.create_table(
         "lanes",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

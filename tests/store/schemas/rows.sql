@@ -1,0 +1,3 @@
+INSERT INTO notifications (id, webservice_id, notification_key, account, webservice, form, project, event, submission_key, record_key, received_at, body, mode, mode_reason, matched, report_state, fetch_state) VALUES (7, 'acme$$1$$Published$$2', 'old', 'acme', 'site', 'Site', 'Safety', 'create', 'r1', 'r1', 1700000000000000, 'body', 'delayed', 'slow', true, 'none', 'none');
+INSERT INTO lanes (id, key, destination, last_number, used_at, claimable_at) VALUES (7, 'table/acme/r1', 'table', 5, 1700000000000000, 1700000000000000);
+INSERT INTO deliveries (id, notification_id, lane_id, number, route, name, destination, delivery_key, required, state, due_at) VALUES (7, 7, 7, 5, 'site', 'table', 'table', 'old-key', true, 'pending', 1700000000000000);
