@@ -7,11 +7,13 @@ The rules, before the SQL:
 - The tombstone is the notification's own row without its body. Keeping so meets it by the same insert-and-see, with no
   statement more for each notification, and a repeat is answered with the outcome.
 - A tombstone stays for `TOMBSTONE` from the day its notification was deleted, however short the retention is.
-- A batch judges and deletes in one transaction, so that nobody replays in between what is being deleted.
+- A batch judges and deletes in one transaction, under the locks that a replay takes, so that nobody replays in between
+  what is being deleted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, 
 
 from gateway.models import FetchState, ReportState
 from gateway.store.clock import micros
+from gateway.store.locks import lock_lanes, lock_notifications
 from gateway.store.tables import alarms, deliveries, notifications, quarantine, records
 
 TOMBSTONE = 30 * 86400.0
@@ -76,7 +79,7 @@ def prune(connection: Connection, *, after: int, moment: int, older_than: float)
     """
     before = moment - micros(older_than)
     rows = connection.execute(_window(after, before)).all()
-    ended = [row.id for row in rows if row.ended]
+    ended = _locked(connection, [row.id for row in rows if row.ended], before)
     buried = [row.id for row in rows if row.pruned_at is not None and row.pruned_at < moment - micros(TOMBSTONE)]
     if ended:
         connection.execute(delete(deliveries).where(deliveries.c.notification_id.in_(ended)))
@@ -87,6 +90,16 @@ def prune(connection: Connection, *, after: int, moment: int, older_than: float)
     on = len(rows) == BATCH and any(row.received_at < before for row in rows)  # ids rise as notifications come
     onwards = rows[-1].id if on else None
     return Pruned(notifications=len(ended), tombstones=len(buried)), onwards
+
+
+def _locked(connection: Connection, ids: Sequence[int], before: int) -> Sequence[int]:
+    """Lock notifications with the lanes of their deliveries; returns those that have still ended then."""
+    if not ids or connection.dialect.name == "sqlite":
+        return ids
+    of_them = select(deliveries.c.lane_id).where(deliveries.c.notification_id.in_(ids)).distinct()
+    lock_lanes(connection, connection.execute(of_them).scalars().all())
+    lock_notifications(connection, ids)
+    return connection.execute(select(_row.id).where(_row.id.in_(ids), _ended(before))).scalars().all()
 
 
 def prune_others(connection: Connection, *, moment: int, older_than: float) -> Pruned:

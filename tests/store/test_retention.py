@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy import func, select, text, update
 
 from gateway.models import Outcome
 from gateway.store import inbox, retention
 from gateway.store.clock import SECOND, now
+from gateway.store.orders import By
 from gateway.store.queries import find_notifications
+from gateway.store.replay import Replay, replay
 from gateway.store.retention import BATCH, TOMBSTONE, Pruned
 from gateway.store.store import Store
 from gateway.store.summaries import NotificationFilter
@@ -152,3 +156,21 @@ async def test_a_batch_finds_its_rows_by_an_index(store: Store, statements: set[
         large = LARGE[connection.dialect.name]
         plans = [step for statement in done for step in explain(connection, statement)]
     assert [step for step in plans if large.match(step)] == []
+
+
+async def test_what_is_replayed_while_a_batch_waits_for_it_is_not_deleted(store: Store) -> None:
+    kept = await store.submit(keep(take=True, report=False))
+    await store.settle([dead(held(kept))])
+    [delivery] = kept.deliveries
+    moment = now() + LATER * SECOND
+    waiting: asyncio.Future[tuple[Pruned, int | None]] | None = None
+    with store.database.write() as connection:
+        replay(connection, [delivery.id], Replay(by=By(who="a test"), render=True))
+        if store.database.shared:
+            waiting = asyncio.ensure_future(
+                store.write(lambda c: retention.prune(c, after=0, moment=moment, older_than=90 * DAY))
+            )
+            await asyncio.sleep(0.5)
+    assert waiting is None or await waiting == (Pruned(), None)
+    assert await prune(store) == Pruned()
+    assert [due.id for due in await store.claim(ALL)] == [delivery.id]
