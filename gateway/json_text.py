@@ -16,12 +16,30 @@ _MARK = uuid.uuid4().hex
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Write a value as JSON; numbers keep all their digits, times are ISO 8601, what is no number becomes null."""
+    if indent is None and (simple := _simple(value)) is not None:
+        return simple
     numbers: list[str] = []
     text = json.dumps(_plain(value, numbers), ensure_ascii=False, allow_nan=False, indent=indent)
     if not numbers:
         return text
     first, *rest = text.split(f'"{_MARK}"')
     return first + "".join(number + after for number, after in zip(numbers, rest, strict=True))
+
+
+def _simple(value: Any) -> str | None:
+    """Write what `json` writes right by itself, as most of what is sent; None: there is more in it."""
+    try:
+        text = _SIMPLE.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return text if text.isascii() else None
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} is not of JSON")
+
+
+_SIMPLE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_refuse)
 
 
 def _plain(value: Any, numbers: list[str]) -> Any:

@@ -15,6 +15,7 @@ from gateway.store.texts import clean
 _JITTER = 0.2
 _LARGEST_RECEIPT = 4096
 _CUT = {"cut": "the receipt was over 4 kB"}
+_RECEIPT = json.JSONEncoder(default=str)
 
 
 class Result(StrEnum):
@@ -103,7 +104,7 @@ def may_repeat(spec: DeliverySpec) -> bool:
 def receipt_json(receipt: Receipt) -> str:
     """Return a receipt as the store keeps it: at most 4 kB of JSON, without what a text column refuses."""
     summary, details = receipt.summary, dict(receipt.details)
-    while len(body := json.dumps({"summary": summary, "details": details}, default=str)) > _LARGEST_RECEIPT:
+    while len(body := _RECEIPT.encode({"summary": summary, "details": details})) > _LARGEST_RECEIPT:
         if details == _CUT:
             summary = summary[: len(summary) // 2]  # what is not ASCII takes six characters each, or twelve
         details = _CUT

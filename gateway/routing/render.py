@@ -121,7 +121,7 @@ def pin(data: Mapping[str, Any]) -> bytes:
     """
     try:
         try:
-            plain = json.dumps(data, default=_refuse, separators=(",", ":"))
+            plain = _PLAIN.encode(data)
             if f'"{_TAG}"' not in plain:
                 return plain.encode()
         except TypeError:
@@ -133,6 +133,9 @@ def pin(data: Mapping[str, Any]) -> bytes:
 
 def _refuse(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not of JSON")
+
+
+_PLAIN = json.JSONEncoder(default=_refuse, separators=(",", ":"))
 
 
 def unpin(kept: bytes) -> dict[str, Any]:

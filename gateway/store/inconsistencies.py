@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, delete, exists, func, or_, select, update
 
-from gateway.models import DeliveryState, Outcome
-from gateway.store.clock import NEVER, ask
-from gateway.store.locks import lock_lanes
+from gateway.models import DeliveryState, Outcome, ReportState
+from gateway.store.clock import NEVER, SECOND, ask
 from gateway.store.outcome import conclude
+from gateway.store.prepared import AnyOf, many
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 
 _SHOWN = 100
@@ -73,7 +73,12 @@ def _damage(connection: Connection) -> list[Inconsistency]:
 
 
 def mend(connection: Connection) -> list[Inconsistency]:
-    """Put right what can be; returns what was found, and whether it was mended. For a transaction that writes."""
+    """Put right what can be; returns what was found, and whether it was mended. For a transaction that writes.
+
+    Nobody else writes meanwhile, so that what was found is still so when it is mended.
+    """
+    if connection.dialect.name != "sqlite":  # which gives a writer the whole file
+        connection.exec_driver_sql("LOCK TABLE notifications, lanes, deliveries IN SHARE ROW EXCLUSIVE MODE")
     told = _damage(connection)
     for kind in KINDS:
         found = kind.find(connection)
@@ -115,24 +120,32 @@ _notification = (notifications.c.id, notifications.c.notification_key)
 _delivery = (deliveries.c.id, deliveries.c.delivery_key)
 
 
+def _head(column: ColumnElement[Any]) -> Any:
+    """Return a column of the delivery at the head of a lane."""
+    return select(column).where(_in_it).order_by(deliveries.c.number).limit(1).scalar_subquery()
+
+
 def _wake(connection: Connection, ids: Sequence[int]) -> None:
-    lock_lanes(connection, ids)
-    head = select(deliveries.c.state).where(_in_it).order_by(deliveries.c.number).limit(1).scalar_subquery()
-    due = case((head == DeliveryState.PENDING.value, ask(connection)[1]), else_=NEVER)  # else a strict lane is blocked
-    connection.execute(update(lanes).where(lanes.c.id.in_(ids)).values(claimable_at=due, holder=None))
+    is_pending = _head(deliveries.c.state) == DeliveryState.PENDING.value
+    due = case((is_pending, ask(connection)[1]), else_=NEVER)  # else a dead one blocks a strict lane
+    _set(connection, lanes, ids, claimable_at=due, holder=None)
 
 
 def _empty(connection: Connection, ids: Sequence[int]) -> None:
-    connection.execute(update(lanes).where(lanes.c.id.in_(ids)).values(claimable_at=None, holder=None))
+    _set(connection, lanes, ids, claimable_at=None, holder=None)
 
 
 def _count_on(connection: Connection, ids: Sequence[int]) -> None:
     highest = select(func.max(deliveries.c.number)).where(deliveries.c.lane_id == lanes.c.id).scalar_subquery()
-    connection.execute(update(lanes).where(lanes.c.id.in_(ids)).values(last_number=highest))
+    _set(connection, lanes, ids, last_number=highest)
 
 
 def _out_of_lane(connection: Connection, ids: Sequence[int]) -> None:
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(in_lane=False))
+    _set(connection, deliveries, ids, in_lane=False)
+
+
+def _set(connection: Connection, table: Table, ids: Sequence[int], **values: Any) -> None:
+    connection.execute(update(table).where(AnyOf(table.c.id, "ids")).values(values), {"ids": many(connection, ids)})
 
 
 def _judge(connection: Connection, ids: Sequence[int]) -> None:
@@ -140,13 +153,16 @@ def _judge(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _no_report(connection: Connection, ids: Sequence[int]) -> None:
-    values = {"report_due_at": None, "report_holder": None}
-    connection.execute(update(notifications).where(notifications.c.id.in_(ids)).values(values))
+    _set(connection, notifications, ids, report_due_at=None, report_holder=None)
+
+
+def _report(connection: Connection, ids: Sequence[int]) -> None:
+    _set(connection, notifications, ids, report_due_at=ask(connection)[1])
 
 
 def _delete_from(table: Table, key: str = "id") -> Callable[[Connection, Sequence[int]], None]:
     def deleted(connection: Connection, ids: Sequence[int]) -> None:
-        connection.execute(delete(table).where(table.c[key].in_(ids)))
+        connection.execute(delete(table).where(AnyOf(table.c[key], "ids")), {"ids": many(connection, ids)})
 
     return deleted
 
@@ -202,6 +218,22 @@ KINDS: Sequence[Kind] = (
         find=_finder(
             select(lanes.c.id, lanes.c.id)
             .where(lanes.c.claimable_at.is_(None), exists(select(deliveries.c.id).where(_in_it)))
+            .order_by(lanes.c.id),
+            "lane",
+        ),
+        mend=_wake,
+    ),
+    Kind(
+        name="lane that is due long after its head",
+        means="The delivery at its head is due, and waits all the same.",
+        remedy="It is made due now.",
+        find=_finder(
+            select(lanes.c.id, lanes.c.id)
+            .where(
+                lanes.c.holder.is_(None),
+                _head(deliveries.c.state) == DeliveryState.PENDING.value,
+                lanes.c.claimable_at > _head(deliveries.c.due_at) + 60 * SECOND,
+            )
             .order_by(lanes.c.id),
             "lane",
         ),
@@ -295,6 +327,22 @@ KINDS: Sequence[Kind] = (
             "notification",
         ),
         mend=_no_report,
+    ),
+    Kind(
+        name="report that is never due",
+        means="doForms will never hear the outcome.",
+        remedy="It is made due now.",
+        find=_finder(
+            select(*_notification)
+            .where(
+                notifications.c.outcome.is_not(None),
+                notifications.c.report_state.in_((ReportState.OPEN.value, ReportState.DUE.value)),
+                notifications.c.report_due_at.is_(None),
+            )
+            .order_by(notifications.c.id),
+            "notification",
+        ),
+        mend=_report,
     ),
 )
 """In the order in which they are mended: what others rest on comes first."""

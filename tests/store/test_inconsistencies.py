@@ -35,6 +35,10 @@ BY_HAND: dict[str, Sequence[str]] = {
     "lane that is never claimed": [
         "UPDATE lanes SET claimable_at = NULL WHERE id = (SELECT lane_id FROM deliveries WHERE id = {waiting})"
     ],
+    "lane that is due long after its head": [
+        "UPDATE lanes SET claimable_at = 4611686018427387904 "
+        "WHERE id = (SELECT lane_id FROM deliveries WHERE id = {waiting})"
+    ],
     "empty lane that is due": [
         "UPDATE lanes SET claimable_at = 1 WHERE id = (SELECT lane_id FROM deliveries WHERE id = {ended})"
     ],
@@ -45,6 +49,7 @@ BY_HAND: dict[str, Sequence[str]] = {
     ],
     "outcome that is missing": ["UPDATE notifications SET outcome = NULL, report_due_at = NULL"],
     "outcome that is wrong": ["UPDATE notifications SET outcome = 'failed' WHERE outcome = 'completed'"],
+    "report that is never due": ["UPDATE notifications SET report_due_at = NULL WHERE outcome IS NOT NULL"],
     "report without an outcome": ["UPDATE notifications SET report_due_at = 5 WHERE outcome IS NULL"],
 }
 
