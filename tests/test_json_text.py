@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -48,3 +49,17 @@ def _whole_as_int(value: Any) -> Any:
 )
 def test_numbers_keep_their_digits_and_nothing_fails(value: Any, text: str) -> None:
     assert to_json(value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"text": "plain", "number": 1, "half": 0.5, "truth": True, "nothing": None, "list": [1, "two", {"three": 3}]},
+        {"umlaut": "ä", "surrogate": "\ud800", "decimal": Decimal("1.10"), "time": datetime(2026, 1, 31, tzinfo=UTC)},
+        [math.nan, math.inf, (1, 2)],
+    ],
+)
+def test_what_is_simple_is_written_as_it_would_be_with_care(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = to_json(value)
+    monkeypatch.setattr("gateway.json_text._simple", lambda _: None)
+    assert to_json(value) == written

@@ -215,12 +215,16 @@ class Pipeline:
 
     async def _deliver(self, group: list[tuple[Job, Prepared, int]]) -> None:
         try:
-            await self._settle(await self._send(group))
+            try:
+                ended = await self._send(group)
+            finally:
+                self._slots -= 1  # others are prepared and begin while these are settled
+                self.pump()
+            await self._settle(ended)
         except BaseException:
             self._let_lapse([job for job, _, _ in group])
             raise
         finally:
-            self._slots -= 1
             self.left(len(group))
 
     def _let_lapse(self, jobs: Sequence[Job]) -> None:
