@@ -45,7 +45,9 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 LARGEST_STEP = 256
-"""Rows of one step; a number of rows is split into powers of two, so that few texts are made."""
+"""Rows of one step."""
+_ROUND = 16
+"""More rows than this are split into a multiple of it and the rest: two steps, of no more texts than a driver keeps."""
 
 _GIVEN = re.compile(r"VALUES (\((?:[^()]|\([^()]*\))*\))")
 _NAMED = re.compile(r"%\((\w+)\)s")
@@ -95,7 +97,7 @@ class Prepared:
 def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     start = 0
     while left := len(rows) - start:
-        size = min(LARGEST_STEP, 1 << (left.bit_length() - 1))
+        size = min(LARGEST_STEP, left - left % _ROUND if left > _ROUND else left)
         yield rows[start : start + size]
         start += size
 

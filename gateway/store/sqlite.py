@@ -129,7 +129,11 @@ class SqliteDatabase:
 
 
 def _engine(url: URL, begin: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
+    options = {
+        "check_same_thread": False,
+        "cached_statements": 512,
+    }  # as `Prepared` makes texts for many numbers of rows
+    engine = create_engine(url, connect_args=options, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
