@@ -64,6 +64,7 @@ store = "{store}"
 lease = "{LEASE:g}s"
 answer_within = "1s"
 shutdown_grace = "1s"
+min_free_disk = "1MB"
 [doforms]
 api = "{api}"
 expected_fetch = "10ms"
