@@ -91,6 +91,7 @@ def test_a_store_of_another_schema_is_told(run: Run, site: Path) -> None:
     run("migrate", "--routes", site)
     with sqlite3.connect(site.with_name("gateway.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE compatibility SET oldest = '9999'")
     database.close()
     listed = run("alarms", "--routes", site)
     assert listed.status == 1
