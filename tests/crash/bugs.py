@@ -124,7 +124,7 @@ BUGS: Mapping[str, Bug] = {
     "answer before commit": Bug(_answer_before_commit, {Kind.KILL}, "acknowledged is kept once"),
     "look then insert": Bug(_look_then_insert, {Kind.API_SLOW}, "kept was sent"),
     "lanes ignored": Bug(_ignore_lanes, {Kind.SERVICE_DOWN, Kind.SERVICE_SLOW}, "lanes kept their order"),
-    "settle without lease": Bug(_settle_without_lease, {Kind.TABLES_LOCKED}, "outcomes follow from deliveries"),
+    "settle without lease": Bug(_settle_without_lease, {Kind.TABLES_LOCKED}, "nothing happened twice"),
     "send without lease": Bug(_send_without_lease, {Kind.TABLES_LOCKED}, "nothing happened twice"),
     "no renewal": Bug(_never_renew, {Kind.TABLES_LOCKED}, None),
 }
