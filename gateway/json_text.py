@@ -35,11 +35,7 @@ def _simple(value: Any) -> str | None:
     return text if text.isascii() else None
 
 
-def _refuse(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} is not of JSON")
-
-
-_SIMPLE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_refuse)
+_SIMPLE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any, numbers: list[str]) -> Any:

@@ -10,10 +10,8 @@ from rich.progress import Progress
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
 from gateway.cli.output import print_json
-from gateway.store import retention
-from gateway.store.clock import micros, now
-from gateway.store.retention import Pruned
-from gateway.store.unused_lanes import prune_lanes
+from gateway.store.clock import now
+from gateway.store.retention import Pruned, Step, count, first_step
 
 _SPAN = re.compile(r"(\d+)([hd])")
 _SECONDS = {"h": 3600.0, "d": 86400.0}
@@ -36,7 +34,7 @@ def prune(
     age = load_routes(routes, secrets=False).retention if older_than is None else _span(older_than)
     moment = now()
     with store(routes) as connection:
-        found = retention.count(connection, moment=moment, older_than=age)
+        found = count(connection, moment=moment, older_than=age)
     if json and not (dry_run or yes):
         raise typer.BadParameter("a program cannot be asked: give --yes or --dry-run too", param_hint="--json")
     if not json:
@@ -52,22 +50,16 @@ def prune(
 
 
 def _delete(routes: RoutesFile, found: Pruned, *, moment: int, age: float) -> Pruned:
-    """Delete batch by batch, each in a transaction of its own, so that `serve` never waits long."""
-    with store(routes, write=True) as connection:
-        done = retention.prune_others(connection, moment=moment, older_than=age)
-    after: int | None = 0
+    """Delete step by step, each in a transaction of its own, so that `serve` never waits long."""
+    step: Step | None = first_step(moment=moment, older_than=age)
+    done = Pruned()
     with Progress(transient=True) as progress:
         task = progress.add_task("Deleting", total=found.notifications + found.tombstones)
-        while after is not None:
+        while step is not None:
             with store(routes, write=True) as connection:
-                batch, after = retention.prune(connection, after=after, moment=moment, older_than=age)
-            progress.advance(task, batch.notifications + batch.tombstones)
-            done += batch
-    lanes: int | None = 0
-    while lanes is not None:
-        with store(routes, write=True) as connection:
-            deleted, lanes = prune_lanes(connection, after=lanes, before=moment - micros(age))
-        done += Pruned(lanes=deleted)
+                deleted, step = step(connection)
+            progress.advance(task, deleted.notifications + deleted.tombstones)
+            done += deleted
     return done
 
 

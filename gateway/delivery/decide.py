@@ -12,6 +12,9 @@ from gateway.models import Event, Mode, Notification, Outcome, Unmatched
 from gateway.routing.loaded import Account, DeliverySpec, Plan, Webservice
 from gateway.store.inbox import Keep, NewDelivery
 
+NOT_IN_THE_FILE = "its web service is not in the routes file"
+"""Why a notification of a web service that nobody has declared matches no route."""
+
 
 class Decider:
     """Turns a notification into what is to be kept."""
@@ -26,14 +29,11 @@ class Decider:
         webservice = self._current.webservice(notification.webservice_id)
         if webservice is None:
             account = account_of(notification.webservice_id)
-            return self._unmatched(notification, account, None, "its web service is not in the routes file")
+            return self._unmatched(notification, account, None, NOT_IN_THE_FILE)
         account_entry = self._current.account(webservice)
         plan = self._current.plan(webservice, notification.event)
         if not plan.routes:
-            why = (
-                f"no route matches form {webservice.form!r}, project {webservice.project!r}, event {notification.event}"
-            )
-            return self._unmatched(notification, account_entry.name, webservice, why)
+            return self._unmatched(notification, account_entry.name, webservice, no_route(webservice, notification))
         return self._matched(notification, webservice, account_entry, plan)
 
     def _matched(self, notification: Notification, webservice: Webservice, account: Account, plan: Plan) -> Keep:
@@ -85,6 +85,11 @@ class Decider:
             outcome=outcomes.get(policy),
             report=can_report and webservice is not None and self._current.account(webservice).report,
         )
+
+
+def no_route(webservice: Webservice, notification: Notification) -> str:
+    """Say that no route takes what a web service sent."""
+    return f"no route matches form {webservice.form!r}, project {webservice.project!r}, event {notification.event}"
 
 
 def new_delivery(notification: Notification, account: Account, spec: DeliverySpec, *, take: bool) -> NewDelivery:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from gateway.delivery.current import Current, kinds_needed
-from gateway.delivery.decide import account_of, new_delivery
-from gateway.models import Event, Mode, Notification
+from gateway.delivery.current import Current
+from gateway.delivery.decide import NOT_IN_THE_FILE, account_of, new_delivery, no_route
+from gateway.models import Mode, Notification
 from gateway.routing.loaded import Routes
 from gateway.store import rematch as store_rematch
 from gateway.store.ids import ids_of
@@ -31,7 +31,7 @@ def decide(current: Current, notification: Notification) -> Keep:
             notification=notification,
             account=account_of(notification.webservice_id),
             mode=Mode.DELAYED,
-            reason="its web service is not in the routes file",
+            reason=NOT_IN_THE_FILE,
             matched=False,
         )
     account, plan = current.account(webservice), current.plan(webservice, notification.event)
@@ -42,9 +42,9 @@ def decide(current: Current, notification: Notification) -> Keep:
         form=webservice.form,
         project=webservice.project,
         mode=Mode.DELAYED,
-        reason=f"no route matches form {webservice.form!r}, project {webservice.project!r}, event {notification.event}",
+        reason=no_route(webservice, notification),
         matched=bool(plan.routes),
         report=account.report and webservice.password is not None,
-        fetch=notification.event is not Event.DELETE and bool(kinds_needed(notification, plan.needs)),
+        fetch=bool(current.kinds(notification)),
         deliveries=tuple(new_delivery(notification, account, spec, take=False) for spec in plan.deliveries),
     )

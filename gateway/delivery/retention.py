@@ -7,19 +7,16 @@ import asyncio
 import structlog
 
 from gateway.delivery.current import Current
-from gateway.store import retention
-from gateway.store.clock import micros
 from gateway.store.engine import say
-from gateway.store.retention import Pruned
+from gateway.store.retention import Pruned, Step, first_step
 from gateway.store.store import Store
-from gateway.store.unused_lanes import prune_lanes
 
 log = structlog.get_logger(__name__)
 
 _EVERY = 3600.0
 """Seconds between two walks."""
 _PAUSE = 0.1
-"""Seconds between two batches, for the ledger to do its own work."""
+"""Seconds between two steps, for the ledger to do its own work."""
 
 
 class Retention:
@@ -43,24 +40,10 @@ class Retention:
 
     async def walk(self) -> Pruned:
         """Go through the store once; returns what was deleted."""
-        age, moment = self._current.routes.retention, self._store.now()
-        done = await self._store.write(lambda c: retention.prune_others(c, moment=moment, older_than=age))
-        after: int | None = 0
-        while after is not None:
-            start = after
-            batch, after = await self._store.write(
-                lambda c, start=start: retention.prune(c, after=start, moment=moment, older_than=age)  # type: ignore[misc]
-            )
-            done += batch
-            await asyncio.sleep(_PAUSE)
-        return done + await self._walk_lanes(moment - micros(age))
-
-    async def _walk_lanes(self, before: int) -> Pruned:
-        done, after = 0, 0
-        while True:
-            deleted, going = await self._store.write(lambda c, start=after: prune_lanes(c, after=start, before=before))  # type: ignore[misc]
+        step: Step | None = first_step(moment=self._store.now(), older_than=self._current.routes.retention)
+        done = Pruned()
+        while step is not None:
+            deleted, step = await self._store.write(step)
             done += deleted
-            if going is None:
-                return Pruned(lanes=done)
-            after = going
             await asyncio.sleep(_PAUSE)
+        return done

@@ -131,11 +131,7 @@ def pin(data: Mapping[str, Any]) -> bytes:
         raise TemplateError(f"what was rendered cannot be kept: {error}") from None
 
 
-def _refuse(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} is not of JSON")
-
-
-_PLAIN = json.JSONEncoder(default=_refuse, separators=(",", ":"))
+_PLAIN = json.JSONEncoder(separators=(",", ":"))
 
 
 def unpin(kept: bytes) -> dict[str, Any]:

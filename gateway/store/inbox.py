@@ -231,7 +231,7 @@ def find_repeat(connection: Connection, item: Keep) -> Kept | None:
     row = connection.execute(
         _count_repeat, {"of_webservice": item.notification.webservice_id, "of_key": item.notification.key}
     ).first()
-    return None if row is None else _as_repeat(row)
+    return None if row is None else as_repeat(row)
 
 
 def _by_key(item: Keep) -> tuple[str, str]:
@@ -244,7 +244,8 @@ def _repeat(connection: Connection, item: Keep) -> Kept:
     return repeat
 
 
-def _as_repeat(row: Any) -> Kept:
+def as_repeat(row: Any) -> Kept:
+    """Return what a repeat is told, from the row of the notification that it repeats."""
     outcome = None if row.outcome is None else Outcome(row.outcome)
     return Kept(id=row.id, repeat=True, outcome=outcome, mode=Mode(row.mode), reason=row.mode_reason)
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
-from gateway.store.clock import NEVER, SECOND, ask
+from gateway.store.clock import SECOND, ask
+from gateway.store.orders import head_due, open_lanes
 from gateway.store.outcome import conclude
 from gateway.store.prepared import AnyOf, many
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
@@ -120,21 +121,6 @@ _notification = (notifications.c.id, notifications.c.notification_key)
 _delivery = (deliveries.c.id, deliveries.c.delivery_key)
 
 
-def _head(column: ColumnElement[Any]) -> Any:
-    """Return a column of the delivery at the head of a lane."""
-    return select(column).where(_in_it).order_by(deliveries.c.number).limit(1).scalar_subquery()
-
-
-def _wake(connection: Connection, ids: Sequence[int]) -> None:
-    is_pending = _head(deliveries.c.state) == DeliveryState.PENDING.value
-    due = case((is_pending, ask(connection)[1]), else_=NEVER)  # else a dead one blocks a strict lane
-    _set(connection, lanes, ids, claimable_at=due, holder=None)
-
-
-def _empty(connection: Connection, ids: Sequence[int]) -> None:
-    _set(connection, lanes, ids, claimable_at=None, holder=None)
-
-
 def _count_on(connection: Connection, ids: Sequence[int]) -> None:
     highest = select(func.max(deliveries.c.number)).where(deliveries.c.lane_id == lanes.c.id).scalar_subquery()
     _set(connection, lanes, ids, last_number=highest)
@@ -214,30 +200,26 @@ KINDS: Sequence[Kind] = (
     Kind(
         name="lane that is never claimed",
         means="Deliveries wait in it, but nothing says when they are due: they wait for ever.",
-        remedy="It is made due now.",
+        remedy="It is due when its head is.",
         find=_finder(
             select(lanes.c.id, lanes.c.id)
             .where(lanes.c.claimable_at.is_(None), exists(select(deliveries.c.id).where(_in_it)))
             .order_by(lanes.c.id),
             "lane",
         ),
-        mend=_wake,
+        mend=open_lanes,
     ),
     Kind(
         name="lane that is due long after its head",
         means="The delivery at its head is due, and waits all the same.",
-        remedy="It is made due now.",
+        remedy="It is due when its head is.",
         find=_finder(
             select(lanes.c.id, lanes.c.id)
-            .where(
-                lanes.c.holder.is_(None),
-                _head(deliveries.c.state) == DeliveryState.PENDING.value,
-                lanes.c.claimable_at > _head(deliveries.c.due_at) + 60 * SECOND,
-            )
+            .where(lanes.c.holder.is_(None), lanes.c.claimable_at > head_due + 60 * SECOND)
             .order_by(lanes.c.id),
             "lane",
         ),
-        mend=_wake,
+        mend=open_lanes,
     ),
     Kind(
         name="empty lane that is due",
@@ -249,7 +231,7 @@ KINDS: Sequence[Kind] = (
             .order_by(lanes.c.id),
             "lane",
         ),
-        mend=_empty,
+        mend=open_lanes,
     ),
     Kind(
         name="lane whose numbers do not rise",

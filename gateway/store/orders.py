@@ -19,6 +19,7 @@ from sqlalchemy import Connection, case, insert, select, update
 from gateway.models import DeliveryState
 from gateway.store.clock import NEVER
 from gateway.store.locks import lock_lanes
+from gateway.store.prepared import AnyOf, many
 from gateway.store.tables import attempts, deliveries, lanes
 
 AT_ONCE = 50
@@ -73,7 +74,7 @@ def being_sent(connection: Connection, lane_ids: Collection[int], moment: int) -
     return {row.lane_id: row.delivery_id for row in rows}
 
 
-_head_due = (
+head_due = (
     select(case((deliveries.c.state == DeliveryState.PENDING.value, deliveries.c.due_at), else_=NEVER))
     .where(deliveries.c.lane_id == lanes.c.id, deliveries.c.in_lane)
     .order_by(deliveries.c.number)
@@ -81,11 +82,13 @@ _head_due = (
     .correlate(lanes)
     .scalar_subquery()
 )
+"""When the head of a lane may be claimed: never, if a dead one blocks it; null, if the lane is empty."""
 
 
 def open_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
     """Take lanes back from whoever holds them, and say when their heads may be claimed."""
-    connection.execute(update(lanes).where(lanes.c.id.in_(lane_ids)).values(holder=None, claimable_at=_head_due))
+    statement = update(lanes).where(AnyOf(lanes.c.id, "ids")).values(holder=None, claimable_at=head_due)
+    connection.execute(statement, {"ids": many(connection, lane_ids)})
 
 
 def note(connection: Connection, delivery_id: int, *, tries: int, what: str, text: str, moment: int) -> None:

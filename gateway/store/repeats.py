@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from gateway.models import Mode, Notification, Outcome
-from gateway.store.inbox import Kept
+from gateway.models import Notification
+from gateway.store.inbox import Kept, as_repeat
 from gateway.store.tables import notifications
 
 
@@ -21,6 +21,4 @@ def find_ended(connection: Connection, notification: Notification) -> Kept | Non
             notifications.c.outcome.is_not(None),
         )
     ).first()
-    if row is None:
-        return None
-    return Kept(id=row.id, repeat=True, outcome=Outcome(row.outcome), mode=Mode(row.mode), reason=row.mode_reason)
+    return None if row is None else as_repeat(row)

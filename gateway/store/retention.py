@@ -13,8 +13,9 @@ The rules, before the SQL:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, true, update
@@ -23,6 +24,7 @@ from gateway.models import FetchState, ReportState
 from gateway.store.clock import micros
 from gateway.store.locks import lock_lanes, lock_notifications
 from gateway.store.tables import alarms, deliveries, notifications, quarantine, records
+from gateway.store.unused_lanes import prune_lanes
 
 TOMBSTONE = 30 * 86400.0
 """Seconds for which the key of a deleted notification is remembered with its outcome."""
@@ -50,6 +52,9 @@ class Pruned:
         )
 
 
+Step = Callable[[Connection], "tuple[Pruned, Step | None]"]
+"""A short transaction of a walk through the store: what it deleted, and the step that follows."""
+
 _row = notifications.c
 _of_it = deliveries.c.notification_id == _row.id
 
@@ -70,6 +75,23 @@ def count(connection: Connection, *, moment: int, older_than: float) -> Pruned:
         quarantine=number(quarantine, quarantine.c.received_at < before),
         alarms=number(alarms, alarms.c.cleared_at < before),
     )
+
+
+def first_step(*, moment: int, older_than: float) -> Step:
+    """Return the first step of a walk that deletes all that is older than so many seconds at this moment."""
+
+    def others(connection: Connection) -> tuple[Pruned, Step | None]:
+        return prune_others(connection, moment=moment, older_than=older_than), partial(batch, after=0)
+
+    def batch(connection: Connection, after: int) -> tuple[Pruned, Step | None]:
+        done, onwards = prune(connection, after=after, moment=moment, older_than=older_than)
+        return done, partial(unused, after=0) if onwards is None else partial(batch, after=onwards)
+
+    def unused(connection: Connection, after: int) -> tuple[Pruned, Step | None]:
+        done, onwards = prune_lanes(connection, after=after, before=moment - micros(older_than))
+        return Pruned(lanes=done), None if onwards is None else partial(unused, after=onwards)
+
+    return others
 
 
 def prune(connection: Connection, *, after: int, moment: int, older_than: float) -> tuple[Pruned, int | None]:

