@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
 
 import httpx
 
@@ -10,6 +12,7 @@ from gateway.delivery.shared_pace import shared_pace
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.failures import Later
 from gateway.doforms.limits import AccountLimits, Priority, burst_of
+from gateway.doforms.listing import MOST, ListedRecord
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import rates
@@ -35,13 +38,24 @@ class Calls:
         self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
     ) -> bytes:
         """Fetch a record; raises what `DoformsClient.fetch` raises."""
-        limits = self._of(account)
-        async with limits.slot(Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH):
-            try:
-                return await self._client.fetch(_credentials(account, webservice), kind, key)
-            except Later as error:
-                await self._slow_down(account, limits, error)
-                raise
+        async with self._turn(account, Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH):
+            return await self._client.fetch(_credentials(account, webservice), kind, key)
+
+    async def list_submissions(
+        self,
+        account: Account,
+        webservice: Webservice,
+        begin: datetime,
+        end: datetime,
+        *,
+        skip: int = 0,
+        limit: int = MOST,
+        priority: Priority = Priority.BACKFILL,
+    ) -> list[ListedRecord]:
+        """List what doForms received in a window; raises what `DoformsClient.list_submissions` raises."""
+        async with self._turn(account, priority):
+            credentials = _credentials(account, webservice)
+            return await self._client.list_submissions(credentials, begin, end, skip=skip, limit=limit)
 
     async def report(
         self, account: Account, webservice: Webservice, key: str, outcome: Outcome, *, may_send: Callable[[], bool]
@@ -52,12 +66,18 @@ class Calls:
             LeaseLost: it said no.
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
         """
-        limits = self._of(account)
-        async with limits.slot(Priority.REPORT):
+        async with self._turn(account, Priority.REPORT):
             if not may_send():
                 raise LeaseLost
+            await self._client.report(_credentials(account, webservice), key, outcome)
+
+    @asynccontextmanager
+    async def _turn(self, account: Account, priority: Priority) -> AsyncIterator[None]:
+        """Hold a slot of the account while a call is made; a 429 makes the calls after it wait."""
+        limits = self._of(account)
+        async with limits.slot(priority):
             try:
-                await self._client.report(_credentials(account, webservice), key, outcome)
+                yield
             except Later as error:
                 await self._slow_down(account, limits, error)
                 raise

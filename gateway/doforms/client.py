@@ -6,12 +6,13 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import SecretStr
 
 from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.listing import MOST, ListedRecord, decode_listing
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
 
@@ -61,6 +62,24 @@ class DoformsClient:
             raise NotARecord("doForms answered 200 with an empty body instead of a record")
         return answer.content
 
+    async def list_submissions(
+        self, credentials: Credentials, begin: datetime, end: datetime, *, skip: int = 0, limit: int = MOST
+    ) -> list[ListedRecord]:
+        """Return the submissions that doForms received from ``begin`` to before ``end`` (aware), at most ``limit``.
+
+        A listing shorter than it should be has been seen: nothing may be concluded from a record that is missing in it.
+
+        Raises:
+            Gone, Refused, Unauthorised, Quota, NotAListing, Later: see `gateway.doforms.failures`.
+        """
+        window = {"receiveTimeBegin": _moment(begin), "receiveTimeEnd": _moment(end), "limit": limit, "skip": skip}
+        answer = await self._call(credentials, "GET", f"submissions?{urlencode(window)}")
+        if not answer.is_success:
+            raise _failure(answer, f"the submissions received from {_moment(begin)} to {_moment(end)}")
+        if not answer.content.lstrip().startswith(b"[") and _is_over_quota(answer):
+            raise _quota(answer)
+        return decode_listing(answer.content)
+
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
         """Tell the outcome of a notification; any 2xx means that it was heard.
 
@@ -95,6 +114,11 @@ class DoformsClient:
                 raise NotARecord(f"doForms answered with more than {self._largest} bytes; so many are not read")
         wait = answer.headers.get("retry-after")
         return httpx.Response(answer.status_code, headers={"retry-after": wait} if wait else None, content=bytes(body))
+
+
+def _moment(moment: datetime) -> str:
+    """Write a time as doForms wants it: ISO 8601 with its offset."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _told(error: Exception) -> str:

@@ -6,7 +6,8 @@ DoformsError
 |-- Refused        doForms will never take it (400, 422)
 |-- Unauthorised   the web service's id and password are not accepted (401, 403)
 |-- Quota          the web service's calls for today are used up
-`-- NotARecord     a success that holds no record
+|-- NotARecord     a success that holds no record
+`-- NotAListing    a success that holds no listing
 """
 
 from __future__ import annotations
@@ -47,3 +48,7 @@ class Quota(DoformsError):
 
 class NotARecord(DoformsError):
     """A body that holds no record, whatever the status said."""
+
+
+class NotAListing(DoformsError):
+    """A body that holds no listing of records, whatever the status said."""

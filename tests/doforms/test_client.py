@@ -11,7 +11,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
-from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Gone, Later, NotAListing, NotARecord, Quota, Refused, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.doforms.simulator import Simulator
 from gateway.errors import DoformsError
@@ -234,3 +234,27 @@ async def test_a_whole_call_has_a_limit_that_steps_in_time_do_not_extend(doforms
         hurried = DoformsClient(http=http, within=0.1)
         with pytest.raises(Later, match=r"was not answered within 0\.1 s"):
             await hurried.fetch(credentials(doforms.api), RecordKind.SUBMISSION, KEY)
+
+
+async def test_records_are_listed_by_the_time_they_were_received(client: DoformsClient, doforms: Simulator) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    doforms.put_record(WEBSERVICE, "second", {"site": "Mill"}, id="2")
+
+    found = await client.list_submissions(credentials(doforms.api), begin, begin + timedelta(minutes=2))
+
+    assert {(one.key, one.id) for one in found} >= {(KEY, f"id-{KEY}"), ("second", "2")}
+    nothing = await client.list_submissions(credentials(doforms.api), begin - timedelta(minutes=1), begin)
+    assert nothing == []
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [(b"Daily web service quota exceeded.", Quota), (b'{"error": "no"}', NotAListing), (b"", NotAListing)],
+)
+async def test_a_success_that_is_no_listing_is_told_apart(
+    client: DoformsClient, doforms: Simulator, body: bytes, error: type[DoformsError]
+) -> None:
+    doforms.faults.add(status=200, body=body)
+    moment = datetime.now(UTC)
+    with pytest.raises(error):
+        await client.list_submissions(credentials(doforms.api), moment, moment)
