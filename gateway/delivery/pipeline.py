@@ -110,7 +110,7 @@ class Pipeline:
     def left(self, count: int) -> None:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
         self.underway -= count
-        if 2 * self.underway <= self._most:
+        if count and 2 * self.underway <= self._most:
             self._on_room(self.entry.name)
 
     def put(self, job: Job) -> None:
