@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
@@ -20,6 +21,7 @@ from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.pressure import Pressure
+from gateway.delivery.reconcile import Reconciler
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
 from gateway.delivery.retention import Retention
@@ -221,6 +223,10 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         reporter.start()
         services.append(asyncio.create_task(watch.keep_watching()))
         services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
+        backfill = Backfill(store=store, current=current, calls=calls, pauses=pauses)
+        reconciler = Reconciler(store=store, current=current, backfill=backfill, on_reports=reporter.wake)
+        services.append(asyncio.create_task(reconciler.keep_reconciling()))
+        services.append(asyncio.create_task(reconciler.keep_following()))
     gateway = Gateway(
         store=store,
         current=current,

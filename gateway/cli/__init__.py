@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli import (
     alarms,
+    backfill,
     check,
     deliveries,
     demo,
@@ -19,6 +20,7 @@ from gateway.cli import (
     plugins,
     prune,
     quarantine,
+    reconcile,
     reload,
     serve,
     store,
@@ -41,6 +43,8 @@ app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)
 app.command()(simulate)
+app.command()(backfill.backfill)
+app.command()(reconcile.reconcile)
 app.command()(migrate.migrate)
 app.command()(prune.prune)
 app.command()(plugins.plugins)

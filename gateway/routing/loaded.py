@@ -50,6 +50,15 @@ class Webservice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    """When what doForms received is compared with what was kept, and how far back."""
+
+    every: float = 3600.0
+    lookback: float = 48 * 3600.0
+    grace: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationEntry:
     """One ``[destinations.NAME]``, with the plugin's instance (built, not opened)."""
 
@@ -148,6 +157,8 @@ class Routes:
     """Every account that a web service belongs to, declared or not."""
     webservices: Mapping[str, Webservice] = field(default_factory=dict)
     """By id."""
+    reconcile: Reconcile | None = None
+    """None: it is not in the file, and nothing is reconciled by itself."""
     destinations: Mapping[str, DestinationEntry] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)

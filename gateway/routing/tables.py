@@ -16,6 +16,8 @@ from gateway.routing.sizes import Size
 
 ANSWER_LIMIT = 3.0
 """Seconds after which doForms takes a notification for unanswered (doforms.md)."""
+REMEMBERED = 30 * 86400.0
+"""Seconds for which a record is known however short the retention is (`gateway.store.retention.TOMBSTONE`)."""
 
 
 class Table(BaseModel):
@@ -190,6 +192,26 @@ class WebhookTable(Table):
     """Path of the URL to enter in doForms; ``/added``, ``/edited``, ``/deleted`` and ``/status`` are below it."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers: each must carry its value, or one of its values. References only."""
+
+
+def _remembered(value: float) -> float:
+    if value > REMEMBERED:
+        raise mistake(
+            f"{say_duration(value)} is longer than the gateway is sure to know which records it had",
+            f'Write at most "{REMEMBERED / 86400:g}d"; `gateway backfill --since` goes further back',
+        )
+    return value
+
+
+class ReconcileTable(Table):
+    """``[reconcile]``: asking doForms now and then what it received, for notifications that were lost."""
+
+    every: PositiveDuration = 3600.0
+    """How often what doForms received is compared with what was kept."""
+    lookback: Annotated[PositiveDuration, AfterValidator(_remembered)] = 48 * 3600.0
+    """How far back that goes each time; after an outage as far as it went on."""
+    grace: Duration = 3600.0
+    """How long a notification may be late: what doForms received later than that is not looked at yet."""
 
 
 class WebserviceTable(Table):

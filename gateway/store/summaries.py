@@ -57,6 +57,8 @@ class NotificationSummary:
 
     id: int
     key: str
+    kind: str
+    """``notification``; ``backfill``: none came, doForms lists the record."""
     webservice: str | None
     webservice_id: str
     account: str
@@ -121,6 +123,8 @@ class NotificationFilter:
     webservice: str | None = None
     record_key: str | None = None
     event: str | None = None
+    kind: str | None = None
+    """``notification`` or ``backfill``."""
     outcome: str | None = None
     """``completed``, ``failed`` or ``open``."""
     unmatched: bool = False

@@ -230,6 +230,35 @@ quarantine = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+backfilled = Table(  # records that came by reconciliation; of two that would let one in, the primary key lets one
+    "backfilled",
+    metadata,
+    Column("record_key", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("notification_id", Id, nullable=False),  # no foreign key: the record stays known when that is deleted
+    Column("kept_at", BigInteger, nullable=False),
+    Index("ix_backfilled_notification", "notification_id"),
+)
+
+late_creates = Table(  # create notifications of records that were backfilled before; their outcome is that of those
+    "late_creates",
+    metadata,
+    Column(
+        "notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("backfill_id", Id, nullable=False),
+)
+
+reconciled = Table(  # how far what doForms received was compared with what was kept, by web service
+    "reconciled",
+    metadata,
+    Column("webservice_id", Text, primary_key=True),
+    Column("until", BigInteger),  # each new record that doForms received before is kept; null: not known
+    Column("round_at", BigInteger),  # when the last round ended
+    Column("holder", Text),  # set while a process reconciles it, under a lease that ends at `lease_until`
+    Column("lease_until", BigInteger),
+)
+
 alarms = Table(
     "alarms",
     metadata,

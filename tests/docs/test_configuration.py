@@ -23,6 +23,7 @@ HEADINGS = {
     "doforms": "[doforms]",
     "accounts": "[accounts.NAME]",
     "webhook": "[webhook]",
+    "reconcile": "[reconcile]",
     "webservices": "[webservices.NAME]",
     "destinations": "[destinations.NAME]",
     "routes": "[[routes]]",

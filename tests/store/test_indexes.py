@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.models import FetchState, Mode, ReportState
-from gateway.store import causes, inbox, lane_leases, outbox, queue, records
+from gateway.store import backfill, causes, inbox, lane_leases, outbox, queue, records
 from gateway.store.queue import Begin
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
 
-_TABLES = r"(notifications|deliveries|lanes|records|renderings|attempts)\b"
+_TABLES = r"(notifications|deliveries|lanes|records|renderings|attempts|backfilled)\b"
 LARGE = {"sqlite": re.compile(rf"SCAN {_TABLES}"), "postgresql": re.compile(rf".*Seq Scan on {_TABLES}")}
 
 FULL = """
@@ -32,6 +32,8 @@ INSERT INTO deliveries (notification_id, lane_id, number, route, name, destinati
 SELECT -n, -n, n, 'route', 'table', 'table', n::text, true, 'delivered', false, n FROM generate_series(1, 20000) AS n;
 INSERT INTO records (notification_id, kind, account, record_key, raw, fetched_at)
 SELECT -n, 'submission', 'acme', 'r' || n, '', n FROM generate_series(1, 20000) AS n;
+INSERT INTO backfilled (record_key, account, notification_id, kept_at)
+SELECT 'old' || n, 'acme', -n, n FROM generate_series(1, 20000) AS n;
 INSERT INTO renderings (delivery_id, options) SELECT id, '' FROM deliveries;
 INSERT INTO attempts (delivery_id, number, ended_at, result, reason) SELECT id, 1, 1, '', '' FROM deliveries;
 ANALYZE;
@@ -98,6 +100,9 @@ async def work(store: Store) -> None:
     await store.write(lambda c: outbox.settle_report(c, reports[0], state=ReportState.REPORTED))
     await store.read(lambda c: [stands(c, "acme$$1") for stands in causes.STANDS.values()])
     await store.read(causes.waiting_destinations)
+    await store.let_in([keep(notification("backfill:r2", record="r2")), keep(notification("backfill:r9", record="r9"))])
+    await store.submit(keep(notification("n9", record="r9")))
+    await store.read(lambda c: backfill.known(c, "acme", ["r1", "r9"]))
 
 
 async def test_no_statement_of_the_work_goes_through_a_whole_table(store: Store, statements: set[str]) -> None:

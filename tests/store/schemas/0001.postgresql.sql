@@ -104,6 +104,28 @@ CREATE TABLE quarantine (
     body BYTEA NOT NULL, 
     CONSTRAINT pk_quarantine PRIMARY KEY (id)
 );
+CREATE TABLE backfilled (
+    record_key TEXT NOT NULL, 
+    account TEXT NOT NULL, 
+    notification_id BIGINT NOT NULL, 
+    kept_at BIGINT NOT NULL, 
+    CONSTRAINT pk_backfilled PRIMARY KEY (record_key, account)
+);
+CREATE INDEX ix_backfilled_notification ON backfilled (notification_id);
+CREATE TABLE late_creates (
+    notification_id BIGINT NOT NULL, 
+    backfill_id BIGINT NOT NULL, 
+    CONSTRAINT pk_late_creates PRIMARY KEY (notification_id), 
+    CONSTRAINT fk_late_creates_notification_id FOREIGN KEY(notification_id) REFERENCES notifications (id) ON DELETE CASCADE
+);
+CREATE TABLE reconciled (
+    webservice_id TEXT NOT NULL, 
+    until BIGINT, 
+    round_at BIGINT, 
+    holder TEXT, 
+    lease_until BIGINT, 
+    CONSTRAINT pk_reconciled PRIMARY KEY (webservice_id)
+);
 CREATE TABLE deliveries (
     id BIGSERIAL NOT NULL, 
     notification_id BIGINT NOT NULL, 
