@@ -31,7 +31,9 @@ def shown(world: World, seen: Seen) -> Any:
 async def test_the_file_destination_writes_photos_beside_the_record(world: World, route: Make) -> None:
     photo = world.doforms.put_blob(FORM, "p1", PHOTO, file_name="../Dock.jpg")
     signature = world.doforms.put_blob(FORM, "s1", PHOTO + b"!", type="image/png", file_name="sign.png")
-    with world.running(route(FILE + "attachments = true")):
+    known = "{{ record.fields.photo.fileName }} {{ record.fields.photo.sha256 }} {{ attachments | length }}"
+    row = f'to = "table"\ntable = "plain"\nattachments = true\ncolumns = {{ record = "{known}" }}\n'
+    with world.running(route(FILE + "attachments = true", row)):
         fields = {"photo": photo, "findings": [{"text": "rail"}, {"sign": signature}]}
         seen = await world.doforms.create(FORM, fields, key="r1")
         await world.doforms.until(lambda: seen.belief == "completed")
@@ -44,8 +46,10 @@ async def test_the_file_destination_writes_photos_beside_the_record(world: World
         ("photo", "spooled", len(PHOTO)),
         ("findings[1].sign", "spooled", len(PHOTO) + 1),
     ]
+    sha256 = found["attachments"][0]["sha256"]
+    assert world.rows("SELECT record FROM plain") == [(f"../Dock.jpg {sha256} 2",)]
     written = json.loads((folder / "r1.json").read_text())
-    assert written["record"]["fields"]["photo"]["sha256"] == found["attachments"][0]["sha256"]
+    assert written["record"]["fields"]["photo"]["sha256"] == sha256
 
 
 async def test_only_what_a_delivery_asks_for_is_downloaded(world: World, route: Make) -> None:
