@@ -147,6 +147,8 @@ class AttachmentDesk:
         return row.state is AttachmentState.DUE and (row.due_at is None or row.due_at <= self._store.now())
 
     async def _download(self, kept: KeptNotification, record: Record, blob: Blob, row: KeptAttachment) -> None:
+        if row.size is None and await self._shared(kept, row):
+            return
         account = self._current.account(self._webservice(kept))
         async with self._slot(account):
             webservice = self._webservice(kept)  # it may have been paused meanwhile
@@ -155,6 +157,17 @@ class AttachmentDesk:
                 await self._receive(kept, record, blob, row, part, webservice)
             finally:
                 part.close()
+
+    async def _shared(self, kept: KeptNotification, row: KeptAttachment) -> bool:
+        """Take over what was downloaded for an earlier notification of the record; tell whether there was any."""
+        twin = await self._store.read(lambda c: attachments.find_twin(c, kept.notification.webservice_id, row))
+        if twin is None or not await asyncio.to_thread(self._spool().share, twin.file, row.file, twin.size):
+            return False
+        size, sha256, kind = twin.size or 0, twin.sha256 or "", twin.content_type or ANY
+        await self._store.write(
+            lambda c: attachments.note_spooled(c, row.id, size=size, sha256=sha256, content_type=kind)
+        )
+        return True
 
     async def _begin(self, row: KeptAttachment) -> Part:
         try:

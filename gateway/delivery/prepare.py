@@ -68,8 +68,12 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
 
 
 def is_refused(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> bool:
-    """Tell whether nothing will be sent, because a ``when`` is false or cannot be judged; `prepare` says why."""
-    if job.due.rendered is not None:
+    """Tell whether nothing will be sent, because a ``when`` is false or cannot be judged; `prepare` says why.
+
+    One that reads the attachments can only be judged when they are there.
+    """
+    reads_attachments = "attachments" in mentions(job.route.when) | mentions(job.spec.when)
+    if job.due.rendered is not None or reads_attachments:
         return False
     try:
         scope = scope_of(job.kept.notification, webservice, job.route, job.records, timezone=timezone)

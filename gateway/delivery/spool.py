@@ -70,6 +70,20 @@ class Spool:
             os.close(descriptor)
             raise
 
+    def share(self, name: str, other: str, size: int | None) -> bool:
+        """Give a file that is there, whole, another name too; False: that cannot be done."""
+        if not self.holds(name, size):
+            return False
+        path = self.path(other)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.hardlink_to(self.path(name))
+        except OSError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
     def check_room(self, more: int) -> None:
         """Raise NoRoom if so many bytes more would leave less than the limit."""
         free = shutil.disk_usage(self.root).free
@@ -152,11 +166,7 @@ class Part:
     def _finish(self) -> None:
         os.fsync(self._descriptor)
         self._aside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(self._path.parent)
 
     def drop(self) -> None:
         """Remove what has come: it is not wanted."""
@@ -165,6 +175,14 @@ class Part:
     def close(self) -> None:
         """Let go of the file and its lock; what has come stays."""
         os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, aside: Path) -> None:

@@ -131,7 +131,11 @@ class RouteLoader:
         when = self._expression(entry)
         options = self._options(entry, destination.plugin, judge)
         traits = self._traits(entry, destination.instance, options)
-        if core is not None and not core.attachments and (wants := _wants_attachments(options, traits)):
+        if (
+            core is not None
+            and not core.attachments
+            and (wants := _wants_attachments(options, traits, when, route_when))
+        ):
             remedy = 'Write attachments = true, or "required", into the delivery'
             self.problems.add(entry, ("attachments",), f"{wants} attachments, which are not asked for", remedy)
         if core is None or options is None or traits is None or destination.entry is None or not core.enabled:
@@ -186,10 +190,12 @@ class RouteLoader:
         return traits
 
 
-def _wants_attachments(options: Options | None, traits: Traits | None) -> str | None:
+def _wants_attachments(options: Options | None, traits: Traits | None, *conditions: Unrendered | None) -> str | None:
     """Say what in a delivery reads the attachments, if anything does."""
     if traits is not None and ATTACHMENTS in traits.needs:
         return "its options send"
+    if any(ATTACHMENTS in mentions(condition) for condition in conditions):
+        return "its `when` reads"
     return "its templates read" if ATTACHMENTS in mentions(options) else None
 
 

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import AttachmentState
@@ -102,25 +103,43 @@ def load(connection: Connection, notification_id: int) -> dict[str, KeptAttachme
     rows = connection.execute(
         select(attachments).where(_column.notification_id == notification_id).order_by(_column.id)
     )
-    return {
-        row.blob_key: KeptAttachment(
-            id=row.id,
-            key=row.blob_key,
-            place=row.place,
-            filename=row.filename,
-            file=row.file,
-            state=AttachmentState(row.state),
-            attempts=row.attempts,
-            spent=row.spent,
-            reason=row.reason,
-            due_at=row.due_at,
-            etag=row.etag,
-            size=row.size,
-            sha256=row.sha256,
-            content_type=row.content_type,
+    return {row.blob_key: _kept(row) for row in rows}
+
+
+def _kept(row: Row[Any]) -> KeptAttachment:
+    return KeptAttachment(
+        id=row.id,
+        key=row.blob_key,
+        place=row.place,
+        filename=row.filename,
+        file=row.file,
+        state=AttachmentState(row.state),
+        attempts=row.attempts,
+        spent=row.spent,
+        reason=row.reason,
+        due_at=row.due_at,
+        etag=row.etag,
+        size=row.size,
+        sha256=row.sha256,
+        content_type=row.content_type,
+    )
+
+
+def find_twin(connection: Connection, webservice_id: str, one: KeptAttachment) -> KeptAttachment | None:
+    """Return the same attachment as it was downloaded for another notification, if it was: the last one."""
+    row = connection.execute(
+        select(attachments)
+        .where(
+            _column.webservice_id == webservice_id,
+            _column.blob_key == one.key,
+            _column.filename == one.filename,
+            _column.state == AttachmentState.SPOOLED.value,
+            _column.id != one.id,
         )
-        for row in rows
-    }
+        .order_by(_column.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _kept(row)
 
 
 def note_spooled(connection: Connection, id_: int, *, size: int, sha256: str, content_type: str) -> None:

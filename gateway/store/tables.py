@@ -223,6 +223,7 @@ attachments = Table(  # of a notification's record; what was downloaded is a fil
     Column("ended_at", BigInteger),
     UniqueConstraint("notification_id", "blob_key"),
 )
+Index("ix_attachments_blob", attachments.c.webservice_id, attachments.c.blob_key)
 NOT_DOWNLOADED = text("state = 'given up'")
 Index(
     "ix_attachments_given_up",

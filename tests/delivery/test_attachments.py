@@ -20,7 +20,7 @@ from gateway.store import attachments, pauses
 from gateway.store.attachments import KeptAttachment
 from gateway.store.causes import STANDS
 from gateway.store.clock import SECOND, now
-from tests.delivery.conftest import ROUTES, TEXT, Parts
+from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes
 
@@ -37,6 +37,11 @@ class Desk:
     parts: Parts
     folder: Path
     desk: AttachmentDesk
+
+    def another(self) -> AttachmentDesk:
+        """Make the desk of another process on the same store."""
+        parts = self.parts
+        return AttachmentDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
 
     def load(self, doforms: str = "", gateway: str = "") -> None:
         """Load routes with more settings in ``[doforms]`` and ``[gateway]``."""
@@ -76,6 +81,9 @@ class Desk:
 
     def asked(self) -> list[str]:
         return [one.path.rpartition("/")[2] for one in self.parts.doforms.requests if "/blobs/" in one.path]
+
+    async def has_begun(self) -> bool:
+        return bool(self.files())
 
     def files(self) -> list[Path]:
         spool = self.parts.current.routes.spool
@@ -294,6 +302,59 @@ async def test_downloads_leave_half_of_the_slots_to_records(desk: Desk) -> None:
     await desk.parts.desk.records(await desk.parts.keep("n2", "r2"))
     assert desk.asked() == []
     assert len((await downloads).attachments) == 6
+
+
+async def test_an_edit_downloads_only_what_is_new(desk: Desk) -> None:
+    first = (await desk.attached(photo=desk.put())).attachments
+    second = (await desk.attached("n2", photo=desk.put(), sign=desk.put("p2"))).attachments
+    assert desk.asked() == ["p1", "p2"]
+    assert second[0].sha256 == first[0].sha256
+    first[0].path.unlink()
+    assert second[0].path.read_bytes() == PHOTO
+
+
+async def test_a_replay_that_fetches_anew_downloads_anew(desk: Desk) -> None:
+    for key in ("n1", "n2"):
+        await desk.attached(key, photo=desk.put())
+    id_ = (await desk.parts.row("n2")).id
+    await desk.parts.store.write(lambda c: attachments.try_again(c, [id_], afresh=True))
+    desk.put(content=PHOTO + b"!")
+    [one] = (await desk.again("n2")).attachments
+    assert one.path.read_bytes() == PHOTO + b"!"
+    assert desk.asked() == ["p1", "p1"]
+
+
+async def test_processes_that_share_a_spool_download_once(desk: Desk) -> None:
+    photo = desk.put()
+    desk.parts.doforms.faults.add(path_contains="/blobs/", status=None, delay=0.1)
+    first = asyncio.create_task(desk.attached(photo=photo))
+    await eventually(desk.has_begun)
+    other = Desk(desk.parts, desk.folder, desk.another())
+    assert "by another process" in str(await other.put_off(photo=photo))
+    assert (await first).attachments == (await other.attached(photo=photo)).attachments
+    assert desk.asked() == ["p1"]
+
+
+async def test_a_process_with_a_spool_of_its_own_downloads_for_itself(desk: Desk) -> None:
+    photo = desk.put()
+    [here] = (await desk.attached(photo=photo)).attachments
+    desk.load(gateway='spool = "elsewhere"')
+    [there] = (await Desk(desk.parts, desk.folder, desk.another()).attached(photo=photo)).attachments
+    assert (here.path != there.path, here.sha256 == there.sha256) == (True, True)
+    assert (here.path.exists(), there.path.exists()) == (True, True)
+
+
+async def test_a_download_that_the_end_of_the_process_broke_off_is_made_again(desk: Desk) -> None:
+    photo = desk.put()
+    desk.parts.doforms.faults.add(path_contains="/blobs/", hang=True)
+    going = asyncio.create_task(desk.attached(photo=photo))
+    await eventually(desk.has_begun)
+    await desk.desk.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    assert (await desk.rows())["p1"].attempts == 0
+    [one] = (await Desk(desk.parts, desk.folder, desk.another()).attached(photo=photo)).attachments
+    assert one.path.read_bytes() == PHOTO
 
 
 async def test_files_whose_notification_is_gone_are_swept_and_others_are_left_alone(desk: Desk) -> None:

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from gateway.cli import app
 from gateway.doforms.simulator import Seen
 from tests.end_to_end.conftest import FORM, Make, World
-from tests.end_to_end.test_replay import order
 
 FILE = 'to = "folder"\nfilename = "{{ record.key }}.json"\n'
 ROW = 'to = "table"\ntable = "plain"\ncolumns = { record = "{{ record.key }}" }\n'
@@ -22,6 +24,13 @@ def resident(world: World, what: str) -> int:
     """Return the resident memory of the gateway in bytes: ``VmRSS`` now, ``VmHWM`` at most so far."""
     status = Path(f"/proc/{world.gateway.process.pid}/status").read_text()  # type: ignore[union-attr]
     return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
+
+def order(world: World, *words: str) -> Any:
+    """Give an order by the command line; returns what became of it."""
+    ran = CliRunner().invoke(app, [*words, "--routes", str(world.folder / "routes.toml"), "--json"])
+    assert ran.exit_code == 0, ran.output
+    return json.loads(ran.stdout)
 
 
 def shown(world: World, seen: Seen) -> Any:

@@ -30,6 +30,7 @@ def test_a_delivery_asks_for_attachments_and_then_needs_the_record(
     ("text", "found"),
     [
         (route(ROW + 'columns = { n = "{{ attachments | length }}" }'), "its templates read attachments"),
+        (route(ROW + 'columns = { n = 1 }\nwhen = "attachments"'), "its `when` reads attachments"),
         (OFFICE + route(MAIL + 'attach = ["photo"]'), "its options send attachments"),
     ],
 )

@@ -92,6 +92,7 @@ async def work(store: Store) -> None:
     await store.write(lambda c: attachments.note_spooled(c, a.id, size=1, sha256="", content_type=""))
     given_up = AttachmentState.GIVEN_UP
     await store.write(lambda c: attachments.note_failed(c, b.id, state=given_up, reason="", spent=0, due_at=None))
+    await store.read(lambda c: attachments.find_twin(c, "acme$$1", a))
     await store.read(lambda c: attachments.files_of(c, [a.file, b.file]))
     await store.write(lambda c: attachments.try_again(c, [first.id], afresh=False))
     await store.read(lambda c: records.last_pinned(c, "acme", "r1", first.id + 1))

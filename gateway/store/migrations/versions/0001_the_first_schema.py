@@ -281,6 +281,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("file", name=op.f("uq_attachments_file")),
         sa.UniqueConstraint("notification_id", "blob_key", name=op.f("uq_attachments_notification_id_blob_key")),
     )
+    op.create_index("ix_attachments_blob", "attachments", ["webservice_id", "blob_key"], unique=False)
     op.create_index(
         "ix_attachments_given_up",
         "attachments",
