@@ -14,6 +14,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.doforms.simulator.blobs import serve_blob
 from gateway.doforms.simulator.faults import Fault, Faults
 from gateway.doforms.simulator.fields import to_json
 from gateway.doforms.simulator.notifications import FINAL, Seen, Watch
@@ -46,6 +47,7 @@ class Api:
                 Route(f"{PREFIX}/submissions/{{key:path}}", self._guarded(self._submission)),
                 Route(f"{PREFIX}/dispatches/{{key:path}}", self._guarded(self._dispatch)),
                 Route(f"{PREFIX}/notifications/{{key:path}}", self._guarded(self._report), methods=["PUT"]),
+                Route(f"{PREFIX}/blobs/{{key:path}}", self._guarded(self._blob)),
                 Route(f"{PREFIX}/{{rest:path}}", self._guarded(self._nothing), methods=_METHODS),
                 *more,
             ]
@@ -129,6 +131,14 @@ class Api:
         if found.webservice != webservice.id:
             return error(403, f"the {kind} belongs to another web service")
         return _json(found.document)
+
+    async def _blob(self, request: HttpRequest, webservice: Webservice) -> Response:
+        found = self._world.blobs.get(request.path_params["key"])
+        if found is None:
+            return error(404, "there is no such blob")
+        if found.webservice != webservice.id:
+            return error(403, "the blob belongs to another web service")
+        return serve_blob(request, found)
 
     async def _report(self, request: HttpRequest, webservice: Webservice) -> Response:
         seen = self._notifications.get(request.path_params["key"])
