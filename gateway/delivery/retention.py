@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from gateway.delivery.current import Current
-from gateway.delivery.spool import Spool
+from gateway.delivery.spool import spool_of
 from gateway.store import attachments
 from gateway.store.engine import say
 from gateway.store.retention import Pruned, Step, first_step
@@ -55,7 +55,7 @@ class Retention:
 
     async def _sweep(self) -> None:
         """Remove the attachments of what was deleted, and what a crash has left behind."""
-        spool = Spool(self._current.routes.spool, least_free=0)
+        spool = spool_of(self._current.routes)
         names = await asyncio.to_thread(list, spool.names())
         for some in (names[start : start + _SWEPT] for start in range(0, len(names), _SWEPT)):
             belonging = await self._store.read(lambda c, some=some: attachments.files_of(c, some))  # type: ignore[misc]

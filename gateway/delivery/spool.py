@@ -16,6 +16,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gateway.routing.loaded import Routes
+
 _PART = ".part"
 _NAME = re.compile(r"[0-9a-f]{32}")
 _READ = 1024 * 1024
@@ -113,6 +115,11 @@ class Spool:
                     continue
                 removed += 1
         return removed
+
+
+def spool_of(routes: Routes) -> Spool:
+    """Return the spool that the routes file names."""
+    return Spool(routes.spool, least_free=routes.min_free_disk)
 
 
 class Part:

@@ -15,7 +15,7 @@ from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.fetch import GivenUp, PutOff
 from gateway.delivery.pauses import Kind
 from gateway.delivery.retention import Retention
-from gateway.models import AttachmentState
+from gateway.models import AttachmentState, Event
 from gateway.store import attachments, pauses
 from gateway.store.attachments import KeptAttachment
 from gateway.store.causes import STANDS
@@ -302,6 +302,16 @@ async def test_downloads_leave_half_of_the_slots_to_records(desk: Desk) -> None:
     await desk.parts.desk.records(await desk.parts.keep("n2", "r2"))
     assert desk.asked() == []
     assert len((await downloads).attachments) == 6
+
+
+async def test_nothing_is_downloaded_for_a_delete(desk: Desk) -> None:
+    desk.parts.doforms.put_record(WEBSERVICE, "r1", {"photo": desk.put()})
+    await desk.parts.desk.records(await desk.parts.keep("n1"))
+    deleted = await desk.parts.keep("n2", event=Event.DELETE, fetch=False)
+    found = await desk.parts.desk.records(deleted)
+    assert found.record is not None
+    assert await desk.desk.attached(deleted, found.record, required=True) == Attached()
+    assert desk.asked() == []
 
 
 async def test_an_edit_downloads_only_what_is_new(desk: Desk) -> None:
