@@ -25,7 +25,7 @@ from gateway.cli import (
     webservices,
 )
 from gateway.cli.output import fail, show_problems
-from gateway.cli.simulate import simulate
+from gateway.cli.simulate import EPILOG, simulate
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)
-app.command()(simulate)
+app.command(epilog=EPILOG)(simulate)
 app.command()(migrate.migrate)
 app.command()(prune.prune)
 app.command()(plugins.plugins)
