@@ -27,7 +27,7 @@ from gateway.cli import (
     webservices,
 )
 from gateway.cli.output import fail, show_problems
-from gateway.cli.simulate import simulate
+from gateway.cli.simulate import EPILOG, simulate
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)
-app.command()(simulate)
+app.command(epilog=EPILOG)(simulate)
 app.command()(backfill.backfill)
 app.command()(reconcile.reconcile)
 app.command()(migrate.migrate)

@@ -58,9 +58,9 @@ def raw_fields(fields: Fields) -> list[dict[str, Any]]:
     return [dict(one) for one in fields]
 
 
-def to_json(data: Any) -> bytes:
+def to_json(data: Any, *, indent: int | None = None) -> bytes:
     """Write JSON, decimals with all their digits, which `json.dumps` cannot."""
-    return _MARKED.sub(r"\1", json.dumps(data, default=_marked)).encode()
+    return _MARKED.sub(r"\1", json.dumps(data, default=_marked, indent=indent)).encode()
 
 
 def _marked(value: Any) -> str:
