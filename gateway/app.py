@@ -182,8 +182,8 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     pauses = Pauses(store)
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
-    watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
+    watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:

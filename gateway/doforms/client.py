@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from pydantic import SecretStr
 
-from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, Quota, Refused, Unauthorised
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
@@ -48,7 +48,7 @@ class DoformsClient:
         self._largest = largest
 
     async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
-        """Return the JSON of a record as it came.
+        """Return the JSON of a record as it came, asked for by its key or its id.
 
         Raises:
             Gone, Unauthorised, Quota, NotARecord, Later: see `gateway.doforms.failures`.
@@ -81,7 +81,7 @@ class DoformsClient:
         return decode_listing(answer.content)
 
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
-        """Tell the outcome of a notification; any 2xx means that it was heard.
+        """Tell the outcome of a notification; any 2xx means that it was heard, unless it speaks of the quota.
 
         Raises:
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
@@ -90,6 +90,8 @@ class DoformsClient:
         answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
         if not answer.is_success:
             raise _failure(answer, f"the notification {key}")
+        if _is_over_quota(answer):
+            raise _quota(answer)
 
     async def _call(
         self, credentials: Credentials, method: str, path: str, *, json: dict[str, str] | None = None
@@ -132,7 +134,8 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
     status = answer.status_code
     text = f"doForms answered {status} for {what}{excerpt(answer)}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return Unauthorised(f"{text}. Look whether the web service's id and password are right")
+        refusal = Forbidden if status == httpx.codes.FORBIDDEN else Unauthorised
+        return refusal(f"{text}. Look whether the web service's id and password are right")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return Gone(text)
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
