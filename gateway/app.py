@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
@@ -167,7 +167,8 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
     try:
         async with (
             build_client() as http,
-            _parts(routes, store=store, calls=Calls(http, store), mask=mask, role=role) as made,
+            aclosing(Calls(http, store)) as calls,
+            _parts(routes, store=store, calls=calls, mask=mask, role=role) as made,
         ):
             yield made
     finally:

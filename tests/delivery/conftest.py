@@ -141,3 +141,4 @@ async def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.As
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
     yield Parts(doforms, store, current, calls, pauses, desk)
     await desk.stop()
+    await calls.aclose()
