@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
@@ -170,7 +170,8 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
     try:
         async with (
             build_client() as http,
-            _parts(routes, store=store, calls=Calls(http, store), mask=mask, role=role) as made,
+            aclosing(Calls(http, store)) as calls,
+            _parts(routes, store=store, calls=calls, mask=mask, role=role) as made,
         ):
             yield made
     finally:
@@ -185,9 +186,9 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     pauses = Pauses(store)
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
-    watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
     attachments = AttachmentDesk(store=store, current=current, calls=calls, pauses=pauses)
+    watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:

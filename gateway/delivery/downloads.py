@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.fetch import PutOff
 from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.setbacks import PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm

@@ -13,7 +13,7 @@ import structlog
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
-from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
+from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
@@ -22,6 +22,7 @@ from gateway.delivery.pipelines import Pipelines
 from gateway.delivery.prepare import Job, is_refused
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
+from gateway.delivery.setbacks import GivenUp, PutOff
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask

@@ -13,7 +13,16 @@ from pydantic import SecretStr
 
 from gateway.doforms import download
 from gateway.doforms.download import Downloaded, Target, Wanted
-from gateway.doforms.failures import Gone, Later, NotAnAttachment, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.failures import (
+    Forbidden,
+    Gone,
+    Later,
+    NotAnAttachment,
+    NotARecord,
+    Quota,
+    Refused,
+    Unauthorised,
+)
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
@@ -50,7 +59,7 @@ class DoformsClient:
         self._largest = largest
 
     async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
-        """Return the JSON of a record as it came.
+        """Return the JSON of a record as it came, asked for by its key or its id.
 
         Raises:
             Gone, Unauthorised, Quota, NotARecord, Later: see `gateway.doforms.failures`.
@@ -83,7 +92,7 @@ class DoformsClient:
         return decode_listing(answer.content)
 
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
-        """Tell the outcome of a notification; any 2xx means that it was heard.
+        """Tell the outcome of a notification; any 2xx means that it was heard, unless it speaks of the quota.
 
         Raises:
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
@@ -92,6 +101,8 @@ class DoformsClient:
         answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
         if not answer.is_success:
             raise _failure(answer, f"the notification {key}")
+        if _is_over_quota(answer):
+            raise _quota(answer)
 
     async def download(self, credentials: Credentials, path: str, target: Target, wanted: Wanted) -> Downloaded:
         """Download what is missing of an attachment; what has come stays in the target, however the call ends.
@@ -159,7 +170,8 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
     status = answer.status_code
     text = f"doForms answered {status} for {what}{excerpt(answer)}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return Unauthorised(f"{text}. Look whether the web service's id and password are right")
+        refusal = Forbidden if status == httpx.codes.FORBIDDEN else Unauthorised
+        return refusal(f"{text}. Look whether the web service's id and password are right")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return Gone(text)
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):

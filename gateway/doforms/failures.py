@@ -4,10 +4,12 @@ DoformsError
 |-- Later          not now: network, 429, 5xx, an answer that makes no sense
 |-- Gone           doForms does not know the thing (404, 410)
 |-- Refused        doForms will never take it (400, 422)
-|-- Unauthorised   the web service's id and password are not accepted (401, 403)
+|-- Unauthorised   the web service's id and password are not accepted (401)
+|   `-- Forbidden  they are, or not, but this thing is not for them (403)
 |-- Quota          the web service's calls for today are used up
-|-- NotARecord     a success that holds no record
+|-- NotARecord     a success that holds no record, or another one
 |-- NotAListing    a success that holds no listing
+|-- NotFound       a record that could not be read, wherever it was looked for
 |-- NotAnAttachment  a success that holds something else than the photo or file
 `-- Unwanted       an attachment that the settings refuse, however often it is downloaded
 """
@@ -37,7 +39,11 @@ class Refused(DoformsError):
 
 
 class Unauthorised(DoformsError):
-    """The web service's id and password are not accepted (401, 403)."""
+    """The web service's id and password are not accepted (401)."""
+
+
+class Forbidden(Unauthorised):
+    """The web service may not have what was asked for (403): it alone, or anything; another call can tell which."""
 
 
 class Quota(DoformsError):
@@ -66,3 +72,7 @@ class NotAnAttachment(DoformsError):
 
 class Unwanted(DoformsError):
     """An attachment that is too large or of a type that is not wanted."""
+
+
+class NotFound(DoformsError):
+    """A record that could not be read by any of its names, nor found in the listings."""

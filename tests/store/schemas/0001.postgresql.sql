@@ -95,6 +95,24 @@ CREATE TABLE rates (
     used_until BIGINT NOT NULL, 
     CONSTRAINT pk_rates PRIMARY KEY (name)
 );
+CREATE TABLE call_slots (
+    account TEXT NOT NULL, 
+    holder TEXT NOT NULL, 
+    slots INTEGER NOT NULL, 
+    demand INTEGER NOT NULL, 
+    until BIGINT NOT NULL, 
+    CONSTRAINT pk_call_slots PRIMARY KEY (account, holder)
+);
+CREATE TABLE call_counts (
+    day BIGINT NOT NULL, 
+    webservice_id TEXT NOT NULL, 
+    kind TEXT NOT NULL, 
+    calls BIGINT NOT NULL, 
+    too_many BIGINT NOT NULL, 
+    over_quota BIGINT NOT NULL, 
+    failed BIGINT NOT NULL, 
+    CONSTRAINT pk_call_counts PRIMARY KEY (day, webservice_id, kind)
+);
 CREATE TABLE quarantine (
     id BIGSERIAL NOT NULL, 
     received_at BIGINT NOT NULL, 
@@ -166,6 +184,12 @@ CREATE TABLE records (
     CONSTRAINT uq_records_notification_id_kind UNIQUE (notification_id, kind)
 );
 CREATE INDEX ix_records_latest ON records (account, record_key, notification_id);
+CREATE TABLE record_ids (
+    account TEXT NOT NULL, 
+    record_key TEXT NOT NULL, 
+    id TEXT NOT NULL, 
+    CONSTRAINT pk_record_ids PRIMARY KEY (account, record_key)
+);
 CREATE TABLE attempts (
     id BIGSERIAL NOT NULL, 
     delivery_id BIGINT NOT NULL, 

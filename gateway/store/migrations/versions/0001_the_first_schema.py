@@ -161,6 +161,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_rates")),
     )
     op.create_table(
+        "call_slots",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("demand", sa.Integer(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "holder", name=op.f("pk_call_slots")),
+    )
+    op.create_table(
+        "call_counts",
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("too_many", sa.BigInteger(), nullable=False),
+        sa.Column("over_quota", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "webservice_id", "kind", name=op.f("pk_call_counts")),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -259,6 +279,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("notification_id", "kind", name=op.f("uq_records_notification_id_kind")),
     )
     op.create_index("ix_records_latest", "records", ["account", "record_key", "notification_id"], unique=False)
+    op.create_table(
+        "record_ids",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "record_key", name=op.f("pk_record_ids")),
+    )
     op.create_table(
         "attempts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
