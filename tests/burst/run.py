@@ -7,15 +7,15 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
-from gateway.doforms.simulator import AccountLimit, Simulator
+from gateway.doforms.simulator import AccountLimit, Seen, Simulator
 from tests.bench.load import HEADER, WEBSERVICE
 from tests.support.gateway_process import GatewayProcess
 from tests.support.postgresql import Server
@@ -122,19 +122,17 @@ async def burst(plan: Plan, folder: Path) -> Came:
                 for number in range(plan.processes)
             ]
             started = time.monotonic()
-            loads = await asyncio.gather(
-                *(_load(gateway.url, plan, number) for number, gateway in enumerate(gateways))
-            )
-            async with asyncio.timeout(plan.longest):
-                while plan.report and any(one.belief != "completed" for one in seen):
-                    await asyncio.sleep(0.2)
-                while await asyncio.to_thread(_count, engine) < plan.notifications:
-                    await asyncio.sleep(0.2)
+            loads = await asyncio.gather(*(_load(gateway.url, plan, number) for number, gateway in enumerate(gateways)))
+            answers = _sum([load["statuses"] for load in loads])
+            if answers.keys() != {"200"}:
+                raise RuntimeError(f"the gateway did not take all of them: it answered {answers}")
+            await doforms.until(lambda: _all_told(plan, seen), timeout=plan.longest)
+            await doforms.until(lambda: _count(engine) >= plan.notifications, timeout=plan.longest)
             seconds = time.monotonic() - started
             with engine.connect() as connection:
                 rows = connection.execute(text("SELECT record, notification FROM effects ORDER BY id")).all()
     return Came(
-        answers=_sum([load["statuses"] for load in loads]),
+        answers=answers,
         p50_ms=max(load["p50_ms"] for load in loads),
         p99_ms=max(load["p99_ms"] for load in loads),
         seconds=seconds,
@@ -193,7 +191,6 @@ def _gateway(plan: Plan, folder: Path, api: str, store: str, effects: str) -> It
     )
     gateway = GatewayProcess(file, environ={"SECRET": HEADER[1], "PASSWORD": "secret"})
     gateway.start()
-    gateway.url += "/webhooks/doforms"
     try:
         yield gateway
     finally:
@@ -215,7 +212,11 @@ async def _load(url: str, plan: Plan, number: int) -> dict[str, Any]:
     return found
 
 
-def _count(engine: Any) -> int:
+def _all_told(plan: Plan, seen: Sequence[Seen]) -> bool:
+    return not plan.report or all(one.belief == "completed" for one in seen)
+
+
+def _count(engine: Engine) -> int:
     with engine.connect() as connection:
         found: int = connection.execute(text("SELECT count(*) FROM effects")).scalar_one()
     return found
