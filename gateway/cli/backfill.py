@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -13,13 +12,12 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import Calling, calling, load_calling, webservice_named
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, moment
-from gateway.cli.orders import Yes
+from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, webservice_named
+from gateway.cli.options import ROUTES, AsJson, RoutesFile
+from gateway.cli.orders import Yes, confirm
 from gateway.cli.output import fail, local, print_json, print_table, stderr
 from gateway.delivery.backfill import NotListed
 from gateway.doforms.listing import ListedRecord
-from gateway.doforms.windows import aligned
 from gateway.models import Event
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store.backfill import AT_ONCE
@@ -27,25 +25,6 @@ from gateway.store.retention import TOMBSTONE
 
 _SHOWN = 20
 """Keys that are shown one by one."""
-
-From = Annotated[
-    datetime,
-    typer.Option(
-        "--since",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d.",
-    ),
-]
-To = Annotated[
-    datetime | None,
-    typer.Option(
-        "--until",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="What doForms received before: a time, or how long ago. Left out: `grace` ago, else an hour.",
-    ),
-]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +45,8 @@ class Backfilled:
 
 def backfill(
     webservice: Annotated[str, typer.Option("--webservice", help="Its name in the routes file.", metavar="NAME")],
-    since: From,
-    until: To = None,
+    since: Annotated[datetime, SINCE],
+    until: Until = None,
     routes: RoutesFile = ROUTES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be let in.")] = False,
     yes: Yes = False,
@@ -101,18 +80,16 @@ async def _backfill(
         unknown = await _look(caller, webservice, found)
         _preview(caller, webservice, found)
         if not dry_run and unknown:
-            _ask(found, yes=yes)
+            if not yes:
+                confirm(f"Let in {found.unknown}?")
             found.let_in = await _let_in(caller, webservice, unknown)
         return found
 
 
 def _period(caller: Calling, webservice: Webservice, since: datetime, until: datetime | None) -> Backfilled:
-    now = datetime.now(UTC)
-    begin, end = aligned(since), aligned(min(until or now - timedelta(seconds=caller.rules.grace), now))
-    if begin >= end:
-        raise fail(f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until", status=2)
+    begin, end = caller.period(since, until)
     found = Backfilled(webservice=webservice.name, since=begin, until=end)
-    remembered = now - timedelta(seconds=caller.routes.retention + TOMBSTONE)
+    remembered = datetime.now(UTC) - timedelta(seconds=caller.routes.retention + TOMBSTONE)
     if begin < remembered:
         found.warnings.append(
             f"what was received before {local(remembered)} the gateway may have forgotten (`retention` and 30 days are "
@@ -154,19 +131,6 @@ def _preview(caller: Calling, webservice: Webservice, found: Backfilled) -> None
         print_table(("at most", "destination", "route", "delivery"), rows, empty="They go nowhere.", to=stderr)
         more = f", … and {found.unknown - len(found.keys)} more" if found.unknown > len(found.keys) else ""
         stderr.print(f"Records: {', '.join(found.keys)}{more}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _ask(found: Backfilled, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise fail(
-            f"Let in {found.unknown}? This is no terminal, so nobody can be asked, and nothing was changed. "
-            "Add --yes to go on",
-            status=2,
-        )
-    if not typer.confirm(f"Let in {found.unknown}?", err=True):
-        raise fail("nothing was changed")
 
 
 async def _let_in(caller: Calling, webservice: Webservice, unknown: Sequence[ListedRecord]) -> int:

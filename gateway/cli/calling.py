@@ -6,16 +6,21 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
-from gateway.cli.options import store
-from gateway.cli.output import fail
+import typer
+
+from gateway.cli.options import moment, store
+from gateway.cli.output import fail, local
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
+from gateway.doforms.windows import aligned
 from gateway.http import build_client
 from gateway.log import Mask, configure
 from gateway.routing.load import load
@@ -23,6 +28,22 @@ from gateway.routing.loaded import Reconcile, Routes, Webservice
 from gateway.routing.problems import suggest
 from gateway.settings import LogFormat
 from gateway.store.store import Store
+
+SINCE = typer.Option(
+    "--since",
+    parser=lambda text: moment(text),
+    metavar="TIME",
+    help="What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d.",
+)
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="What doForms received before: a time, or how long ago. Left out: `grace` ago.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +59,16 @@ class Calling:
     def rules(self) -> Reconcile:
         """What ``[reconcile]`` says, or would say by default."""
         return self.routes.reconcile or Reconcile()
+
+    def period(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+        """Return from when to when doForms is asked; left out: as the rules say."""
+        now = datetime.now(UTC)
+        begin = aligned(since or now - timedelta(seconds=self.rules.lookback))
+        end = aligned(min(until or now - timedelta(seconds=self.rules.grace), now))
+        if begin >= end:
+            text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until"
+            raise fail(text, status=2)
+        return begin, end
 
 
 def load_calling(file: Path) -> Routes:

@@ -71,15 +71,18 @@ def ask(what: str, found: Sequence[Candidate], *, more: Iterable[tuple[str, str,
     if len(counts) > _GROUPS:
         rest = counts.total() - sum(int(str(row[0])) for row in rows)
         stderr.print(f"… and {rest} with {len(counts) - _GROUPS} other reasons")
-    if yes:
-        return
+    if not yes:
+        confirm(f"{what} {counts.total()}?")
+
+
+def confirm(question: str) -> None:
+    """Go on only if a person agrees."""
     if not sys.stdin.isatty():
         raise fail(
-            f"{what} {counts.total()}? This is no terminal, so nobody can be asked, and nothing was changed. "
-            "Add --yes to go on",
+            f"{question} This is no terminal, so nobody can be asked, and nothing was changed. Add --yes to go on",
             status=2,
         )
-    if not typer.confirm(f"{what} {counts.total()}?", err=True):
+    if not typer.confirm(question, err=True):
         raise fail("nothing was changed")
 
 

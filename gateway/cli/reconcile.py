@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import Calling, calling, load_calling, webservice_named
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, moment
+from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, webservice_named
+from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, stderr
 from gateway.delivery.books import LIMITS, Books, balance
 from gateway.delivery.reconcile import Reconciler, Round
-from gateway.doforms.windows import aligned
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store.books import ORDER
-
-From = Annotated[
-    datetime | None,
-    typer.Option(
-        "--since",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="The books of what doForms received since: a time, or how long ago. Left out: `lookback` ago.",
-    ),
-]
-To = Annotated[
-    datetime | None,
-    typer.Option(
-        "--until",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="The books of what doForms received before: a time, or how long ago. Left out: `grace` ago.",
-    ),
-]
 
 
 def reconcile(
@@ -47,8 +27,8 @@ def reconcile(
     webservice: Annotated[
         str | None, typer.Option("--webservice", help="Only this web service; left out: each.", metavar="NAME")
     ] = None,
-    since: From = None,
-    until: To = None,
+    since: Annotated[datetime | None, SINCE] = None,
+    until: Until = None,
     json: AsJson = False,
 ) -> None:
     """Ask doForms what it received as far back as `lookback`, and let in the records that no notification told of.
@@ -99,17 +79,8 @@ async def _books(
     routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None
 ) -> list[Books]:
     async with calling(routes) as caller:
-        begin, end = _period(caller, since, until)
+        begin, end = caller.period(since, until)
         return [await _one(caller, one, begin, end) for one in wanted]
-
-
-def _period(caller: Calling, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    now, rules = datetime.now(UTC), caller.rules
-    begin = aligned(since or now - timedelta(seconds=rules.lookback))
-    end = aligned(min(until or now - timedelta(seconds=rules.grace), now))
-    if begin >= end:
-        raise fail(f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until", status=2)
-    return begin, end
 
 
 async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: datetime) -> Books:

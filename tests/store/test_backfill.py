@@ -13,8 +13,10 @@ from gateway.store import backfill, late, retention
 from gateway.store.clock import now
 from gateway.store.connect import open_database
 from gateway.store.inbox import Keep, Kept
+from gateway.store.queries import find_notifications, show_notification
 from gateway.store.queue import Begin
 from gateway.store.store import Store
+from gateway.store.summaries import NotificationFilter
 from gateway.store.tables import backfilled, deliveries, late_creates, notifications
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
@@ -164,6 +166,19 @@ async def test_letting_in_gives_way_where_keeping_does_not_end(store: Store, url
         assert not letting_in.done()
     assert await letting_in == []
     other.close()
+
+
+async def test_a_person_can_tell_what_was_backfilled_from_what_came(store: Store) -> None:
+    await store.let_in([backfilling()])
+    late_one = await store.submit(keep(notification("n1")))
+    for kind, expected in (("backfill", ["backfill:r1"]), ("notification", ["n1"]), (None, ["n1", "backfill:r1"])):
+        wanted = NotificationFilter(kind=kind)
+        found = await store.read(lambda c, wanted=wanted: find_notifications(c, wanted))
+        assert [one.key for one in found] == expected
+        assert all(one.kind == kind for one in found if kind)
+    shown = await store.read(lambda c: show_notification(c, late_one.id))
+    assert shown is not None
+    assert (shown.kind, "backfilled as backfill:r1" in shown.mode_reason) == ("notification", True)
 
 
 async def test_what_is_known_is_asked_of_one_account(store: Store) -> None:

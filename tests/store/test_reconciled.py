@@ -1,0 +1,54 @@
+"""The marks: one process moves one, forward only; and what notifications say that doForms received."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from gateway.models import Event
+from gateway.store import reconciled
+from gateway.store.clock import now, to_store
+from gateway.store.reconciled import Mark
+from gateway.store.store import Store
+from tests.support.keeping import WEBSERVICE, keep, notification
+
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+async def test_a_mark_is_taken_by_one_and_goes_only_forward(store: Store) -> None:
+    def take(token: str, **more: int) -> Mark | None:
+        with store.database.write() as connection:
+            return reconciled.take(connection, "a", token=token, lease=more.pop("lease", 60), before=more.get("before"))
+
+    assert take("one") == Mark(webservice_id="a", held=True)
+    assert take("two") is None
+    for until in (50, None, 20):
+        await store.write(lambda c, at=until: reconciled.go_on(c, "a", token="one", lease=60, until=at))
+    assert not await store.write(lambda c: reconciled.go_on(c, "a", token="two", lease=60, until=99))
+    await store.write(lambda c: reconciled.let_go(c, "a", token="one", ended=True))
+    mark = (await store.read(reconciled.marks))["a"]
+    assert (mark.until, mark.held) == (50, False)
+    assert mark.round_at is not None
+    assert take("two", before=mark.round_at - 1) is None
+    assert take("two", before=mark.round_at, lease=-1) is not None
+    assert take("three") is not None  # the lease has lapsed
+    await store.write(reconciled.void_leases)
+    assert take("four") is not None
+
+
+async def test_what_notifications_tell_of_a_window_is_found_among_others(store: Store) -> None:
+    for number in range(40):
+        created = AT + timedelta(minutes=number - 20)
+        await store.submit(keep(notification(f"n{number}", record=f"r{number}", created=created, received=created)))
+    for key, event in (("r20", Event.UPDATE), ("r21", Event.DELETE)):
+        await store.submit(keep(notification(key, record=key, event=event, created=AT, received=AT)))
+    begin, end = to_store(AT), to_store(AT + timedelta(minutes=5))
+    assert begin is not None
+    assert end is not None
+    found = await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, begin, end, most=9))
+    assert sorted(found) == ["r22", "r23", "r24"]
+    assert await store.read(lambda c: reconciled.said_to_be_created(c, "other", begin, end, most=9)) == []
+    assert len(await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=2))) == 2
+
+
+async def test_of_an_empty_store_nothing_is_found(store: Store) -> None:
+    assert await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=9)) == []
