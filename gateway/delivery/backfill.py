@@ -14,14 +14,14 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.rematch import decide
-from gateway.doforms.failures import Later, Quota, Unauthorised
+from gateway.doforms.failures import Forbidden, Later, Quota, Unauthorised
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.doforms.stand_in import stand_in
 from gateway.doforms.windows import Page, walk
 from gateway.errors import DoformsError, GatewayError, NotANotification
 from gateway.models import Event
 from gateway.routing.loaded import Webservice
-from gateway.store import backfill, reconciled
+from gateway.store import backfill, reconciled, record_ids
 from gateway.store.clock import to_store
 from gateway.store.inbox import Keep
 from gateway.store.store import Store
@@ -103,10 +103,10 @@ class Backfill:
         account = self._current.account(webservice)
         try:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
+        except Forbidden as error:  # of the listing alone: records may be read all the same
+            raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
         except Unauthorised as error:
-            if (
-                self._current.webservice(webservice.id) == webservice
-            ):  # else the password that was refused is an old one
+            if self._current.webservice(webservice.id) == webservice:  # else the refused password is an old one
                 await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
             raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
         except Quota as error:
@@ -148,7 +148,7 @@ class Backfill:
         )
 
     async def let_in(self, webservice: Webservice, records: Sequence[ListedRecord]) -> list[str]:
-        """Let in those of the records that are still unknown; returns their keys.
+        """Let in those of the records that are still unknown, by the ids that were listed; returns their keys.
 
         Raises:
             NotListed: there is no room for more, or no route takes them any more.
@@ -156,6 +156,8 @@ class Backfill:
         let_in: list[str] = []
         if records:
             await self._look_for_room()
+            ids = {record.key: record.id for record in records if record.id is not None}
+            await self._store.write(lambda c: record_ids.learn(c, webservice.account, ids))
         for start in range(0, len(records), backfill.AT_ONCE):
             items = list(self._keeps(webservice, records[start : start + backfill.AT_ONCE]))
             kept = await self._store.let_in(items)
