@@ -1,5 +1,6 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
+from gateway.destinations.attachments import fault_of_attachment_path, select_attachments, stream_attachment
 from gateway.destinations.destination import (
     API_VERSION,
     Context,
@@ -61,10 +62,13 @@ __all__ = [
     "Use",
     "certainly_unsent",
     "excerpt",
+    "fault_of_attachment_path",
     "hookimpl",
     "is_template",
     "peek",
     "retry_after",
+    "select_attachments",
+    "stream_attachment",
     "subset",
     "to_json",
     "whole_object",

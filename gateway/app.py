@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
@@ -184,6 +185,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     unloaded = Unloaded(store=store, current=current)
     watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
+    attachments = AttachmentDesk(store=store, current=current, calls=calls, pauses=pauses)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:
@@ -192,6 +194,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             store=store,
             current=current,
             desk=desk,
+            attachments=attachments,
             pauses=pauses,
             outcomes=outcomes,
             reporter=reporter,
@@ -240,6 +243,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         await asyncio.gather(*services, return_exceptions=True)
         if worker is not None:
             await asyncio.gather(worker.stop(until), reporter.stop(until))
+        await attachments.stop()
         await desk.stop()
         if receiver is not None:
             await receiver.finish()

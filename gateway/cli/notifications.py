@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from gateway.cli.attachments import print_attachments
 from gateway.cli.deliveries import delivery_rows
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, load_routes, store
 from gateway.cli.orders import (
@@ -355,6 +356,7 @@ def _print(one: NotificationDetails) -> None:
     )
     stdout.print()
     print_table(*delivery_rows(one.all_deliveries), empty="It has no delivery.")
+    print_attachments(one.attachments)
     for kind, raw in one.pinned.items():
         print_text(raw, title=f"The {kind} as fetched:")
     print_text(one.body, title="The notification as it came:")

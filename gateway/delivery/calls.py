@@ -10,6 +10,7 @@ import httpx
 
 from gateway.delivery.shared_pace import shared_pace
 from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later
 from gateway.doforms.limits import AccountLimits, Priority, burst_of
 from gateway.doforms.listing import MOST, ListedRecord
@@ -40,6 +41,13 @@ class Calls:
         """Fetch a record; raises what `DoformsClient.fetch` raises."""
         async with self._turn(account, Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH):
             return await self._client.fetch(_credentials(account, webservice), kind, key)
+
+    async def download(
+        self, account: Account, webservice: Webservice, path: str, target: Target, wanted: Wanted
+    ) -> Downloaded:
+        """Download an attachment; raises what `DoformsClient.download` raises."""
+        async with self._turn(account, Priority.ATTACHMENT):
+            return await self._client.download(_credentials(account, webservice), path, target, wanted)
 
     async def list_submissions(
         self,

@@ -7,7 +7,8 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -112,6 +113,15 @@ class Pipeline:
         self.underway -= count
         if 2 * self.underway <= self._most:
             self._on_room(self.entry.name)
+
+    @contextmanager
+    def stepping_aside(self) -> Iterator[None]:
+        """Give the room of a delivery to others while it waits for what may take long."""
+        self.left(1)
+        try:
+            yield
+        finally:
+            self.underway += 1
 
     def put(self, job: Job) -> None:
         """Queue a delivery whose record is there."""
@@ -313,7 +323,9 @@ class Pipeline:
             return
         moment = self._store.now()
         settlements = [
-            decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
+            decide(
+                job.due, job.spec, job.attached.told_by(result), attempt_id=id_, moment=moment, jitter=random.random()
+            )
             for job, result, id_ in ended
         ]
         for job, _, _ in ended:

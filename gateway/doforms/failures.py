@@ -7,7 +7,9 @@ DoformsError
 |-- Unauthorised   the web service's id and password are not accepted (401, 403)
 |-- Quota          the web service's calls for today are used up
 |-- NotARecord     a success that holds no record
-`-- NotAListing    a success that holds no listing
+|-- NotAListing    a success that holds no listing
+|-- NotAnAttachment  a success that holds something else than the photo or file
+`-- Unwanted       an attachment that the settings refuse, however often it is downloaded
 """
 
 from __future__ import annotations
@@ -52,3 +54,15 @@ class NotARecord(DoformsError):
 
 class NotAListing(DoformsError):
     """A body that holds no listing of records, whatever the status said."""
+
+
+class NotAnAttachment(DoformsError):
+    """A body that is not the photo or file that was asked for, whatever the status said; ``body`` is its beginning."""
+
+    def __init__(self, text: str, *, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.body = body
+
+
+class Unwanted(DoformsError):
+    """An attachment that is too large or of a type that is not wanted."""

@@ -22,9 +22,11 @@ class Priority(IntEnum):
     """A request of doForms waits for it."""
     FETCH = 1
     """A delivery waits for it."""
-    REPORT = 2
+    ATTACHMENT = 2
+    """A delivery waits for it, and has its record."""
+    REPORT = 3
     """doForms waits for the outcome."""
-    BACKFILL = 3
+    BACKFILL = 4
     """Nobody waits."""
 
 

@@ -18,7 +18,7 @@ from gateway.routing.merge import Whole, check_shared, combine
 from gateway.routing.problems import Entry, Problems
 from gateway.routing.read import read
 from gateway.routing.references import References, has_stand_in
-from gateway.routing.store_url import store_url, with_password
+from gateway.routing.store_url import spool_folder, store_url, with_password
 from gateway.routing.tables import GatewayTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
@@ -63,6 +63,7 @@ def load(
         timezone=gateway.timezone,
         backlog_limit=gateway.backlog_limit,
         min_free_disk=gateway.min_free_disk,
+        spool=spool_folder(gateway.spool, store=store, entry_folder=whole.single["gateway"].folder, file=file),
         shutdown_grace=gateway.shutdown_grace,
         lease=gateway.lease,
         path=path,

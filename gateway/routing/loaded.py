@@ -30,7 +30,11 @@ class Account:
     max_in_flight: int
     fetch_retry: Retry
     report_retry: Retry
-    blob_path: str | None = None
+    attachment_retry: Retry = Retry()
+    blob_path: str = "blobs/{key}"
+    largest_attachment: int = 100_000_000
+    """Bytes."""
+    attachment_types: tuple[str, ...] = ("*/*",)
     headers: Headers = ()
     """Secret headers of its own; empty: those of ``[webhook]``."""
 
@@ -87,6 +91,10 @@ class DeliverySpec:
     """The destination's, with the delivery's own merged over it."""
     timeout: float = 30.0
     dry_run: bool = False
+    attachments: bool = False
+    """Whether the photos and files of the record are downloaded for it."""
+    attachments_required: bool = False
+    """Whether it is dead where one of them cannot be had; else it goes without."""
     needs: frozenset[str] = frozenset()
     """What its templates, its ``when``, its route's ``when`` or its traits mention: record, submission, dispatch."""
     expected_latency: float = 0.5
@@ -140,6 +148,8 @@ class Routes:
     backlog_limit: int = 1_000_000
     min_free_disk: int = 64_000_000
     """Bytes."""
+    spool: Path = Path("gateway.spool")
+    """Folder for attachments."""
     shutdown_grace: float = 20.0
     lease: float = 60.0
     path: str = "/webhooks/doforms"

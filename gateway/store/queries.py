@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, exists, func, or_, select
 
 from gateway.models import DeliveryState
+from gateway.store import attachments
 from gateway.store.clock import from_store, to_store
 from gateway.store.summaries import (
     AttemptSummary,
@@ -164,6 +165,7 @@ def show_notification(connection: Connection, id_: int) -> NotificationDetails |
         report_reason=row.report_reason,
         reported=from_store(row.reported_at),
         pinned={kind: raw.decode("utf-8", "replace") for kind, raw in pinned},
+        attachments=attachments.show(connection, id_),
         all_deliveries=[
             DeliverySummary(**_delivery(each)) for each in connection.execute(_of_notification.where(_of == id_))
         ],
@@ -254,6 +256,7 @@ def show_delivery(connection: Connection, id_: int | None = None, *, key: str | 
             for one in tried
         ],
         sent=None if sent is None else _readable(sent),
+        attachments=attachments.show(connection, row.notification_id),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, true, update
 
 from gateway.models import FetchState, ReportState
+from gateway.store import attachments
 from gateway.store.clock import micros
 from gateway.store.locks import lock_lanes, lock_notifications
 from gateway.store.tables import alarms, deliveries, notifications, quarantine, records
@@ -105,6 +106,7 @@ def prune(connection: Connection, *, after: int, moment: int, older_than: float)
     buried = [row.id for row in rows if row.pruned_at is not None and row.pruned_at < moment - micros(TOMBSTONE)]
     if ended:
         connection.execute(delete(deliveries).where(deliveries.c.notification_id.in_(ended)))
+        attachments.forget(connection, ended)
         connection.execute(delete(records).where(records.c.notification_id.in_(ended)))
         connection.execute(update(notifications).where(_row.id.in_(ended)).values(_tombstone(moment)))
     if buried:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.store.attachments import AttachmentSummary
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptSummary:
@@ -49,6 +51,8 @@ class DeliveryDetails(DeliverySummary):
     history: Sequence[AttemptSummary] = ()
     sent: Any = None
     """What was rendered for it at its first attempt, as kept."""
+    attachments: Sequence[AttachmentSummary] = ()
+    """Those of its notification's record, if any delivery of that asks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,7 @@ class NotificationDetails(NotificationSummary):
     pinned: dict[str, str] = field(default_factory=dict)
     """Kind of record -> its JSON as it was fetched."""
     all_deliveries: Sequence[DeliverySummary] = ()
+    attachments: Sequence[AttachmentSummary] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

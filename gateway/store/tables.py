@@ -201,6 +201,37 @@ renderings = Table(  # what is sent, rendered once at the first attempt
     Column("options", LargeBinary, nullable=False),
 )
 
+attachments = Table(  # of a notification's record; what was downloaded is a file in the spool
+    "attachments",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), nullable=False),
+    Column("webservice_id", Text, nullable=False),
+    Column("blob_key", Text, nullable=False),
+    Column("place", Text, nullable=False),  # the first one where it stands in the record
+    Column("filename", Text, nullable=False),
+    Column("file", Text, nullable=False, unique=True),  # its name in the spool, whether it is there yet or not
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("spent", BigInteger, nullable=False, server_default=text("0")),
+    Column("reason", Text),
+    Column("due_at", BigInteger),  # when it may be tried again; null: at once
+    Column("etag", Text),  # of what has come, until it is whole
+    Column("size", BigInteger),
+    Column("sha256", Text),
+    Column("content_type", Text),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("notification_id", "blob_key"),
+)
+Index("ix_attachments_blob", attachments.c.webservice_id, attachments.c.blob_key)
+NOT_DOWNLOADED = text("state = 'given up'")
+Index(
+    "ix_attachments_given_up",
+    attachments.c.webservice_id,
+    sqlite_where=NOT_DOWNLOADED,
+    postgresql_where=NOT_DOWNLOADED,
+)
+
 attempts = Table(  # those that did not deliver; a delivered one has its receipt
     "attempts",
     metadata,

@@ -112,7 +112,14 @@ def comparable(routes: Routes) -> Any:
     [destination], [route] = routes.destinations.values(), routes.routes
     [delivery] = route.deliveries
     return (
-        replace(routes, file=None, store=routes.store.rpartition("/")[2], destinations={}, routes=()),
+        replace(
+            routes,
+            file=None,
+            store=routes.store.rpartition("/")[2],
+            spool=routes.spool.name,
+            destinations={},
+            routes=(),
+        ),
         replace(destination, instance=None),
         replace(route, deliveries=()),
         replace(delivery, options=None),

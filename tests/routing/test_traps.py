@@ -141,10 +141,10 @@ def test_a_column_that_is_really_meant_is_left_alone(load_text, columns: str) ->
             "Did you mean `write`?",
         ),
         (
-            route(ROW + "attachments = true"),
+            route(ROW + "attachments = 'maybe'"),
             "routes[one].deliver[0].attachments",
-            "not available in this version",
-            "Remove",
+            '"maybe" is not allowed here',
+            "Allowed: true, false,",
         ),
         (route(ROW + 'key = ["a"]'), "routes[one].deliver[0].key", "takes no key", "Remove `key`"),
         (

@@ -15,6 +15,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.doforms.simulator.blobs import serve_blob
 from gateway.doforms.simulator.cutting import Cut
 from gateway.doforms.simulator.faults import Fault, Faults, Instead, call_of
 from gateway.doforms.simulator.fields import to_json
@@ -52,6 +53,7 @@ class Api:
                 Route(f"{PREFIX}/submissions/{{key:path}}", self._guarded(self._submission)),
                 Route(f"{PREFIX}/dispatches/{{key:path}}", self._guarded(self._dispatch)),
                 Route(f"{PREFIX}/notifications/{{key:path}}", self._guarded(self._report), methods=["PUT"]),
+                Route(f"{PREFIX}/blobs/{{key:path}}", self._guarded(self._blob)),
                 Route(f"{PREFIX}/{{rest:path}}", self._guarded(self._nothing), methods=_METHODS),
                 *more,
             ]
@@ -169,6 +171,14 @@ class Api:
             (one for one in self._world.records.values() if _is_another(one, stored)),
             replace(stored, key="somebody-else", id="id-somebody-else"),
         )
+
+    async def _blob(self, request: HttpRequest, webservice: Webservice) -> Response:
+        found = self._world.blobs.get(request.path_params["key"])
+        if found is None:
+            return error(404, "there is no such blob")
+        if found.webservice != webservice.id:
+            return error(403, "the blob belongs to another web service")
+        return serve_blob(request, found)
 
     async def _report(self, request: HttpRequest, webservice: Webservice) -> Response:
         seen = self._notifications.get(request.path_params["key"])

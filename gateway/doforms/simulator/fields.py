@@ -31,8 +31,11 @@ _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 def field(name: str, value: Any, type: str | None = None) -> dict[str, Any]:
     """Write an answer as doForms does: the property named by ``data`` holds the value; tables nest rows of fields.
 
-    A dict becomes a section, a list of dicts a table, None a question without an answer.
+    A dict becomes a section, a list of dicts a table, None a question without an answer; a dict that stands for a photo
+    or file (with ``key`` and ``fileName``) is an answer.
     """
+    if isinstance(value, dict) and {"key", "fileName"} <= value.keys():
+        return {"name": name, "data": "blob", "type": type or "image", "blob": value}
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         rows = [{"fields": [field(inner, item) for inner, item in row.items()]} for row in value]
         return {"name": name, "type": type or "table", "fields": rows}

@@ -12,6 +12,7 @@ from typing import Any, Self
 from starlette.routing import Route
 
 from gateway.doforms.simulator.api import PREFIX, Api
+from gateway.doforms.simulator.blobs import Blob
 from gateway.doforms.simulator.conditions import Conditions
 from gateway.doforms.simulator.faults import Faults
 from gateway.doforms.simulator.fields import Fields, to_json
@@ -96,6 +97,34 @@ class Simulator:
     ) -> dict[str, Any]:
         """Keep a record without notifying; raises KeyError for a web service that is not there."""
         return self.world.put(webservice_id, key, fields, id=id, kind=kind)
+
+    def put_blob(
+        self,
+        webservice_id: str,
+        key: str,
+        content: bytes | tuple[int, int],
+        *,
+        type: str = "image/jpeg",
+        file_name: str | None = None,
+        cut_after: Sequence[int] = (),
+    ) -> dict[str, str]:
+        """Keep a photo or file; returns the answer that stands for it in a record.
+
+        ``content`` is its bytes, or its size and the seed of made-up ones. ``cut_after``: so many bytes of the next
+        answers are sent before their connection breaks.
+        """
+        if webservice_id not in self.world.webservices:
+            raise KeyError(f"there is no web service {webservice_id!r}: add it first")
+        blob = Blob(
+            webservice=webservice_id,
+            key=key,
+            content=content,
+            type=type,
+            file_name=file_name or f"{key}.jpg",
+            cuts=list(cut_after),
+        )
+        self.world.blobs[key] = blob
+        return blob.answer
 
     def readable_after(self, key: str, seconds: float) -> None:
         """Answer 404 for the next ``seconds`` to whoever reads a record by this key; by id it can be read."""

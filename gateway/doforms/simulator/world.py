@@ -11,6 +11,7 @@ from dataclasses import field as dataclass_field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.doforms.simulator.blobs import Blob
 from gateway.doforms.simulator.conditions import Conditions
 from gateway.doforms.simulator.fields import Fields, raw_fields
 
@@ -73,6 +74,8 @@ class World:
     webservices: dict[str, Webservice] = dataclass_field(default_factory=dict)
     records: dict[tuple[str, str], Stored] = dataclass_field(default_factory=dict)
     """By kind and key."""
+    blobs: dict[str, Blob] = dataclass_field(default_factory=dict)
+    """By key."""
     readable_at: dict[str, float] = dataclass_field(default_factory=dict)
     """Monotonic time from which a record can be read by its key, where that is not at once."""
     _keys: dict[tuple[str, str], str] = dataclass_field(default_factory=dict)

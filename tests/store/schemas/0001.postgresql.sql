@@ -161,5 +161,30 @@ CREATE TABLE renderings (
     CONSTRAINT pk_renderings PRIMARY KEY (delivery_id), 
     CONSTRAINT fk_renderings_delivery_id FOREIGN KEY(delivery_id) REFERENCES deliveries (id) ON DELETE CASCADE
 );
+CREATE TABLE attachments (
+    id BIGSERIAL NOT NULL, 
+    notification_id BIGINT NOT NULL, 
+    webservice_id TEXT NOT NULL, 
+    blob_key TEXT NOT NULL, 
+    place TEXT NOT NULL, 
+    filename TEXT NOT NULL, 
+    file TEXT NOT NULL, 
+    state TEXT NOT NULL, 
+    attempts INTEGER DEFAULT 0 NOT NULL, 
+    spent BIGINT DEFAULT 0 NOT NULL, 
+    reason TEXT, 
+    due_at BIGINT, 
+    etag TEXT, 
+    size BIGINT, 
+    sha256 TEXT, 
+    content_type TEXT, 
+    ended_at BIGINT, 
+    CONSTRAINT pk_attachments PRIMARY KEY (id), 
+    CONSTRAINT fk_attachments_notification_id FOREIGN KEY(notification_id) REFERENCES notifications (id) ON DELETE CASCADE, 
+    CONSTRAINT uq_attachments_file UNIQUE (file), 
+    CONSTRAINT uq_attachments_notification_id_blob_key UNIQUE (notification_id, blob_key)
+);
+CREATE INDEX ix_attachments_blob ON attachments (webservice_id, blob_key);
+CREATE INDEX ix_attachments_given_up ON attachments (webservice_id) WHERE state = 'given up';
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
 COMMIT;

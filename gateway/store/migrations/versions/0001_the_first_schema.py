@@ -255,3 +255,38 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("delivery_id", name=op.f("pk_renderings")),
     )
+    op.create_table(
+        "attachments",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("notification_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("blob_key", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("content_type", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notifications.id"], name=op.f("fk_attachments_notification_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachments")),
+        sa.UniqueConstraint("file", name=op.f("uq_attachments_file")),
+        sa.UniqueConstraint("notification_id", "blob_key", name=op.f("uq_attachments_notification_id_blob_key")),
+    )
+    op.create_index("ix_attachments_blob", "attachments", ["webservice_id", "blob_key"], unique=False)
+    op.create_index(
+        "ix_attachments_given_up",
+        "attachments",
+        ["webservice_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'given up'"),
+        postgresql_where=sa.text("state = 'given up'"),
+    )
