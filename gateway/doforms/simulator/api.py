@@ -165,6 +165,13 @@ class Api:
             found = self._another_than(found)
         return _json(found.document)
 
+    def _another_than(self, stored: Stored) -> Stored:
+        """Return another record of the same web service, or one of nobody."""
+        return next(
+            (one for one in self._world.records.values() if _is_another(one, stored)),
+            replace(stored, key="somebody-else", id="id-somebody-else"),
+        )
+
     async def _blob(self, request: HttpRequest, webservice: Webservice) -> Response:
         found = self._world.blobs.get(request.path_params["key"])
         if found is None:
@@ -172,13 +179,6 @@ class Api:
         if found.webservice != webservice.id:
             return error(403, "the blob belongs to another web service")
         return serve_blob(request, found)
-
-    def _another_than(self, stored: Stored) -> Stored:
-        """Return another record of the same web service, or one of nobody."""
-        return next(
-            (one for one in self._world.records.values() if _is_another(one, stored)),
-            replace(stored, key="somebody-else", id="id-somebody-else"),
-        )
 
     async def _report(self, request: HttpRequest, webservice: Webservice) -> Response:
         seen = self._notifications.get(request.path_params["key"])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER on, with no time: closing sends a reset in place of a proper end."""
@@ -33,17 +33,24 @@ class Cut(Response):
     """An answer of which only the first half comes, or (``reset``) a reset connection."""
 
     def __init__(self, answer: Response, *, reset: bool) -> None:
-        super().__init__(bytes(answer.body), answer.status_code)
-        self.raw_headers = answer.raw_headers
+        super().__init__(status_code=answer.status_code)
+        self._answer = answer
+        self._left = 0 if reset else int(answer.headers.get("content-length", "0")) // 2
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send as much of the answer as comes, and end the connection."""
+
+        async def send_some(message: Message) -> None:
+            body = message.get("body", b"")
+            if "body" in message:
+                message = {**message, "body": body[: self._left], "more_body": True}
+                self._left -= len(message["body"])
+            if body or "body" not in message:
+                await send(message)
+
         if not self._reset:
-            body = bytes(self.body)
-            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await send(start)
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+            await self._answer(scope, receive, send_some)
         scope["state"]["cut"](scope["client"], reset=self._reset)
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -101,11 +101,15 @@ class Player:
     def _keep(self, record: _Record, kind: str) -> None:
         make = partial(record.form.make, self.seed, record.number, record.version, kind=kind)
         key = record.dispatch_key if kind == "dispatch" else record.key
+        sample = make()
+        for photo in sample.photos:
+            content = photo.size, photo.seed
+            self._simulator.put_blob(record.webservice, photo.key, content, type=photo.type, file_name=photo.file_name)
         self._simulator.world.keep(
             record.webservice,
             key,
             lambda: make().fields,
             kind=kind,
             id=str(int(key[:12], 16)),
-            wrapped=make().wrapped,
+            wrapped=sample.wrapped,
         )

@@ -95,11 +95,12 @@ async def http(doforms: Simulator) -> AsyncIterator[httpx.AsyncClient]:
 
 def furnish(doforms: Simulator) -> None:
     """Put a doForms back to how each test finds it."""
-    for book in (doforms.requests, doforms.notifications, doforms.world.records, doforms.world.readable_at):
+    world = doforms.world
+    for book in (doforms.requests, doforms.notifications, world.records, world.readable_at, world.blobs):
         book.clear()
     doforms.faults.clear()
     doforms.conditions.reset()
     doforms.gate.reset()
-    doforms.world.webservices.clear()
+    world.webservices.clear()
     doforms.add_webservice(FORM, "se:cr=et", "Site inspection", "Safety")
     doforms.add_webservice(OTHER, "other")

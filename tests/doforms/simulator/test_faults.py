@@ -76,6 +76,16 @@ async def test_an_answer_breaks_off_in_the_middle(doforms: Simulator, http: http
     assert got == whole[: len(whole) // 2]
 
 
+async def test_a_photo_breaks_off_in_the_middle_too(doforms: Simulator, http: httpx.AsyncClient) -> None:
+    doforms.put_blob(FORM, "photo", (300_001, 7))
+    whole = (await http.get("blobs/photo")).content
+    doforms.faults.add("half", call="blob")
+    got = bytearray()
+    with pytest.raises(httpx.RemoteProtocolError, match="expected 300001"):
+        await _read(http, "blobs/photo", got)
+    assert got == whole[:150_000]
+
+
 async def _read(http: httpx.AsyncClient, path: str, into: bytearray) -> None:
     async with http.stream("GET", path) as answer:
         async for chunk in answer.aiter_bytes():

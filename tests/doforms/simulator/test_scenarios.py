@@ -120,3 +120,13 @@ async def test_the_index_of_ids_follows_what_happens_to_records(doforms: Simulat
     world.put(FORM, "r2", {}, id="two")
     assert world.find("two", "submission").key == "r2"
     assert world.find("two", "dispatch") is None
+
+
+async def test_every_photo_of_a_record_can_be_downloaded(doforms: Simulator, http: httpx.AsyncClient) -> None:
+    await Player(doforms, hurried(SCENARIOS["photos"]), records=1).play()
+    [stored] = doforms.world.records.values()
+    [rows] = [one["fields"] for one in stored.make() if one["name"] == "photos"]
+    photos = [one["blob"] for row in rows for one in row["fields"] if one["name"] == "photo"]
+    assert len(photos) == 30
+    answer = await http.get(f"blobs/{photos[7]['key']}", headers={"Range": "bytes=1000-"})
+    assert (answer.status_code, answer.headers["content-type"]) == (206, photos[7]["type"])

@@ -42,7 +42,7 @@ class Paper:
         number = len(self.photos) + 1
         key = hashlib.sha256(f"{self._record}/{number}".encode()).hexdigest()[:24]
         ending = {"image/jpeg": "jpg", "image/png": "png", "application/pdf": "pdf"}[type]
-        made = Photo(key, f"b{key[:12]}", f"{name}-{number}.{ending}", type, size, self.chance.getrandbits(32))
+        made = Photo(key, f"id-{key}", f"{name}-{number}.{ending}", type, size, self.chance.getrandbits(32))
         self.photos.append(made)
         return answer(name, "blob", made.value, "signature" if type == "image/png" else "image")
 
