@@ -21,7 +21,7 @@ _EVERY = 0.25
 _IDLE = 1.0
 """Seconds without a call after which the slots are given back."""
 _LEASE = 10.0
-"""Seconds after which the slots of a killed process come back."""
+"""Seconds after which the slots of a killed process come back; sooner where `lease` is shorter."""
 _AFTER_ERROR = 1.0
 _NOTHING = Share(slots=0, fair=0, until=0.0)
 
@@ -130,9 +130,10 @@ class StoreBank:
 
     async def balance(self, keeps: int, demand: int) -> Share:
         """Keep so many for sure, and get more if so many calls are under way and wait."""
+        lease = min(_LEASE, self._store.lease)
         return await self._store.write(
             lambda c: call_slots.balance(
-                c, self._account, holder=self._holder, keeps=keeps, demand=demand, most=self.most, lease=_LEASE
+                c, self._account, holder=self._holder, keeps=keeps, demand=demand, most=self.most, lease=lease
             )
         )
 

@@ -173,9 +173,9 @@ class AccountTable(Table):
     expected_fetch: Duration | None = None
     """How long fetching a record usually takes; decides between immediate and delayed mode."""
     requests_per_minute: Count | None = None
-    """At most so many API requests a minute for each account."""
+    """At most so many API requests in any minute for each account, over all processes that share the store."""
     max_in_flight: Count | None = None
-    """At most so many API requests at once for each account."""
+    """At most so many API requests at once for each account, over all processes that share the store."""
     fetch_retry: RetryTable | None = None
     """When fetching a record is tried again."""
     report_retry: RetryTable | None = None
@@ -202,9 +202,9 @@ class DoformsTable(Table):
     expected_fetch: Duration = 0.5
     """How long fetching a record usually takes; decides between immediate and delayed mode."""
     requests_per_minute: Count = 600
-    """At most so many API requests a minute for each account."""
+    """At most so many API requests in any minute for each account, over all processes that share the store."""
     max_in_flight: Count = 4
-    """At most so many API requests at once for each account."""
+    """At most so many API requests at once for each account, over all processes that share the store."""
     fetch_retry: RetryTable = RetryTable()
     """When fetching a record is tried again."""
     report_retry: RetryTable = RetryTable()

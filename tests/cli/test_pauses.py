@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from gateway.store.call_counts import day_of
+from gateway.store.clock import now
 from tests.cli.conftest import Run
 
 
@@ -60,3 +62,27 @@ def test_a_web_service_that_was_refused_goes_on(run: Run, empty: Path) -> None:
     assert run("webservices", "resume", "inspection", "--routes", empty).status == 1
     [listed] = run("webservices", "list", "--routes", empty, "--json").json
     assert (listed["state"], listed["until"]) == ("ready", None)
+
+
+def test_web_services_are_listed_with_their_calls_of_today(run: Run, empty: Path) -> None:
+    [listed] = run("webservices", "list", "--routes", empty, "--json").json
+    assert listed["calls_today"] == {}
+    today, webservice = day_of(now()), "acme$$1$$Published$$2"
+    database = sqlite3.connect(empty.with_name("gateway.db"))
+    with database:
+        rows = [
+            (today, "fetch", 120, 3, 1, 7),
+            (today, "report", 80, 0, 0, 2),
+            (today - 86_400_000_000, "fetch", 9, 9, 9, 9),
+        ]
+        for day, *counted in rows:
+            database.execute("INSERT INTO call_counts VALUES (?, ?, ?, ?, ?, ?, ?)", (day, webservice, *counted))
+    database.close()
+    [listed] = run("webservices", "list", "--routes", empty, "--json").json
+    assert listed["calls_today"] == {
+        "fetch": {"calls": 120, "too_many": 3, "over_quota": 1, "failed": 7},
+        "report": {"calls": 80, "too_many": 0, "over_quota": 0, "failed": 2},
+    }
+    shown = run("webservices", "list", "--routes", empty).words
+    assert "120 fetch, 80 report" in shown
+    assert "3 answered 429, 1 over quota, 9 failed" in shown

@@ -11,7 +11,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
-from gateway.doforms.failures import Gone, Later, NotAListing, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotARecord, Quota, Refused, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.doforms.simulator import Simulator
 from gateway.errors import DoformsError
@@ -98,6 +98,14 @@ async def test_an_outcome_is_put_to_the_notification(
     assert (seen.puts, seen.belief) == ([outcome.value], outcome.value)
 
 
+async def test_a_success_that_says_that_the_quota_is_used_up_is_no_report(
+    client: DoformsClient, doforms: Simulator
+) -> None:
+    doforms.faults.add(status=200, body=b"Web service error: Over quota.")
+    with pytest.raises(Quota):
+        await report(client, doforms, "n1")
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"status": "completed"}'])
 async def test_any_success_is_a_report_that_was_heard(client: DoformsClient, doforms: Simulator, body: bytes) -> None:
     doforms.faults.add(status=202, body=body)
@@ -109,7 +117,7 @@ async def test_any_success_is_a_report_that_was_heard(client: DoformsClient, dof
     [
         (400, Refused),
         (401, Unauthorised),
-        (403, Unauthorised),
+        (403, Forbidden),
         (404, Gone),
         (410, Gone),
         (422, Refused),

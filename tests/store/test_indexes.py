@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.models import AttachmentState, FetchState, Mode, ReportState
-from gateway.store import attachments, backfill, causes, inbox, lane_leases, outbox, queue, records
+from gateway.store import attachments, backfill, causes, inbox, lane_leases, outbox, queue, record_ids, records
 from gateway.store.queue import Begin
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
 
-_TABLES = r"(notifications|deliveries|lanes|records|renderings|attachments|attempts|backfilled)\b"
+_TABLES = r"(notifications|deliveries|lanes|records|record_ids|renderings|attachments|attempts|backfilled)\b"
 LARGE = {"sqlite": re.compile(rf"SCAN {_TABLES}"), "postgresql": re.compile(rf".*Seq Scan on {_TABLES}")}
 
 FULL = """
@@ -36,6 +36,7 @@ INSERT INTO backfilled (record_key, account, notification_id, kept_at)
 SELECT 'old' || n, 'acme', -n, n FROM generate_series(1, 20000) AS n;
 INSERT INTO attachments (notification_id, webservice_id, blob_key, place, filename, file, state)
 SELECT -n, 'old', 'b', 'photo', 'photo.jpg', n::text, 'spooled' FROM generate_series(1, 20000) AS n;
+INSERT INTO record_ids (account, record_key, id) SELECT 'acme', 'r' || n, n::text FROM generate_series(1, 20000) AS n;
 INSERT INTO renderings (delivery_id, options) SELECT id, '' FROM deliveries;
 INSERT INTO attempts (delivery_id, number, ended_at, result, reason) SELECT id, 1, 1, '', '' FROM deliveries;
 ANALYZE;
@@ -84,7 +85,9 @@ async def work(store: Store) -> None:
     claimed = await store.claim(ALL)
     kept = (await store.read(lambda c: records.load(c, [first.id])))[first.id]
     await store.read(lambda c: records.earlier_due(c, "acme", "r1", first.id))
-    await store.write(lambda c: records.pin(c, kept, {kept.notification.record_kind: b"{}"}))  # type: ignore[dict-item]
+    await store.read(lambda c: record_ids.known(c, "acme", ["r1", "r2"]))
+    pinned = {kept.notification.record_kind: b"{}"}
+    await store.write(lambda c: records.pin(c, kept, pinned, {"r1": "id-r1"}))  # type: ignore[arg-type]
     await store.write(
         lambda c: records.note_failed_fetch(c, first.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
     )
