@@ -1,5 +1,6 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
+from gateway.answers import every_answer
 from gateway.destinations.destination import (
     API_VERSION,
     Context,
@@ -60,6 +61,7 @@ __all__ = [
     "UrlTemplate",
     "Use",
     "certainly_unsent",
+    "every_answer",
     "excerpt",
     "hookimpl",
     "is_template",
