@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
+from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
@@ -183,7 +184,8 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
     watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
-    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
+    drift = Drift(store=store, current=current)
+    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses, saw=drift.saw)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:
@@ -197,6 +199,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             reporter=reporter,
             pressure=pressure,
             unloaded=unloaded,
+            drift=drift,
             mask=mask,
         )
     work: Work = worker or Elsewhere()
@@ -220,6 +223,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         worker.start()
         reporter.start()
         services.append(asyncio.create_task(watch.keep_watching()))
+        services.append(asyncio.create_task(drift.keep_writing()))
         services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
     gateway = Gateway(
         store=store,

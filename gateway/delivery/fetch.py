@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
@@ -40,6 +40,10 @@ _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its paused web service goes on."""
 
 
+Saw = Callable[[Webservice, Record], None]
+"""Called with each record that was fetched and pinned."""
+
+
 class PutOff(Exception):
     """The record is not there yet; ``until`` is in the store's time."""
 
@@ -65,11 +69,14 @@ class Records:
 class FetchDesk:
     """Where deliveries ask for the record they need."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(
+        self, *, store: Store, current: Current, calls: Calls, pauses: Pauses, saw: Saw = lambda *_: None
+    ) -> None:
         self._store = store
         self._current = current
         self._calls = calls
         self._pauses = pauses
+        self._saw = saw
         self._running: dict[int, asyncio.Task[None]] = {}
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -188,13 +195,14 @@ class FetchDesk:
         account = self._current.account(webservice)
         started = time.monotonic()
         fetched: dict[RecordKind, bytes] = {}
+        decoded: list[Record] = []
         try:
             for kind in kinds:
                 key = kept.notification.key_of(kind)
                 if kind is None or key is None:
                     continue
                 body = await self._calls.fetch(account, webservice, kind, key, urgent=urgent)
-                decode_record(body, kind=kind)  # a 200 with something else in it is not a record
+                decoded.append(decode_record(body, kind=kind))  # a 200 with something else in it is not a record
                 fetched[kind] = body
         except Unauthorised as error:
             if self._current.webservice(webservice.id) != webservice:
@@ -211,6 +219,8 @@ class FetchDesk:
         else:
             await self._store.write(lambda c: records.pin(c, kept, fetched))
             await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+            for record in decoded:
+                self._saw(webservice, record)
 
     async def _failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> None:
         number = kept.fetch_attempts + 1

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
+from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
 from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
@@ -58,6 +59,7 @@ class Worker:
         reporter: Reporter,
         pressure: Pressure,
         unloaded: Unloaded,
+        drift: Drift,
         mask: Mask,
     ) -> None:
         self._store = store
@@ -68,6 +70,7 @@ class Worker:
         self._reporter = reporter
         self._pressure = pressure
         self._unloaded = unloaded
+        self._drift = drift
         self._mask = mask
         self._leases = Leases(store, lane_leases.renew)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,6 +104,7 @@ class Worker:
             current=self._current,
             mask=self._mask,
             on_settled=self._settled,
+            on_delivered=self._drift.delivered,
             on_misconfigured=self._misconfigured,
             on_room=self._claims.has_room,
         )

@@ -10,8 +10,8 @@ from gateway.answers import Answers, unfolded
 
 NAMELESS = "?"
 """The name of a value to which doForms gives none."""
-TABLE, ROW = "table", "row"
-"""The kinds of a table, and of its rows as a whole."""
+TABLE, ROW, EMPTY = "table", "row", "empty"
+"""The kinds of a table, of its rows as a whole, and of a table or section with nothing in it."""
 
 
 @dataclass(slots=True)
@@ -50,9 +50,9 @@ class Collected:
                 head, bracket, tail = inner.partition("[]")
                 self.kinds.setdefault(f"{path}[].{shown.get(head, head)}{bracket}{tail}", kind)
 
-    def add_empty(self, prefix: str, name: str, kind: str) -> None:
+    def add_empty(self, prefix: str, name: str) -> None:
         """Note a section or table without anything in it: it is there, but has no value."""
-        self.kinds.setdefault(f"{prefix}{name}", kind)
+        self.kinds.setdefault(f"{prefix}{name}", EMPTY)
 
     def by_name(self, among: Collection[str] | None = None) -> Answers:
         """Return the values by name, all or those of some paths."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from gateway.doforms.collected import NAMELESS, Collected
+from gateway.doforms.collected import EMPTY, NAMELESS, ROW, TABLE, Collected
 
 _WITHOUT_ANSWER = frozenset(
     {"text", "string", "strings", "integer", "long", "number", "decimal", "double", "boolean"}
     | {"date", "time", "dateTime"}
 )
 """Words in `data` whose property is absent only because the question was not answered."""
-KNOWN = _WITHOUT_ANSWER | {"blob", "location", "table", "row", "section", "list", "object", "null"}
+KNOWN = _WITHOUT_ANSWER | {"blob", "location", TABLE, ROW, EMPTY, "list", "object", "null"}
 """Kinds of value that are known."""
 _ABOUT = frozenset({"name", "data", "type", "label", "options", "fields", "key", "id"})
 """Properties of a field that are not its value unless `data` names them."""
@@ -54,7 +54,7 @@ def _field(one: Mapping[str, Any], prefix: str, into: Collected, depth: int) -> 
     if isinstance(word, str) and word in one and word not in _NEVER_A_VALUE:
         _answer(prefix, name or NAMELESS, one[word], word, into, depth)
     elif not inner and name is not None:
-        into.add_empty(prefix, name, str(one.get("type") or "section"))
+        into.add_empty(prefix, name)
 
 
 def _inside(name: str | None, inner: list[Any], prefix: str, into: Collected, depth: int) -> None:

@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from gateway.destinations.options import Options, TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.names import Strict
-from gateway.routing.nodes import Node
+from gateway.routing.nodes import Node, flat
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -80,7 +80,7 @@ def _per_row(options: BaseModel, value: Any, names: Mapping[str, Any]) -> list[A
         found = [found]
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise TemplateError(f"`rows` gives {found!r:.60}, which is no list of rows")
-    return [_value(value, {**names, "row": row}) for row in found]
+    return [_value(value, {**names, "row": row}) for row in flat(found)]
 
 
 def _value(value: Any, names: Mapping[str, Any]) -> Any:

@@ -81,7 +81,7 @@ def test_the_kind_of_each_value_is_known_also_of_those_in_rows() -> None:
         "part.rows[]": "row",
         "part.rows[].a": "integer",
         "part.rows[].b": "hologram",
-        "none": "section",
+        "none": "empty",
     }
     assert unknown_kinds(record) == {"part.rows[].b": "hologram"}
 
