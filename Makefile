@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PLUGINS = -e plugins/database -e plugins/rest -e plugins/email -e plugins/file
+WORKERS ?= auto
 SEEDS ?= 5
 SEED ?= 0
 STORE ?= sqlite
@@ -14,7 +15,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo "make demo    install into $(VENV), run the main job against the simulator, show the outcomes"
-	@echo "make test    install what the tests need, run them"
+	@echo "make test    install what the tests need, run them: TESTS=tests/store WORKERS=0 runs some of them one by one"
 	@echo "make check   format, ruff, mypy strict, import contracts, docs up to date"
 	@echo "make format  put the format right"
 	@echo "make bench   measure: acknowledged and delivered per second"
@@ -37,7 +38,7 @@ demo: $(VENV)/.run
 	@$(BIN)/gateway demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
 from gateway.answers import every_answer
+from gateway.destinations.attachments import fault_of_attachment_path, select_attachments, stream_attachment
 from gateway.destinations.destination import (
     API_VERSION,
     Context,
@@ -63,10 +64,13 @@ __all__ = [
     "certainly_unsent",
     "every_answer",
     "excerpt",
+    "fault_of_attachment_path",
     "hookimpl",
     "is_template",
     "peek",
     "retry_after",
+    "select_attachments",
+    "stream_attachment",
     "subset",
     "to_json",
     "whole_object",

@@ -6,13 +6,15 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.delivery.attachments import AttachmentDesk
+from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
@@ -21,6 +23,7 @@ from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.pressure import Pressure
+from gateway.delivery.reconcile import Reconciler
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
 from gateway.delivery.retention import Retention
@@ -168,7 +171,8 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
     try:
         async with (
             build_client() as http,
-            _parts(routes, store=store, calls=Calls(http, store), mask=mask, role=role) as made,
+            aclosing(Calls(http, store)) as calls,
+            _parts(routes, store=store, calls=calls, mask=mask, role=role) as made,
         ):
             yield made
     finally:
@@ -183,9 +187,10 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     pauses = Pauses(store)
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
-    watch = Watch(store=store, pauses=pauses, unloaded=unloaded)
     drift = Drift(store=store, current=current)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses, saw=drift.saw)
+    attachments = AttachmentDesk(store=store, current=current, calls=calls, pauses=pauses)
+    watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:
@@ -194,6 +199,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             store=store,
             current=current,
             desk=desk,
+            attachments=attachments,
             pauses=pauses,
             outcomes=outcomes,
             reporter=reporter,
@@ -225,6 +231,10 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         services.append(asyncio.create_task(watch.keep_watching()))
         services.append(asyncio.create_task(drift.keep_writing()))
         services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
+        backfill = Backfill(store=store, current=current, calls=calls, pauses=pauses)
+        reconciler = Reconciler(store=store, current=current, backfill=backfill, on_reports=reporter.wake)
+        services.append(asyncio.create_task(reconciler.keep_reconciling()))
+        services.append(asyncio.create_task(reconciler.keep_following()))
     gateway = Gateway(
         store=store,
         current=current,
@@ -244,6 +254,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         await asyncio.gather(*services, return_exceptions=True)
         if worker is not None:
             await asyncio.gather(worker.stop(until), reporter.stop(until))
+        await attachments.stop()
         await desk.stop()
         if receiver is not None:
             await receiver.finish()

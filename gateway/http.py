@@ -104,7 +104,7 @@ class _Once(httpx.AsyncClient):
     ) -> httpx.Response:
         """Send a request; one that is streamed, has a login or follows redirects goes httpx's long way."""
         asked = auth is not httpx.USE_CLIENT_DEFAULT or follow_redirects is not httpx.USE_CLIENT_DEFAULT
-        streamed = "transfer-encoding" in request.headers
+        streamed = not isinstance(request.stream, httpx.ByteStream)
         if asked or stream or streamed or request.url.userinfo:
             return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
         if isinstance(self._straight, _Transport):

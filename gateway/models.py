@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 
@@ -96,6 +97,17 @@ class FetchState(StrEnum):
     """Fetched and kept."""
     GIVEN_UP = "given up"
     """Could not be fetched within ``fetch_retry``."""
+
+
+class AttachmentState(StrEnum):
+    """Where the download of an attachment stands."""
+
+    DUE = "due"
+    """Not downloaded yet."""
+    SPOOLED = "spooled"
+    """Downloaded, and kept in the spool."""
+    GIVEN_UP = "given up"
+    """Could not be downloaded within ``attachment_retry``, or is too large or of a type that is not wanted."""
 
 
 class Unmatched(StrEnum):
@@ -196,13 +208,25 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A photo, signature or file that belongs to a record."""
+    """A photo, signature or file of a record, downloaded into the spool."""
 
-    question: str
+    place: str
+    """Where it stands in the record: ``photo``, ``safety.photo``, ``findings[0].photo``."""
+    key: str
+    """doForms' key of it."""
     filename: str
+    """As doForms names it, without folders; made up from the question where doForms names none."""
     content_type: str
     size: int
-    path: str
+    """Bytes."""
+    sha256: str
+    path: Path
+    """The file in the spool: to be read, never to be changed or moved."""
+
+    @property
+    def question(self) -> str:
+        """The question that it answers: the last name of its place."""
+        return self.place.rpartition(".")[2].partition("[")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

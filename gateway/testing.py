@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from gateway.api import (
     API_VERSION,
+    Attachment,
     Context,
     Delivery,
     Destination,
@@ -43,6 +45,7 @@ __all__ = [
     "DestinationConformance",
     "ReadmeConformance",
     "load_example",
+    "make_attachment",
     "make_context",
     "make_delivery",
     "make_notification",
@@ -111,6 +114,22 @@ def make_record(**fields: Any) -> Record:
     return Record(kind=RecordKind.SUBMISSION, key="s1", id="17", fields=fields, tables=tables, paths=fields)
 
 
+def make_attachment(folder: Path, place: str = "photo", content: bytes = b"photo", **values: Any) -> Attachment:
+    """Make an attachment whose file is in a folder; ``values`` are fields of `Attachment`."""
+    path = folder / hashlib.sha256(place.encode()).hexdigest()
+    path.write_bytes(content)
+    given: dict[str, Any] = {
+        "place": place,
+        "key": f"key-{place}",
+        "filename": f"{place.rpartition('.')[2]}.jpg",
+        "content_type": "image/jpeg",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "path": path,
+    }
+    return Attachment(**(given | values))
+
+
 def make_delivery(
     options: O,
     *,
@@ -120,6 +139,7 @@ def make_delivery(
     seconds: float = 20.0,
     notification: Notification | None = None,
     record: Record | None = None,
+    attachments: Sequence[Attachment] = (),
 ) -> Delivery[O]:
     """Make a delivery of rendered options that has ``seconds`` until its deadline."""
     notification = notification or make_notification()
@@ -132,6 +152,7 @@ def make_delivery(
         event=notification.event,
         notification=notification,
         record=record or make_record(),
+        attachments=tuple(attachments),
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli import (
     alarms,
+    backfill,
     check,
     deliveries,
     demo,
@@ -19,13 +20,14 @@ from gateway.cli import (
     plugins,
     prune,
     quarantine,
+    reconcile,
     reload,
     serve,
     store,
     webservices,
 )
 from gateway.cli.output import fail, show_problems
-from gateway.cli.simulate import simulate
+from gateway.cli.simulate import EPILOG, simulate
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 app = typer.Typer(
@@ -40,7 +42,9 @@ app.command()(reload.reload)
 app.command()(check.check)
 app.command()(explain.explain)
 app.command()(demo.demo)
-app.command()(simulate)
+app.command(epilog=EPILOG)(simulate)
+app.command()(backfill.backfill)
+app.command()(reconcile.reconcile)
 app.command()(migrate.migrate)
 app.command()(prune.prune)
 app.command()(plugins.plugins)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
+from gateway.cli.attachments import print_attachments
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, store
 from gateway.cli.orders import (
     Force,
@@ -269,6 +270,7 @@ def _print(one: DeliveryDetails) -> None:
             ((each.number, each.ended, each.result, each.reason) for each in one.history),
             empty="",
         )
+    print_attachments(one.attachments)
     if one.sent is not None:
         sent = json_module.dumps(one.sent, indent=2, ensure_ascii=False)
         print_text(sent, title="What is sent, as rendered at the first attempt:")

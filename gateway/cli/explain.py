@@ -108,6 +108,8 @@ def _print(one: Explanation, mask: Mask) -> None:
         lines = [
             f"{each.result}{'' if each.required else ' (does not count)'}{f': {each.reason}' if each.reason else ''}"
         ]
+        if each.attachments:
+            lines.append(f"with the attachments {', '.join(map(visible, each.attachments))}")
         if each.preview:
             lines += ["", visible(mask.text(each.preview)).strip("\n")]
         stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from gateway.cli.attachments import print_attachments
 from gateway.cli.deliveries import delivery_rows
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, load_routes, store
 from gateway.cli.orders import (
@@ -32,6 +33,8 @@ from gateway.models import DeliveryState, Event
 from gateway.store.drop import DROPPED, drop, drop_unmatched
 from gateway.store.orders import AT_ONCE, Ordered
 from gateway.store.queries import (
+    BACKFILL,
+    NOTIFICATION,
     find_candidates_of,
     find_notification_candidates,
     find_notifications,
@@ -48,6 +51,12 @@ OfWebservice = Annotated[
 ]
 OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")]
 OfEvent = Annotated[Event | None, typer.Option("--event", help="Only this event.")]
+OfKind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind", help="Only what came (notification), or what was found by asking doForms (backfill).", metavar="KIND"
+    ),
+]
 WithOutcome = Annotated[
     str | None, typer.Option("--outcome", help="Only with this outcome: completed, failed or open.")
 ]
@@ -66,6 +75,7 @@ def list_(
     webservice: OfWebservice = None,
     record: OfRecord = None,
     event: OfEvent = None,
+    kind: OfKind = None,
     outcome: WithOutcome = None,
     unmatched: IsUnmatched = False,
     route: HasRoute = None,
@@ -82,6 +92,7 @@ def list_(
         webservice=webservice,
         record_key=record,
         event=event,
+        kind=_known_kind(kind),
         outcome=_known_outcome(outcome),
         unmatched=unmatched,
         route=route,
@@ -223,6 +234,12 @@ def _known_outcome(outcome: str | None) -> str | None:
     return outcome
 
 
+def _known_kind(kind: str | None) -> str | None:
+    if kind not in (None, NOTIFICATION, BACKFILL):
+        raise fail(f"--kind {kind!r} is not known: {NOTIFICATION} or {BACKFILL}", status=2)
+    return kind
+
+
 def _one(connection: Connection, key: str, webservice: str | None, *, deleted: bool = False) -> int:
     """Return the id of the notification with this key, or of the only one of the record with this key."""
     found = find_notifications(connection, NotificationFilter(key=key, webservice=webservice, deleted=deleted))
@@ -289,7 +306,8 @@ def _steps(ids: Sequence[int]) -> list[list[int]]:
 
 def _about(one: NotificationSummary) -> str:
     form = one.form or one.webservice_id
-    return f"{form}, record {one.record_key}" if one.record_key else form
+    about = f"{form}, record {one.record_key}" if one.record_key else form
+    return f"{about} (backfill)" if one.kind == BACKFILL else about
 
 
 def _became(one: NotificationSummary) -> str:
@@ -330,6 +348,7 @@ def _print(one: NotificationDetails) -> None:
     print_fields(
         (
             ("key", one.key),
+            ("kind", one.kind),
             ("web service", f"{one.webservice or 'not in the routes file'} ({one.webservice_id})"),
             ("form", one.form),
             ("project", one.project),
@@ -341,13 +360,13 @@ def _print(one: NotificationDetails) -> None:
             ("repeats", one.repeats or None),
             ("matched", None if one.matched else "no"),
             ("mode", f"{one.mode}: {one.mode_reason}"),
-            ("answer", answers.get(one.answer, f"200, {one.answer}")),
+            ("answer", None if one.kind == BACKFILL else answers.get(one.answer, f"200, {one.answer}")),
             ("fetch", one.fetch if one.fetch != "none" else None),
             ("fetch failed", _failed_fetch(one)),
             ("outcome", one.outcome or "open"),
             ("settled", one.settled),
             ("deleted", _deleted(one)),
-            ("doForms", _told(one)),
+            ("doForms", "nothing to report: it sent no notification" if one.kind == BACKFILL else _told(one)),
             ("reported", one.reported),
             ("report due", one.report_due),
             ("report failed", one.report_reason),
@@ -355,6 +374,7 @@ def _print(one: NotificationDetails) -> None:
     )
     stdout.print()
     print_table(*delivery_rows(one.all_deliveries), empty="It has no delivery.")
+    print_attachments(one.attachments)
     for kind, raw in one.pinned.items():
         print_text(raw, title=f"The {kind} as fetched:")
-    print_text(one.body, title="The notification as it came:")
+    print_text(one.body, title="What was listed:" if one.kind == BACKFILL else "The notification as it came:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -12,8 +13,9 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
 from gateway.cli.output import fail, print_json, print_table
 from gateway.delivery.pauses import Kind
 from gateway.routing.problems import suggest
-from gateway.store import pauses
-from gateway.store.clock import from_store
+from gateway.store import call_counts, pauses
+from gateway.store.call_counts import Counts
+from gateway.store.clock import from_store, now
 
 app = typer.Typer(help="In whose name doForms is called, and whether it is.", no_args_is_help=True)
 
@@ -31,14 +33,17 @@ class Listed:
     reason: str | None
     until: datetime | None
     """When it is tried again by itself."""
+    calls_today: Mapping[str, Counts]
+    """By kind: fetch, report, listing, download; since 00:00 UTC."""
 
 
 @app.command("list")
 def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
-    """List the web services, and why calls in their name wait."""
+    """List the web services, why calls in their name wait, and how many were made today (UTC)."""
     loaded = load_routes(routes, secrets=False)
     with store(routes) as connection:
         paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.WEBSERVICE}
+        counted = call_counts.of_day(connection, now())
     found = []
     for one in loaded.webservices.values():
         pause = paused.get(one.id)
@@ -52,16 +57,31 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
                 state="ready" if pause is None else "paused",
                 reason=None if pause is None else pause.reason,
                 until=None if pause is None else from_store(pause.until),
+                calls_today=counted.get(one.id, {}),
             )
         )
     if json:
         print_json(found)
         return
     print_table(
-        ("web service", "form", "project", "account", "state", "tried again"),
-        ([one.name, one.form, one.project, one.account, [one.state, one.reason], one.until] for one in found),
+        ("web service", "form", "project", "account", "state", "tried again", "calls today"),
+        (
+            [one.name, one.form, one.project, one.account, [one.state, one.reason], one.until, _say(one.calls_today)]
+            for one in found
+        ),
         empty="There is none.",
     )
+
+
+def _say(calls: Mapping[str, Counts]) -> list[str]:
+    """Return how many calls there were, what for, and what went wrong."""
+    kinds = ", ".join(f"{counts.calls} {kind}" for kind, counts in calls.items())
+    wrong = {
+        "answered 429": sum(counts.too_many for counts in calls.values()),
+        "over quota": sum(counts.over_quota for counts in calls.values()),
+        "failed": sum(counts.failed for counts in calls.values()),
+    }
+    return [kinds or "none", ", ".join(f"{count} {what}" for what, count in wrong.items() if count)]
 
 
 @app.command()

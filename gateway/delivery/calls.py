@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 import httpx
 
+from gateway.delivery.call_counts import CallCounts, CallKind
 from gateway.delivery.shared_pace import shared_pace
+from gateway.delivery.shared_slots import SharedSlots, StoreBank
 from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later
-from gateway.doforms.limits import AccountLimits, Priority, burst_of
+from gateway.doforms.limits import AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
@@ -32,14 +36,30 @@ class Calls:
     def __init__(self, http: httpx.AsyncClient, store: Store) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
+        self._counts = CallCounts(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
+        self._slots: dict[str, tuple[StoreBank, SharedSlots]] = {}
+
+    async def aclose(self) -> None:
+        """Write what was counted, and let other processes have this one's slots; no call is made any more."""
+        for _, slots in self._slots.values():
+            await slots.close()
+        await self._counts.close()
 
     async def fetch(
         self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
     ) -> bytes:
-        """Fetch a record; raises what `DoformsClient.fetch` raises."""
-        async with self._turn(account, Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH):
+        """Fetch a record by its key or id; raises what `DoformsClient.fetch` raises."""
+        priority = Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH
+        async with self._turn(account, webservice, CallKind.FETCH, priority):
             return await self._client.fetch(_credentials(account, webservice), kind, key)
+
+    async def download(
+        self, account: Account, webservice: Webservice, path: str, target: Target, wanted: Wanted
+    ) -> Downloaded:
+        """Download an attachment; raises what `DoformsClient.download` raises."""
+        async with self._turn(account, webservice, CallKind.DOWNLOAD, Priority.ATTACHMENT):
+            return await self._client.download(_credentials(account, webservice), path, target, wanted)
 
     async def list_submissions(
         self,
@@ -53,7 +73,7 @@ class Calls:
         priority: Priority = Priority.BACKFILL,
     ) -> list[ListedRecord]:
         """List what doForms received in a window; raises what `DoformsClient.list_submissions` raises."""
-        async with self._turn(account, priority):
+        async with self._turn(account, webservice, CallKind.LISTING, priority):
             credentials = _credentials(account, webservice)
             return await self._client.list_submissions(credentials, begin, end, skip=skip, limit=limit)
 
@@ -66,42 +86,62 @@ class Calls:
             LeaseLost: it said no.
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
         """
-        async with self._turn(account, Priority.REPORT):
+        async with self._turn(account, webservice, CallKind.REPORT, Priority.REPORT):
             if not may_send():
                 raise LeaseLost
             await self._client.report(_credentials(account, webservice), key, outcome)
 
     @asynccontextmanager
-    async def _turn(self, account: Account, priority: Priority) -> AsyncIterator[None]:
-        """Hold a slot of the account while a call is made; a 429 makes the calls after it wait."""
+    async def _turn(
+        self, account: Account, webservice: Webservice, kind: CallKind, priority: Priority
+    ) -> AsyncIterator[None]:
+        """Hold a slot of the account while a call is made, and count it; a 429 makes the calls after it wait."""
         limits = self._of(account)
         async with limits.slot(priority):
             try:
                 yield
-            except Later as error:
-                await self._slow_down(account, limits, error)
+            except LeaseLost:
                 raise
+            except BaseException as error:
+                self._counts.count(webservice.id, kind, error)
+                if isinstance(error, Later):
+                    await self._slow_down(account, limits, error)
+                raise
+            self._counts.count(webservice.id, kind)
 
     def _of(self, account: Account) -> AccountLimits:
         wanted = (account.requests_per_minute, account.max_in_flight)
         known, limits = self._limits.get(account.name, (None, None))
-        if limits is None or known != wanted:  # new, or changed by a reload
-            limits = self._make(account)
+        if limits is None:
+            limits = AccountLimits(requests_per_minute=wanted[0], max_in_flight=wanted[1])
+        if known != wanted:  # new, or changed by a reload; calls that are under way still count
+            self._set(account, limits, new=known is None)
             self._limits[account.name] = (wanted, limits)
         return limits
 
-    def _make(self, account: Account) -> AccountLimits:
-        per_minute = account.requests_per_minute
-        limits = AccountLimits(requests_per_minute=per_minute, max_in_flight=account.max_in_flight)
+    def _set(self, account: Account, limits: AccountLimits, *, new: bool) -> None:
         if self._store.database.shared:
+            pace = pace_of(account.requests_per_minute)
             limits.bucket = shared_pace(
                 self._store,
                 _rate_of(account),
-                per_second=per_minute / 60,
-                burst=burst_of(per_minute),
+                per_second=pace.per_second,
+                burst=pace.burst,
                 on_more=limits.more,
+                bundles=True,
             )
-        return limits
+            limits.slots = self._shared_slots(account, limits)
+        elif not new:
+            limits.bucket = LocalBucket(account.requests_per_minute, time.monotonic)
+            limits.slots = LocalSlots(account.max_in_flight)
+
+    def _shared_slots(self, account: Account, limits: AccountLimits) -> SharedSlots:
+        if account.name not in self._slots:
+            bank = StoreBank(self._store, account.name, account.max_in_flight)
+            self._slots[account.name] = bank, SharedSlots(bank, clock=time.monotonic, on_more=limits.more)
+        bank, slots = self._slots[account.name]
+        bank.most = account.max_in_flight
+        return slots
 
     async def _slow_down(self, account: Account, limits: AccountLimits, error: Later) -> None:
         if error.status != httpx.codes.TOO_MANY_REQUESTS:

@@ -10,6 +10,7 @@ from gateway.delivery.fetch import Records
 from gateway.delivery.lanes import delivery_key
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
+from gateway.doforms.blobs import find_blobs
 from gateway.models import Event, FetchState, Notification, Record
 from gateway.routing.loaded import DeliverySpec, Plan, Route, Routes, Webservice
 from gateway.routing.match import plan, route_matches
@@ -38,6 +39,8 @@ class DeliveryExplained:
     """``sent``, ``dry run``, ``skipped``, ``dead`` or ``unknown`` (the record was not given)."""
     reason: str | None = None
     preview: str | None = None
+    attachments: tuple[str, ...] = ()
+    """Where those stand in the record that would be downloaded for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,9 @@ def _delivery(
     webservice: Webservice,
     record: Record | None,
 ) -> DeliveryExplained:
+    blobs = find_blobs(record) if spec.attachments and record is not None else []
+    wanted = tuple(place for blob in blobs for place in blob.places)
+
     def told(result: str, reason: str | None = None, preview: str | None = None) -> DeliveryExplained:
         return DeliveryExplained(
             route=route.name,
@@ -122,6 +128,7 @@ def _delivery(
             result=result,
             reason=reason,
             preview=preview,
+            attachments=wanted if result in ("sent", "dry run", "waits") else (),
         )
 
     if spec.needs and record is None and notification.record_key and notification.event is not Event.DELETE:

@@ -3,57 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
 
-import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
-from gateway.delivery.pauses import Cause, Kind, Pauses
-from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Later, Quota, Unauthorised
+from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
+from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.setbacks import GivenUp, PutOff, Setbacks
+from gateway.doforms.failures import Quota, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
-from gateway.routing.loaded import Account, Webservice
-from gateway.store import alarms, records
-from gateway.store.causes import WEBSERVICE_WAITS
-from gateway.store.clock import SECOND, micros
+from gateway.routing.loaded import Webservice
+from gateway.store import record_ids, records
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
-ALARM = "record not fetched"
-"""The kind of the alarm of a web service whose records could not be fetched."""
-_PUT_OFF = 60.0
-"""Seconds until a delivery looks again whether its paused web service goes on."""
-
-
 Saw = Callable[[Webservice, Record], None]
 """Called with each record that was fetched and pinned."""
-
-
-class PutOff(Exception):
-    """The record is not there yet; ``until`` is in the store's time."""
-
-    def __init__(self, until: int, reason: str) -> None:
-        super().__init__(reason)
-        self.until = until
-
-
-class GivenUp(Exception):
-    """The record could not be fetched, and is not tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +43,16 @@ class Records:
     """Whether ``record`` has been fetched, now or for an earlier notification."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What to fetch for and in whose name, as it stands in the store."""
+
+    kept: KeptNotification
+    webservice: Webservice
+    learnt: Mapping[str, str]
+    """Key -> id, of those of the notification's records whose id is known."""
+
+
 class FetchDesk:
     """Where deliveries ask for the record they need."""
 
@@ -74,9 +61,11 @@ class FetchDesk:
     ) -> None:
         self._store = store
         self._current = current
-        self._calls = calls
         self._pauses = pauses
         self._saw = saw
+        self._ladder = Ladder(store=store, calls=calls)
+        self._setbacks = Setbacks(store=store, current=current, pauses=pauses)
+        self.unreadable = self._ladder.unreadable
         self._running: dict[int, asyncio.Task[None]] = {}
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -91,6 +80,7 @@ class FetchDesk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ladder.stop()
 
     async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
@@ -124,10 +114,15 @@ class FetchDesk:
         if key is None:
             return Records()
         found = await self._store.read(lambda c: records.last_pinned(c, kept.account, key, kept.id))
-        if found is None:
+        if found is not None:
+            record = decode_record(found[1], kind=found[0])
+            return Records(record=record, by_kind={found[0]: record}, known=True)
+        kind = kept.notification.record_kind
+        learnt = await self._store.read(lambda c: record_ids.known(c, kept.account, [key]))
+        if kind is None or not learnt:
             return Records()
-        record = decode_record(found[1], kind=found[0])
-        return Records(record=record, by_kind={found[0]: record}, known=True)
+        record = Record(kind=kind, key=key, id=learnt[key])
+        return Records(record=record, by_kind={kind: record})
 
     async def _pinned(self, kept: KeptNotification) -> Records:
         raw = await self._store.read(lambda c: records.pinned(c, kept.id))
@@ -156,25 +151,27 @@ class FetchDesk:
     ) -> None:
         """Fetch and pin what a notification needs, or still lacks, unless that is done or given up, wherever."""
         wait = _FIRST_LOOK
-        while found := await self._look(kept, lacking):
-            fresh, webservice = found
-            if await self._turns.take(kept.id, fresh.fetch_state):
+        while look := await self._look(kept, lacking):
+            if await self._turns.take(kept.id, look.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_LOOK)
         else:
             return
-        kinds = lacking or self._current.kinds(fresh.notification) or {fresh.notification.record_kind}
+        kinds = lacking or self._current.kinds(kept.notification) or {kept.notification.record_kind}
         try:
-            await self._call(fresh, webservice, kinds, urgent=urgent)
+            await self._call(look, kinds, urgent=urgent)
         finally:
             await self._turns.give_back(kept.id)
 
-    async def _look(
-        self, kept: KeptNotification, lacking: frozenset[RecordKind]
-    ) -> tuple[KeptNotification, Webservice] | None:
+    async def _look(self, kept: KeptNotification, lacking: frozenset[RecordKind]) -> _Look | None:
         """Return what to fetch for and in whose name; None: it was fetched already."""
-        fresh = (await self._store.read(lambda c: records.load(c, [kept.id])))[kept.id]
+        keys = {key for kind in RecordKind if (key := kept.notification.key_of(kind))}
+
+        def read(connection: Connection) -> tuple[KeptNotification, Mapping[str, str]]:
+            return records.load(connection, [kept.id])[kept.id], record_ids.known(connection, kept.account, keys)
+
+        fresh, learnt = await self._store.read(read)
         if fresh.fetch_state is FetchState.GIVEN_UP:
             raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
         if fresh.fetch_state is FetchState.PINNED and not lacking:
@@ -184,72 +181,48 @@ class FetchDesk:
         webservice = self._current.webservice(fresh.notification.webservice_id)
         if webservice is None or webservice.password is None:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{fresh.notification.webservice_id!r} {missing}")
+            self._setbacks.waits_for_webservice(f"{fresh.notification.webservice_id!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
-        return fresh, webservice
+            self._setbacks.waits_for_webservice(f"{webservice.name} is paused: {paused}")
+        return _Look(kept=fresh, webservice=webservice, learnt=learnt)
 
-    async def _call(
-        self, kept: KeptNotification, webservice: Webservice, kinds: Collection[RecordKind | None], *, urgent: bool
-    ) -> None:
+    async def _call(self, look: _Look, kinds: Collection[RecordKind | None], *, urgent: bool) -> None:
+        kept, webservice = look.kept, look.webservice
         account = self._current.account(webservice)
         started = time.monotonic()
-        fetched: dict[RecordKind, bytes] = {}
-        decoded: list[Record] = []
+        found: dict[RecordKind, Found] = {}
         try:
             for kind in kinds:
                 key = kept.notification.key_of(kind)
                 if kind is None or key is None:
                     continue
-                body = await self._calls.fetch(account, webservice, kind, key, urgent=urgent)
-                decoded.append(decode_record(body, kind=kind))  # a 200 with something else in it is not a record
-                fetched[kind] = body
+                found[kind] = await self._ladder.find(
+                    Wanted(
+                        account=account,
+                        webservice=webservice,
+                        notification=kept.notification,
+                        kind=kind,
+                        key=key,
+                        learnt=look.learnt.get(key),
+                        again=kept.fetch_reason is not None,
+                        urgent=urgent,
+                    )
+                )
+        except NotYet as told:
+            await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
         except Unauthorised as error:
-            if self._current.webservice(webservice.id) != webservice:
-                raise PutOff(
-                    self._store.now(), f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
-                ) from error
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
+            await self._setbacks.refused(webservice, error)
         except Quota as error:
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}") from error
+            await self._setbacks.over_quota(webservice, error)
         except DoformsError as error:
-            await self._failed(kept, account, error, time.monotonic() - started)
-        else:
-            await self._store.write(lambda c: records.pin(c, kept, fetched))
-            await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
-            for record in decoded:
-                self._saw(webservice, record)
+            await self._setbacks.failed(kept, account, error, time.monotonic() - started)
+        await self._pin(look, found)
+        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+        for one in found.values():
+            self._saw(webservice, one.record)
 
-    async def _failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> None:
-        number = kept.fetch_attempts + 1
-        spent = kept.fetch_spent / SECOND + duration
-        wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(account.fetch_retry, number, jitter=random.random(), wish=wish)
-        verdict = gives_up(account.fetch_retry, number=number, spent=spent, wait=wait)
-        reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
-        state = FetchState.GIVEN_UP if verdict else FetchState.DUE
-        key, record = kept.notification.key, kept.notification.record_key
-        log.warning("fetch failed", notification=key, record=record, attempt=number, reason=reason)
-
-        due_at = self._store.now() + micros(wait)
-
-        def note(connection: Connection) -> bool:
-            until = None if verdict else due_at
-            records.note_failed_fetch(
-                connection, kept.id, state=state, reason=reason, spent=micros(wait + duration), due_at=until
-            )
-            subject = kept.notification.webservice_id
-            return verdict is not None and alarms.raise_alarm(
-                connection, ALARM, subject, f"notification {key}: {reason}"
-            )
-
-        if await self._store.write(note):
-            log.warning("alarm raised", kind=ALARM, subject=kept.notification.webservice_id, text=reason)
-        if verdict:
-            raise GivenUp(reason)
-        raise PutOff(due_at, reason)
-
-    def _soon(self) -> int:
-        return self._store.now() + micros(_PUT_OFF)
+    async def _pin(self, look: _Look, found: Mapping[RecordKind, Found]) -> None:
+        bodies = {kind: one.body for kind, one in found.items()}
+        taught = {key: id_ for one in found.values() for key, id_ in one.ids.items()}
+        new = {key: id_ for key, id_ in taught.items() if look.learnt.get(key) != id_}
+        await self._store.write(lambda c: records.pin(c, look.kept, bodies, new))

@@ -7,7 +7,8 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -30,6 +31,10 @@ from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+_GATHERS = 0.01
+"""Seconds that a batch which is not full waits for those under way, so that the lanes behind them come into one batch.
+
+Without it a few busy lanes fall into groups that take turns, each with commits of its own."""
 _SETTLED_WITHIN = 5.0
 """Seconds that the store gets to note what was cut short at the end."""
 
@@ -69,6 +74,7 @@ class Pipeline:
         self._slots = 0
         self._pumping = False
         self._wake: asyncio.TimerHandle | None = None
+        self._gathers_until = math.inf
         self._stopped = False
         self._sending: set[asyncio.Future[list[Attempted]]] = set()
         self.entry = entry
@@ -113,8 +119,17 @@ class Pipeline:
     def left(self, count: int) -> None:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
         self.underway -= count
-        if 2 * self.underway <= self._most:
+        if count and 2 * self.underway <= self._most:
             self._on_room(self.entry.name)
+
+    @contextmanager
+    def stepping_aside(self) -> Iterator[None]:
+        """Give the room of a delivery to others while it waits for what may take long."""
+        self.left(1)
+        try:
+            yield
+        finally:
+            self.underway += 1
 
     def put(self, job: Job) -> None:
         """Queue a delivery whose record is there."""
@@ -157,14 +172,18 @@ class Pipeline:
             free = self.entry.concurrency - self._slots
             if free <= 0:
                 return
+            if (left := self._gathers(queued)) > 0:
+                self._wake_later(left)
+                return
             most = self._batch if self._many else free
             if self._pressure.is_high and not self._urgent:
                 most = 0 if self._slots else min(most, TRICKLE)
             permitted = self._pace.take(self.breaker.room(min(most, queued)))
             if permitted == 0:
-                self._wake_later()
+                self._wake_later(self._wait())
                 return
             jobs = [(self._urgent or self._ready).popleft() for _ in range(permitted)]
+            self._gathers_until = math.inf
             self.breaker.start()
             self._slots += self._slots_for(len(jobs))
             self._start(self._run(jobs))
@@ -178,12 +197,28 @@ class Pipeline:
         self._running.add(task)
         task.add_done_callback(self._ended)
 
-    def _wake_later(self) -> None:
-        if self._wake is None:
-            wait = self._pace.wait()
-            if self.breaker.probe_at is not None:
-                wait = max(wait, self.breaker.probe_at - time.monotonic())
-            self._wake = asyncio.get_running_loop().call_later(max(wait, 0.01), self._woken)
+    def _gathers(self, queued: int) -> float:
+        """Return the seconds that a batch still waits for others to join it."""
+        if not self._many or self._urgent or queued >= self._batch or self.underway <= queued:
+            self._gathers_until = math.inf
+            return 0.0
+        if math.isinf(self._gathers_until):
+            self._gathers_until = time.monotonic() + _GATHERS
+        return self._gathers_until - time.monotonic()
+
+    def _wait(self) -> float:
+        wait = self._pace.wait()
+        if self.breaker.probe_at is not None:
+            wait = max(wait, self.breaker.probe_at - time.monotonic())
+        return max(wait, 0.01)
+
+    def _wake_later(self, wait: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._wake is not None:
+            if self._wake.when() <= loop.time() + wait:
+                return
+            self._wake.cancel()
+        self._wake = loop.call_later(wait, self._woken)
 
     def _woken(self) -> None:
         self._wake = None
@@ -319,7 +354,9 @@ class Pipeline:
             return
         moment = self._store.now()
         settlements = [
-            decide(job.due, job.spec, result, attempt_id=id_, moment=moment, jitter=random.random())
+            decide(
+                job.due, job.spec, job.attached.told_by(result), attempt_id=id_, moment=moment, jitter=random.random()
+            )
             for job, result, id_ in ended
         ]
         for job, _, _ in ended:

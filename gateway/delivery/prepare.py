@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.delivery.attached import NOTHING, Attached
 from gateway.delivery.current import missing_need
 from gateway.delivery.fetch import Records
 from gateway.delivery.settle import Attempted, Result
@@ -34,6 +35,7 @@ class Job:
     urgent: bool = False
     """A request waits for it."""
     records: Records = field(default_factory=Records)
+    attached: Attached = NOTHING
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
                 result=Result.REJECTED,
                 reason=f"its templates need the {missing}, but the notification names no {missing}",
             )
-        scope = scope_of(notification, webservice, job.route, job.records, timezone=timezone)
+        scope = scope_of(notification, webservice, job.route, job.records, attached=job.attached, timezone=timezone)
         if (refused := _refused_by(job, scope)) is not None:
             return Attempted(result=Result.SKIPPED, reason=refused)
         data = render(job.spec.options.for_event(notification.event), scope)
@@ -65,8 +67,29 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
         return Attempted(result=Result.REJECTED, reason=str(error))
 
 
+def is_refused(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> bool:
+    """Tell whether nothing will be sent, because a ``when`` is false or cannot be judged; `prepare` says why.
+
+    One that reads the attachments can only be judged when they are there.
+    """
+    reads_attachments = "attachments" in mentions(job.route.when) | mentions(job.spec.when)
+    if job.due.rendered is not None or reads_attachments:
+        return False
+    try:
+        scope = scope_of(job.kept.notification, webservice, job.route, job.records, timezone=timezone)
+        return _refused_by(job, scope) is not None
+    except GatewayError:
+        return True
+
+
 def scope_of(
-    notification: Notification, webservice: Webservice | None, route: Route, records: Records, *, timezone: Any = UTC
+    notification: Notification,
+    webservice: Webservice | None,
+    route: Route,
+    records: Records,
+    *,
+    attached: Attached = NOTHING,
+    timezone: Any = UTC,
 ) -> dict[str, Any]:
     """Return the names that the templates of a delivery see."""
     by_kind = records.by_kind
@@ -77,6 +100,7 @@ def scope_of(
         record=records.record,
         submission=by_kind.get(RecordKind.SUBMISSION),
         dispatch=by_kind.get(RecordKind.DISPATCH),
+        attachments=attached.attachments,
         timezone=timezone,
     )
 
@@ -113,4 +137,5 @@ def _delivery(job: Job, data: dict[str, Any]) -> Delivery[Any]:
         event=notification.event,
         notification=notification,
         record=record,
+        attachments=job.attached.attachments,
     )

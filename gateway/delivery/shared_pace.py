@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +17,10 @@ log = structlog.get_logger(__name__)
 
 _GOOD_FOR = 1.0
 """Seconds after which permissions that were not used are given up: saved, they would add up to a burst."""
+_BUNDLE = 0.25
+"""Seconds whose permissions are drawn at once where many wait."""
+_REST = 0.1
+"""Seconds after which, on average, a pace that draws bundles draws again when there were too few: not for each one."""
 _LOOK_AGAIN = 0.05
 _AFTER_ERROR = 1.0
 
@@ -25,19 +31,20 @@ Draw = Callable[[int], Awaitable[tuple[int, float]]]
 class SharedPace:
     """Permissions drawn from the store when they are wanted; ``on_more`` is called when some have come.
 
-    ``clock`` returns seconds that only ever rise.
+    ``clock`` returns seconds that only ever rise. ``bundle``: so many are drawn at once where so many wait.
     """
 
-    def __init__(self, draw: Draw, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
+    def __init__(self, draw: Draw, *, clock: Callable[[], float], on_more: Callable[[], None], bundle: int = 0) -> None:
         self._draw = draw
         self._clock = clock
         self._on_more = on_more
+        self._bundle = bundle
         self._permits = 0
         self._good_until = 0.0
         self._draw_at = 0.0
         self._drawing: asyncio.Task[None] | None = None
 
-    def take(self, wanted: int) -> int:
+    def take(self, wanted: int, *, backlog: int = 0) -> int:
         """Take up to so many permissions to send; returns how many were at hand, and has more drawn if none was."""
         if wanted <= 0:
             return 0
@@ -45,7 +52,7 @@ class SharedPace:
         taken = min(wanted, self._permits) if moment < self._good_until else 0
         self._permits -= taken
         if taken == 0 and self._drawing is None and moment >= self._draw_at:
-            self._drawing = asyncio.create_task(self._get(wanted))
+            self._drawing = asyncio.create_task(self._get(max(wanted, min(backlog, self._bundle))))
         return taken
 
     def wait(self) -> float:
@@ -60,16 +67,20 @@ class SharedPace:
             log.warning("no permission to send could be drawn from the store", error=str(error))
             self._permits, wait = 0, _AFTER_ERROR
         self._good_until = asked_at + _GOOD_FOR
-        self._draw_at = self._clock() + (wait if self._permits < wanted else 0.0)
+        rest = _REST * random.uniform(0.5, 1.5) if self._bundle else 0.0  # by chance: nobody always comes second
+        self._draw_at = self._clock() + (max(wait, rest) if self._permits < wanted else 0.0)
         self._drawing = None
         if self._permits:
             self._on_more()
 
 
-def shared_pace(store: Store, name: str, *, per_second: float, burst: float, on_more: Callable[[], None]) -> SharedPace:
-    """Return the pace that all processes keep together under this name."""
+def shared_pace(
+    store: Store, name: str, *, per_second: float, burst: float, on_more: Callable[[], None], bundles: bool = False
+) -> SharedPace:
+    """Return the pace that all processes keep together under this name; ``bundles`` spares the store."""
 
     async def draw(wanted: int) -> tuple[int, float]:
         return await store.write(lambda c: rates.draw(c, name, wanted, per_second=per_second, burst=burst))
 
-    return SharedPace(draw, clock=time.monotonic, on_more=on_more)
+    bundle = math.ceil(per_second * _BUNDLE) if bundles else 0
+    return SharedPace(draw, clock=time.monotonic, on_more=on_more, bundle=bundle)

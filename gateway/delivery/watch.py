@@ -9,6 +9,8 @@ import structlog
 
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.unreadable import ALARM as NOT_READABLE
+from gateway.delivery.unreadable import Unreadable
 from gateway.store import alarms
 from gateway.store.alarms import Alarm
 from gateway.store.causes import STANDS
@@ -26,10 +28,11 @@ UNAUTHORISED_FOR = timedelta(hours=1)
 class Watch:
     """Looks at the raised alarms now and then."""
 
-    def __init__(self, *, store: Store, pauses: Pauses, unloaded: Unloaded) -> None:
+    def __init__(self, *, store: Store, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable) -> None:
         self._store = store
         self._pauses = pauses
         self._unloaded = unloaded
+        self._unreadable = unreadable
 
     async def keep_watching(self) -> None:
         """Look now and then until cancelled; the first look is a thorough one."""
@@ -54,5 +57,7 @@ class Watch:
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":
             return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+        if alarm.kind == NOT_READABLE:
+            return self._unreadable.has_ended(alarm)
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))

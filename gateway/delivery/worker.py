@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
 
+from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
 from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import FetchDesk, GivenUp, PutOff
+from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pipelines import Pipelines
-from gateway.delivery.prepare import Job
+from gateway.delivery.prepare import Job, is_refused
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
+from gateway.delivery.setbacks import GivenUp, PutOff
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
@@ -54,6 +57,7 @@ class Worker:
         store: Store,
         current: Current,
         desk: FetchDesk,
+        attachments: AttachmentDesk,
         pauses: Pauses,
         outcomes: Outcomes,
         reporter: Reporter,
@@ -65,6 +69,7 @@ class Worker:
         self._store = store
         self._current = current
         self._desk = desk
+        self._attachments = attachments
         self._pauses = pauses
         self._outcomes = outcomes
         self._reporter = reporter
@@ -266,6 +271,8 @@ class Worker:
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent)
+            if job.spec.attachments:
+                await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:
             pipeline.left(1)
             wait = max(0.0, (error.until - self._store.now()) / SECOND) if isinstance(error, PutOff) else None
@@ -281,6 +288,17 @@ class Worker:
             else:  # the routes were loaded again meanwhile
                 pipeline.left(1)
                 self._lead(job.due, job.kept, urgent=job.urgent)
+
+    async def _attach(self, job: Job, pipeline: Pipeline) -> None:
+        """See to the attachments of a delivery that will be sent; others go before it meanwhile."""
+        webservice = self._current.webservice(job.kept.notification.webservice_id)
+        if is_refused(job, webservice, timezone=self._current.routes.timezone):
+            return
+        with nullcontext() if self._attachments.crowded else pipeline.stepping_aside():
+            job.attached = await self._attachments.attached(
+                job.kept, job.records.record, required=job.spec.attachments_required
+            )
+        job.records = job.attached.seen_in(job.records)
 
     async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
         settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=self._store.now(), jitter=0.5)

@@ -31,7 +31,10 @@ class Traits:
     repeatable: Repeatable = Repeatable.NO
     """Whether an attempt of unknown end may be repeated."""
     needs: frozenset[str] = frozenset()
-    """What to fetch though no template mentions it: any of ``record``, ``submission``, ``dispatch``."""
+    """What to fetch though no template mentions it: any of ``record``, ``submission``, ``dispatch``.
+
+    With ``attachments`` in it, a delivery that does not ask for attachments is a mistake in the routes file.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Delivery(Generic[O]):
     record: Record | None = None
     """The record this notification speaks of, if a template or `Traits.needs` asks for it; of a delete the last one."""
     attachments: tuple[Attachment, ...] = ()
+    """Those of the record that are there, if the routes file asks for them: a file each, until `deliver` returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,18 @@ from urllib.parse import quote, urlencode
 import httpx
 from pydantic import SecretStr
 
-from gateway.doforms.failures import Gone, Later, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms import download
+from gateway.doforms.download import Downloaded, Target, Wanted
+from gateway.doforms.failures import (
+    Forbidden,
+    Gone,
+    Later,
+    NotAnAttachment,
+    NotARecord,
+    Quota,
+    Refused,
+    Unauthorised,
+)
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
@@ -48,7 +59,7 @@ class DoformsClient:
         self._largest = largest
 
     async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
-        """Return the JSON of a record as it came.
+        """Return the JSON of a record as it came, asked for by its key or its id.
 
         Raises:
             Gone, Unauthorised, Quota, NotARecord, Later: see `gateway.doforms.failures`.
@@ -81,7 +92,7 @@ class DoformsClient:
         return decode_listing(answer.content)
 
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
-        """Tell the outcome of a notification; any 2xx means that it was heard.
+        """Tell the outcome of a notification; any 2xx means that it was heard, unless it speaks of the quota.
 
         Raises:
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
@@ -90,6 +101,33 @@ class DoformsClient:
         answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
         if not answer.is_success:
             raise _failure(answer, f"the notification {key}")
+        if _is_over_quota(answer):
+            raise _quota(answer)
+
+    async def download(self, credentials: Credentials, path: str, target: Target, wanted: Wanted) -> Downloaded:
+        """Download what is missing of an attachment; what has come stays in the target, however the call ends.
+
+        Raises:
+            Gone, Refused, Unauthorised, Quota, NotAnAttachment, Unwanted, Later: see `gateway.doforms.failures`.
+        """
+        url = f"{credentials.api.rstrip('/')}/{path}"
+        headers = {**credentials.headers, **download.headers_for(target)}
+        try:
+            async with asyncio.timeout(download.WITHIN), self._http.stream("GET", url, headers=headers) as answer:
+                if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    await target.expect(None, None, afresh=True)
+                    raise Later("doForms does not know the part of the attachment that is still missing")
+                if not answer.is_success:
+                    raise _failure(await self._read(answer), f"the attachment at {path}")
+                return await download.receive(answer, target, wanted)
+        except NotAnAttachment as error:
+            if _QUOTA.search(error.body):
+                raise _quota(httpx.Response(httpx.codes.OK, content=error.body)) from error
+            raise
+        except TimeoutError:
+            raise Later(f"the attachment did not come within {download.WITHIN:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Later(f"GET {url} failed: {_told(error)}") from error
 
     async def _call(
         self, credentials: Credentials, method: str, path: str, *, json: dict[str, str] | None = None
@@ -132,7 +170,8 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
     status = answer.status_code
     text = f"doForms answered {status} for {what}{excerpt(answer)}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return Unauthorised(f"{text}. Look whether the web service's id and password are right")
+        refusal = Forbidden if status == httpx.codes.FORBIDDEN else Unauthorised
+        return refusal(f"{text}. Look whether the web service's id and password are right")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return Gone(text)
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):

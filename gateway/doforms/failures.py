@@ -4,10 +4,14 @@ DoformsError
 |-- Later          not now: network, 429, 5xx, an answer that makes no sense
 |-- Gone           doForms does not know the thing (404, 410)
 |-- Refused        doForms will never take it (400, 422)
-|-- Unauthorised   the web service's id and password are not accepted (401, 403)
+|-- Unauthorised   the web service's id and password are not accepted (401)
+|   `-- Forbidden  they are, or not, but this thing is not for them (403)
 |-- Quota          the web service's calls for today are used up
-|-- NotARecord     a success that holds no record
-`-- NotAListing    a success that holds no listing
+|-- NotARecord     a success that holds no record, or another one
+|-- NotAListing    a success that holds no listing
+|-- NotFound       a record that could not be read, wherever it was looked for
+|-- NotAnAttachment  a success that holds something else than the photo or file
+`-- Unwanted       an attachment that the settings refuse, however often it is downloaded
 """
 
 from __future__ import annotations
@@ -35,7 +39,11 @@ class Refused(DoformsError):
 
 
 class Unauthorised(DoformsError):
-    """The web service's id and password are not accepted (401, 403)."""
+    """The web service's id and password are not accepted (401)."""
+
+
+class Forbidden(Unauthorised):
+    """The web service may not have what was asked for (403): it alone, or anything; another call can tell which."""
 
 
 class Quota(DoformsError):
@@ -52,3 +60,19 @@ class NotARecord(DoformsError):
 
 class NotAListing(DoformsError):
     """A body that holds no listing of records, whatever the status said."""
+
+
+class NotAnAttachment(DoformsError):
+    """A body that is not the photo or file that was asked for, whatever the status said; ``body`` is its beginning."""
+
+    def __init__(self, text: str, *, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.body = body
+
+
+class Unwanted(DoformsError):
+    """An attachment that is too large or of a type that is not wanted."""
+
+
+class NotFound(DoformsError):
+    """A record that could not be read by any of its names, nor found in the listings."""

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
@@ -22,17 +23,19 @@ class Priority(IntEnum):
     """A request of doForms waits for it."""
     FETCH = 1
     """A delivery waits for it."""
-    REPORT = 2
+    ATTACHMENT = 2
+    """A delivery waits for it, and has its record."""
+    REPORT = 3
     """doForms waits for the outcome."""
-    BACKFILL = 3
+    BACKFILL = 4
     """Nobody waits."""
 
 
 class Bucket(Protocol):
     """Where the permissions to make a call come from."""
 
-    def take(self, wanted: int) -> int:
-        """Take up to so many; returns how many there were."""
+    def take(self, wanted: int, *, backlog: int = 0) -> int:
+        """Take up to so many; returns how many there were. ``backlog``: so many calls wait for one."""
         ...
 
     def wait(self) -> float:
@@ -40,17 +43,58 @@ class Bucket(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """How many calls may be under way at once."""
+
+    def free(self, in_flight: int, waiting: int) -> int:
+        """Return how many more may begin, of which so many are under way and so many wait; told of every change."""
+        ...
+
+
+class LocalSlots:
+    """Slots of this process alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def free(self, in_flight: int, waiting: int) -> int:
+        """Return how many more calls may begin."""
+        return max(0, self._most - in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How calls are spread over time."""
+
+    per_second: float
+    burst: float
+    """So many may go at once after a rest."""
+
+
+def pace_of(requests_per_minute: int) -> Pace:
+    """Return the pace that keeps to a limit however doForms counts it: in any 60 seconds never more calls than that.
+
+    A bucket lets through what it holds and, within the minute, what fills it. So what it holds, the calls of one
+    second, is missing from the rate by which it fills; and so is a hundredth, for calls that arrive closer together
+    than they were made.
+    """
+    burst = max(1.0, requests_per_minute / 60)
+    margin = requests_per_minute / 100
+    return Pace(per_second=(requests_per_minute - (burst - 1) - margin) / 60, burst=burst)
+
+
 class LocalBucket:
-    """A bucket of this process alone, with the calls of two seconds: a burst neither waits nor uses up the minute."""
+    """A bucket of this process alone."""
 
     def __init__(self, requests_per_minute: int, clock: Callable[[], float]) -> None:
-        self._per_second = requests_per_minute / 60
-        self._size = burst_of(requests_per_minute)
+        pace = pace_of(requests_per_minute)
+        self._per_second = pace.per_second
+        self._size = pace.burst
         self._tokens = self._size
         self._clock = clock
         self._filled = clock()
 
-    def take(self, wanted: int) -> int:
+    def take(self, wanted: int, *, backlog: int = 0) -> int:
         """Take up to so many permissions; returns how many there were."""
         moment = self._clock()
         self._tokens = min(self._size, self._tokens + (moment - self._filled) * self._per_second)
@@ -64,20 +108,19 @@ class LocalBucket:
         return max(0.0, 1 - self._tokens) / self._per_second
 
 
-def burst_of(requests_per_minute: int) -> float:
-    """Return how many calls a bucket holds: those of two seconds."""
-    return max(1.0, requests_per_minute / 30)
-
-
 class AccountLimits:
-    """One bucket and one set of slots; calls wait in order of priority, then of arrival."""
+    """One bucket and one set of slots; calls wait in order of priority, then of arrival.
+
+    Both can be put in the place of those that are there, by a reload too: calls under way are counted here.
+    """
 
     def __init__(
         self, *, requests_per_minute: int, max_in_flight: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.bucket: Bucket = LocalBucket(requests_per_minute, clock)
-        self._slots = max_in_flight
+        self.slots: Slots = LocalSlots(max_in_flight)
         self._clock = clock
+        self._in_flight = 0
         self._paused_until = 0.0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._reports: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -108,14 +151,18 @@ class AccountLimits:
             self._give_back()
 
     def _give_back(self) -> None:
-        self._slots += 1
+        self._in_flight -= 1
         self.more()
 
     def more(self) -> None:
         """Start as many waiting calls as there are slots and permissions; come back when there are more."""
-        while (wanted := min(self._slots, len(self._waiting) + len(self._reports))) > 0:
+        while True:
+            waiting = len(self._waiting) + len(self._reports)
+            wanted = min(self.slots.free(self._in_flight, waiting), waiting)
+            if wanted <= 0:
+                return
             wait = self._paused_until - self._clock()
-            permitted = self.bucket.take(wanted) if wait <= 0 else 0
+            permitted = self.bucket.take(wanted, backlog=waiting) if wait <= 0 else 0
             if permitted == 0:
                 self._come_back(max(wait, self.bucket.wait()))
                 return
@@ -128,7 +175,7 @@ class AccountLimits:
             return
         _, _, turn = heapq.heappop(queue)
         self._since_report = 0 if queue is self._reports else self._since_report + 1
-        self._slots -= 1
+        self._in_flight += 1
         turn.set_result(None)
 
     def _next_queue(self) -> list[tuple[int, int, asyncio.Future[None]]] | None:

@@ -33,6 +33,7 @@ from gateway.routing.tables import (
     HeaderValues,
     Names,
     Patterns,
+    ReconcileTable,
     RetryTable,
     RouteTable,
     WebhookTable,
@@ -45,6 +46,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "gateway": GatewayTable,
     "doforms": DoformsTable,
     "webhook": WebhookTable,
+    "reconcile": ReconcileTable,
     "accounts": AccountTable,
     "webservices": WebserviceTable,
     "destinations": DestinationTable,
@@ -79,6 +81,7 @@ _LINKS: Mapping[Any, str] = {model: f"[table](#{name})" for name, model in TABLE
 _DEFAULTS: Mapping[tuple[type[BaseModel], str], Any] = {
     (DoformsTable, "fetch_retry"): FETCH_RETRY,
     (DoformsTable, "report_retry"): REPORT_RETRY,
+    (DoformsTable, "attachment_retry"): FETCH_RETRY,
     (DestinationTable, "retry"): Retry(),
     **{(RetryTable, name): getattr(Retry(), name) for name in RetryTable.model_fields},
 }
@@ -149,7 +152,7 @@ def _is(kind: Any, alias: Any) -> bool:
 
 
 def _one_of(values: Any) -> str:
-    *most, last = (f'`"{value}"`' for value in values)
+    *most, last = (f"`{_toml(value, bool)}`" if isinstance(value, bool) else f'`"{value}"`' for value in values)
     return f"{', '.join(most)} or {last}"
 
 
@@ -163,6 +166,10 @@ def _say_default(model: type[BaseModel], name: str, info: FieldInfo) -> str:
 
 def _toml(value: Any, kind: Any) -> str:
     """Write a default as the routes file would; empty where there is nothing to write."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple) and value:
+        return f"[{', '.join(_toml(one, str) for one in value)}]"
     if isinstance(value, frozenset):
         return f"[{', '.join(_toml(one, Event) for one in Event if one in value)}]"
     if isinstance(value, (RetryTable, Retry)):

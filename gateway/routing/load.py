@@ -12,13 +12,14 @@ from gateway.destinations.destination import Context
 from gateway.destinations.options import Resolved
 from gateway.routing.load_accounts import load_accounts, load_webhook, load_webservices
 from gateway.routing.load_destinations import Registry, load_destinations, refuse_reserved_names
+from gateway.routing.load_reconcile import load_reconcile
 from gateway.routing.load_routes import RouteLoader
 from gateway.routing.loaded import Routes
 from gateway.routing.merge import Whole, check_shared, combine
 from gateway.routing.problems import Entry, Problems
 from gateway.routing.read import read
 from gateway.routing.references import References, has_stand_in
-from gateway.routing.store_url import store_url, with_password
+from gateway.routing.store_url import spool_folder, store_url, with_password
 from gateway.routing.tables import GatewayTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
@@ -33,11 +34,13 @@ def load(
     make_context: Callable[[str], Context],
     environ: Mapping[str, str] = os.environ,
     secrets: bool = True,
+    calls: bool = False,
 ) -> Routes:
     """Load the routes file and what it includes.
 
     ``secrets=False`` looks no reference up, but for that of the store where it is set: stand-ins take the place of the
-    values, and a destination that cannot be built from them is left out.
+    values, and a destination that cannot be built from them is left out. ``calls=True`` looks up what calls to doForms
+    need all the same: the references of accounts and web services.
 
     Raises:
         RoutesFileError: with every problem at once, in file order.
@@ -49,11 +52,14 @@ def load(
     references = References(environ, problems, look_up=secrets)
     gateway, store = _gateway(whole, environ, references, problems)
     path, headers = load_webhook(whole.single["webhook"], references, problems)
-    webservices, declared = load_webservices(whole, references, problems)
-    accounts = load_accounts(whole, webservices.values(), references, problems)
+    calling = References(environ, problems) if calls and not secrets else references
+    webservices, declared = load_webservices(whole, calling, problems)
+    accounts = load_accounts(whole, webservices.values(), calling, problems)
+    reconcile = load_reconcile(whole, references, problems)
     destinations = load_destinations(whole.named["destinations"], registry, references, make_context, problems)
     routes = RouteLoader(whole, destinations, declared, problems).load()
-    problems.raise_any(references.secrets)
+    looked_up = tuple(dict.fromkeys([*references.secrets, *calling.secrets]))
+    problems.raise_any(looked_up)
     return Routes(
         file=file,
         store=store,
@@ -63,15 +69,17 @@ def load(
         timezone=gateway.timezone,
         backlog_limit=gateway.backlog_limit,
         min_free_disk=gateway.min_free_disk,
+        spool=spool_folder(gateway.spool, store=store, entry_folder=whole.single["gateway"].folder, file=file),
         shutdown_grace=gateway.shutdown_grace,
         lease=gateway.lease,
         path=path,
         headers=headers,
         accounts=accounts,
         webservices=webservices,
+        reconcile=reconcile,
         destinations={name: each.entry for name, each in destinations.items() if each.entry is not None},
         routes=routes,
-        secrets=tuple(dict.fromkeys(references.secrets)),
+        secrets=looked_up,
     )
 
 

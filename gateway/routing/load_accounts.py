@@ -136,6 +136,16 @@ def _account(name: str, own: AccountTable, defaults: DoformsTable, headers: Head
         max_in_flight=own.max_in_flight or defaults.max_in_flight,
         fetch_retry=own.fetch_retry.over(fetch) if own.fetch_retry else fetch,
         report_retry=own.report_retry.over(report) if own.report_retry else report,
+        attachment_retry=_attachment_retry(own, defaults, fetch),
         blob_path=own.blob_path or defaults.blob_path,
+        largest_attachment=(defaults.largest_attachment if own.largest_attachment is None else own.largest_attachment),
+        attachment_types=own.attachment_types or defaults.attachment_types,
         headers=headers,
     )
+
+
+def _attachment_retry(own: AccountTable, defaults: DoformsTable, fetch: Retry) -> Retry:
+    """Return ``attachment_retry``: the account's own over that of ``[doforms]``, over ``fetch_retry``."""
+    below = own.fetch_retry.over(fetch) if own.fetch_retry else fetch
+    retry = defaults.attachment_retry.over(below)
+    return own.attachment_retry.over(retry) if own.attachment_retry else retry

@@ -30,6 +30,7 @@ from gateway.routing.validate import Misplaced, keys_of, validate
 CORE_KEYS = frozenset(keys_of(DeliveryTable))
 FETCHED = frozenset({"record", "submission", "dispatch"})
 """Names in templates that stand for something to fetch."""
+ATTACHMENTS = "attachments"
 
 
 @dataclass
@@ -126,13 +127,17 @@ class RouteLoader:
         judge = misplaced_in_delivery(entry.table, own)
         core_table = {key: value for key, value in entry.table.items() if key in CORE_KEYS}
         core = validate(DeliveryTable, entry, core_table, self.problems, misplaced=judge)
-        if "attachments" in core_table:
-            found = "attachments are not available in this version"
-            self.problems.add(entry, ("attachments",), found, "Remove `attachments`")
         self._check_delivery_name(entry, used)
         when = self._expression(entry)
         options = self._options(entry, destination.plugin, judge)
         traits = self._traits(entry, destination.instance, options)
+        if (
+            core is not None
+            and not core.attachments
+            and (wants := _wants_attachments(options, traits, when, route_when))
+        ):
+            remedy = 'Write attachments = true, or "required", into the delivery'
+            self.problems.add(entry, ("attachments",), f"{wants} attachments, which are not asked for", remedy)
         if core is None or options is None or traits is None or destination.entry is None or not core.enabled:
             return None
         return _spec(route, core, destination.entry, options, traits, when, route_when)
@@ -185,6 +190,15 @@ class RouteLoader:
         return traits
 
 
+def _wants_attachments(options: Options | None, traits: Traits | None, *conditions: Unrendered | None) -> str | None:
+    """Say what in a delivery reads the attachments, if anything does."""
+    if traits is not None and ATTACHMENTS in traits.needs:
+        return "its options send"
+    if any(ATTACHMENTS in mentions(condition) for condition in conditions):
+        return "its `when` reads"
+    return "its templates read" if ATTACHMENTS in mentions(options) else None
+
+
 def _patterns(value: Any) -> list[str] | None:
     """Return the patterns as far as they are right; None if there are none."""
     listed = value if isinstance(value, list) else [value]
@@ -220,6 +234,9 @@ def _spec(
         retry=core.retry.over(destination.retry),
         timeout=core.timeout or destination.timeout,
         dry_run=core.dry_run or destination.dry_run,
-        needs=traits.needs | ((mentions(options) | mentions(when) | mentions(route_when)) & FETCHED),
+        attachments=core.attachments is not False,
+        attachments_required=core.attachments == "required",
+        needs=((traits.needs | mentions(options) | mentions(when) | mentions(route_when)) & FETCHED)
+        | (frozenset({"record"}) if core.attachments else frozenset()),
         expected_latency=traits.expected_latency if declared is None else declared,
     )

@@ -30,7 +30,11 @@ class Account:
     max_in_flight: int
     fetch_retry: Retry
     report_retry: Retry
-    blob_path: str | None = None
+    attachment_retry: Retry = Retry()
+    blob_path: str = "blobs/{key}"
+    largest_attachment: int = 100_000_000
+    """Bytes."""
+    attachment_types: tuple[str, ...] = ("*/*",)
     headers: Headers = ()
     """Secret headers of its own; empty: those of ``[webhook]``."""
 
@@ -47,6 +51,15 @@ class Webservice:
     account: str
     api: str | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    """When what doForms received is compared with what was kept, and how far back."""
+
+    every: float = 3600.0
+    lookback: float = 48 * 3600.0
+    grace: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +100,10 @@ class DeliverySpec:
     """The destination's, with the delivery's own merged over it."""
     timeout: float = 30.0
     dry_run: bool = False
+    attachments: bool = False
+    """Whether the photos and files of the record are downloaded for it."""
+    attachments_required: bool = False
+    """Whether it is dead where one of them cannot be had; else it goes without."""
     needs: frozenset[str] = frozenset()
     """What its templates, its ``when``, its route's ``when`` or its traits mention: record, submission, dispatch."""
     expected_latency: float = 0.5
@@ -140,6 +157,8 @@ class Routes:
     backlog_limit: int = 1_000_000
     min_free_disk: int = 64_000_000
     """Bytes."""
+    spool: Path = Path("gateway.spool")
+    """Folder for attachments."""
     shutdown_grace: float = 20.0
     lease: float = 60.0
     path: str = "/webhooks/doforms"
@@ -148,6 +167,8 @@ class Routes:
     """Every account that a web service belongs to, declared or not."""
     webservices: Mapping[str, Webservice] = field(default_factory=dict)
     """By id."""
+    reconcile: Reconcile | None = None
+    """None: it is not in the file, and nothing is reconciled by itself."""
     destinations: Mapping[str, DestinationEntry] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -10,11 +10,13 @@ from gateway.routing.problems import Entry, Problems, say_path, show, suggest
 from gateway.routing.read import Source
 from gateway.routing.traps import home_of, misnamed_top
 
-SINGLE = ("gateway", "doforms", "webhook")
+SINGLE = ("gateway", "doforms", "webhook", "reconcile")
 """Tables of which there is one."""
+OPTIONAL = frozenset({"reconcile"})
+"""Those of them that do something only if they are there."""
 NAMED = ("accounts", "webservices", "destinations", "shared")
 """Tables of named tables."""
-LATER = {"reconcile": "reconciliation", "alarms": "sending of alarms", "tests": "tests in the routes file"}
+LATER = {"alarms": "sending of alarms", "tests": "tests in the routes file"}
 """Tables that a later version understands."""
 TOP = ("include", *SINGLE, *NAMED, "routes")
 
@@ -45,7 +47,8 @@ def combine(sources: Sequence[Source], problems: Problems) -> Whole:
             elif key != "include":
                 _refuse_top(source, key, value, problems)
     for kind in SINGLE:
-        whole.single.setdefault(kind, sources[0].entry(kind, {}))
+        if kind not in OPTIONAL:
+            whole.single.setdefault(kind, sources[0].entry(kind, {}))
     return whole
 
 

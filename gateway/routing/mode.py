@@ -8,6 +8,9 @@ from gateway.models import Event, Mode
 from gateway.routing.durations import say_duration
 from gateway.routing.loaded import Account, DeliverySpec, Route
 
+_DOWNLOADS = 5.0
+"""Seconds that the attachments of a record are expected to take: longer than doForms waits for an answer."""
+
 
 def choose(
     matching: Sequence[Route],
@@ -53,7 +56,8 @@ def expected_latency(route: Route, account: Account, *, event: Event | None = No
         return route.expected_latency
     # The fetch comes before any delivery, so one that does not count but needs the record makes the others wait too.
     fetched = event is not Event.DELETE and any(spec.needs for spec in route.deliveries)
-    slowest = max(spec.expected_latency for spec in counting)
+    downloads = 0.0 if event is Event.DELETE else _DOWNLOADS
+    slowest = max(spec.expected_latency + (downloads if spec.attachments else 0.0) for spec in counting)
     return round((account.expected_fetch if fetched else 0.0) + slowest, 6)
 
 

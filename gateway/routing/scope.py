@@ -31,7 +31,7 @@ def build_scope(
         "dispatch": _record("dispatch", dispatch, notification.key_of(RecordKind.DISPATCH)),
         "webservice": _webservice(webservice),
         "route": Strict("route", {"name": route}, text=route),
-        "attachments": list(attachments),
+        "attachments": [_attachment(one) for one in attachments],
         "now": received,
     }
 
@@ -49,6 +49,20 @@ def _notification(one: Notification, timezone: tzinfo) -> Strict:
             "received": _local(one.received, timezone),
         },
     )
+
+
+def _attachment(one: Attachment) -> Strict:
+    values = {
+        "place": one.place,
+        "question": one.question,
+        "key": one.key,
+        "filename": one.filename,
+        "content_type": one.content_type,
+        "size": one.size,
+        "sha256": one.sha256,
+        "path": str(one.path),
+    }
+    return Strict("attachment", values, text=one.filename)
 
 
 def _local(moment: datetime | None, timezone: tzinfo) -> datetime | None:

@@ -73,3 +73,15 @@ def _sqlite(url: URL, folder: Path) -> str:
     if not database or database == ":memory:" or database.startswith("file:"):
         raise mistake("the store would not survive a restart", 'Name a file, such as "sqlite:///gateway.db"')
     return url.set(database=str(folder.absolute() / database)).render_as_string(hide_password=False)
+
+
+def spool_folder(text: str | None, *, store: str, entry_folder: Path, file: Path) -> Path:
+    """Return the folder for attachments: the one named, else one beside an SQLite store, else beside the routes file.
+
+    Either is named like what it stands beside, so that two gateways in one folder do not share it.
+    """
+    if text is not None:
+        return entry_folder.absolute() / text
+    database = make_url(store).database if store.startswith("sqlite") else None
+    beside = Path(database) if database else file.absolute()
+    return beside.with_name(f"{beside.name}.spool")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -16,6 +18,12 @@ from gateway.routing.sizes import Size
 
 ANSWER_LIMIT = 3.0
 """Seconds after which doForms takes a notification for unanswered (doforms.md)."""
+REMEMBERED = 30 * 86400.0
+"""Seconds for which a record is known however short the retention is (`gateway.store.retention.TOMBSTONE`)."""
+
+
+BLOB_NAMES = frozenset({"key", "id", "record_key", "record_id"})
+"""What `blob_path` may have in braces."""
 
 
 class Table(BaseModel):
@@ -77,10 +85,24 @@ def _answer_within(value: float) -> float:
     return value
 
 
+def _blob_path(value: str) -> str:
+    names = set(re.findall(r"\{(\w*)\}", value))
+    if unknown := sorted(names - BLOB_NAMES):
+        raise mistake(f"{show(value)} has {{{unknown[0]}}} in it", f"There are {_braced(BLOB_NAMES)}")
+    if not names & {"key", "id"}:
+        raise mistake(f"{show(value)} leads to the same place for every attachment", "Put {key} or {id} into it")
+    return value.strip("/")
+
+
+def _braced(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names))
+
+
 Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 Patterns: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), AfterValidator(_some)]
 Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list)]
 Api: TypeAlias = Annotated[str, AfterValidator(_api)]
+BlobPath: TypeAlias = Annotated[Text, AfterValidator(_blob_path)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 HeaderValues: TypeAlias = Annotated[list[Secret], BeforeValidator(_one_or_list)]
 
@@ -133,6 +155,8 @@ class GatewayTable(Table):
     """So many unfinished deliveries at most; beyond it doForms is answered 503."""
     min_free_disk: Size = 64_000_000
     """With less left on the disk of an SQLite store doForms is answered 503; see [store.md](store.md)."""
+    spool: Text | None = None
+    """Folder for photos and files; left out: beside the store or this file, see [attachments.md](attachments.md)."""
     shutdown_grace: Duration = 20.0
     """How long a stopping gateway waits for what is being sent."""
     lease: PositiveDuration = 60.0
@@ -156,8 +180,14 @@ class AccountTable(Table):
     """When fetching a record is tried again."""
     report_retry: RetryTable | None = None
     """When reporting an outcome is tried again."""
-    blob_path: Text | None = None
-    """Path below ``api`` from which photos and files are downloaded; not used in this version."""
+    attachment_retry: RetryTable | None = None
+    """When downloading a photo or file is tried again; left out: as ``fetch_retry``."""
+    blob_path: BlobPath | None = None
+    """Path below ``api`` from which photos and files are downloaded."""
+    largest_attachment: Size | None = None
+    """What is larger is not downloaded."""
+    attachment_types: Patterns | None = None
+    """Types of photos and files that are downloaded, such as ``image/*``."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers of this account alone, instead of those of ``[webhook]``."""
 
@@ -179,8 +209,14 @@ class DoformsTable(Table):
     """When fetching a record is tried again."""
     report_retry: RetryTable = RetryTable()
     """When reporting an outcome is tried again."""
-    blob_path: Text | None = None
-    """Path below ``api`` from which photos and files are downloaded; not used in this version."""
+    attachment_retry: RetryTable = RetryTable()
+    """When downloading a photo or file is tried again; left out: as ``fetch_retry``."""
+    blob_path: BlobPath = "blobs/{key}"
+    """Path below ``api`` from which photos and files are downloaded."""
+    largest_attachment: Size = 100_000_000
+    """What is larger is not downloaded."""
+    attachment_types: Patterns = ("*/*",)
+    """Types of photos and files that are downloaded, such as ``image/*``."""
 
 
 class WebhookTable(Table):
@@ -190,6 +226,26 @@ class WebhookTable(Table):
     """Path of the URL to enter in doForms; ``/added``, ``/edited``, ``/deleted`` and ``/status`` are below it."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers: each must carry its value, or one of its values. References only."""
+
+
+def _remembered(value: float) -> float:
+    if value > REMEMBERED:
+        raise mistake(
+            f"{say_duration(value)} is longer than the gateway is sure to know which records it had",
+            f'Write at most "{REMEMBERED / 86400:g}d"; `gateway backfill --since` goes further back',
+        )
+    return value
+
+
+class ReconcileTable(Table):
+    """``[reconcile]``: asking doForms now and then what it received, for notifications that were lost."""
+
+    every: PositiveDuration = 3600.0
+    """How often what doForms received is compared with what was kept."""
+    lookback: Annotated[PositiveDuration, AfterValidator(_remembered)] = 48 * 3600.0
+    """How far back that goes each time; after an outage as far as it went on."""
+    grace: Duration = 3600.0
+    """How long a notification may be late: what doForms received later than that is not looked at yet."""
 
 
 class WebserviceTable(Table):
@@ -286,8 +342,8 @@ class DeliveryTable(Table):
     """When an attempt is followed by another; over that of the destination."""
     timeout: PositiveDuration | None = None
     """How long one attempt may take; left out: that of the destination."""
-    attachments: Any = None
-    """Photos and files to send along; not available in this version."""
+    attachments: Literal[True, False, "required"] = False
+    """Download the photos and files: ``true`` goes without what cannot be had, ``"required"`` does not."""
     enabled: bool = True
     """False: the delivery is not made."""
     dry_run: bool = False

@@ -203,7 +203,9 @@ def _not_allowed(details: ErrorDetails, shown: str, allowed: str, context: Mappi
     hint = f'Did you mean "{close}"? ' if close else ""
     if "tag" in context:
         shown = show(value)
-    return f"{shown} is not allowed here", hint + "Allowed: " + ", ".join(f'"{name}"' for name in names)
+    switches = [word.lower() for word in re.findall(r"\b(True|False)\b", re.sub(r"'[^']*'", "", allowed))]
+    listed = ", ".join([*switches, *(f'"{name}"' for name in names)])
+    return f"{shown} is not allowed here", f"{hint}Allowed: {listed}"
 
 
 def _assignment(path: Place) -> str:

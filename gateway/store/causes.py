@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
 from gateway.models import DeliveryState
+from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
 from gateway.store.tables import NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
 
@@ -63,6 +64,7 @@ WEBSERVICE_WAITS = "the web service "
 STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "unmatched": unmatched,
     "record not fetched": not_fetched,
+    "attachment missing": not_downloaded,
     "outcome not reported": not_reported,
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),

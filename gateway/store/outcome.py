@@ -7,8 +7,9 @@ reported again.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, or_, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store.clock import micros
@@ -29,28 +30,25 @@ _failed = exists(
 _verdict = case((_failed, Outcome.FAILED.value), else_=Outcome.COMPLETED.value)
 _changes = notifications.c.outcome.is_not(None)
 """There was an outcome before: a replay has led to another."""
-_conclude = Prepared(
-    update(notifications)
-    .where(
-        AnyOf(notifications.c.id, "ids"),
-        or_(notifications.c.outcome.is_(None), notifications.c.outcome != _verdict),
-        ~_open,
-    )
-    .values(
-        outcome=_verdict,
-        outcome_at=bindparam("moment"),
+
+
+def becomes(verdict: ColumnElement[str]) -> dict[str, Any]:
+    """Return what is written of a notification whose outcome is this verdict, at ``moment``, and was another before."""
+    return {
+        "outcome": verdict,
+        "outcome_at": bindparam("moment"),
         # What is just being told is outdated: without its holder that report cannot settle any more.
-        report_holder=case((_changes, None), else_=notifications.c.report_holder),
-        report_attempts=case((_changes, 0), else_=notifications.c.report_attempts),
-        report_spent=case((_changes, 0), else_=notifications.c.report_spent),
-        report_reason=case((_changes, None), else_=notifications.c.report_reason),
-        put_owed=or_(notifications.c.put_owed, _changes),
-        report_state=case(
+        "report_holder": case((_changes, None), else_=notifications.c.report_holder),
+        "report_attempts": case((_changes, 0), else_=notifications.c.report_attempts),
+        "report_spent": case((_changes, 0), else_=notifications.c.report_spent),
+        "report_reason": case((_changes, None), else_=notifications.c.report_reason),
+        "put_owed": or_(notifications.c.put_owed, _changes),
+        "report_state": case(
             (notifications.c.report_state == ReportState.NONE.value, ReportState.NONE.value),
             (_changes, ReportState.OPEN.value),
             else_=notifications.c.report_state,
         ),
-        report_due_at=case(
+        "report_due_at": case(
             (notifications.c.report_state == ReportState.NONE.value, None),
             (_changes, bindparam("moment")),
             (notifications.c.report_state != ReportState.OPEN.value, None),
@@ -58,7 +56,17 @@ _conclude = Prepared(
             (notifications.c.answer_open, bindparam("stand_by")),
             else_=bindparam("moment"),
         ),
+    }
+
+
+_conclude = Prepared(
+    update(notifications)
+    .where(
+        AnyOf(notifications.c.id, "ids"),
+        or_(notifications.c.outcome.is_(None), notifications.c.outcome != _verdict),
+        ~_open,
     )
+    .values(becomes(_verdict))
 )
 _select_concluded = Prepared(
     gathered(notifications.c.id, notifications.c.outcome, source=notifications).where(

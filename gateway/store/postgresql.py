@@ -45,7 +45,8 @@ has its index, and is to use it from the first row on.
 _CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 _MIGRATION_LOCK = 0x646F466F726D73  # "doForms"; an advisory lock is a number
 _CHANNEL = "doforms_gateway"
-_CROSSED = frozenset({"40001", "40P01"})
+_CROSSED = frozenset({"40001", "40P01", "55P03"})
+"""A deadlock, a serialization error, or a lock that was not waited for any longer."""
 _LOST = frozenset({"25P03", "25006", "53300", "57P01", "57P02", "57P03", "57P05"})
 """The session was ended from outside, the server starts or stops, or it takes no more connections."""
 _ASK_AGAIN = 10.0

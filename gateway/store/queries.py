@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, exists, func, or_, select
 
 from gateway.models import DeliveryState
+from gateway.store import attachments
 from gateway.store.clock import from_store, to_store
 from gateway.store.summaries import (
     AttemptSummary,
@@ -22,7 +23,11 @@ from gateway.store.summaries import (
     NotificationSummary,
     Standing,
 )
-from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
+from gateway.store.tables import attempts, backfilled, deliveries, lanes, notifications, records, renderings
+
+BACKFILL, NOTIFICATION = "backfill", "notification"
+"""Kinds of notifications: those that stand in for one that never came, and those that did."""
+_is_backfill = exists(select(backfilled.c.record_key).where(backfilled.c.notification_id == notifications.c.id))
 
 
 def find_notifications(connection: Connection, wanted: NotificationFilter) -> list[NotificationSummary]:
@@ -46,7 +51,7 @@ def find_notification_candidates(
 
 def _notifications(wanted: NotificationFilter) -> Select[Any]:
     column = notifications.c
-    statement = select(notifications).order_by(column.id.desc()).limit(wanted.limit)
+    statement = select(notifications, _is_backfill.label("is_backfill")).order_by(column.id.desc()).limit(wanted.limit)
     if not wanted.deleted:
         statement = statement.where(column.pruned_at.is_(None))
     for name, value in (
@@ -61,6 +66,8 @@ def _notifications(wanted: NotificationFilter) -> Select[Any]:
         statement = statement.where(
             column.outcome.is_(None) if wanted.outcome == "open" else column.outcome == wanted.outcome
         )
+    if wanted.kind is not None:
+        statement = statement.where(_is_backfill if wanted.kind == BACKFILL else ~_is_backfill)
     if wanted.unmatched:
         statement = statement.where(column.matched.is_(False))
     if (having := _having(wanted)) is not None:
@@ -121,6 +128,7 @@ def _summary(row: Row[Any], counts: dict[str, int]) -> dict[str, Any]:
     return {
         "id": row.id,
         "key": row.notification_key,
+        "kind": BACKFILL if row.is_backfill else NOTIFICATION,
         "webservice": row.webservice,
         "webservice_id": row.webservice_id,
         "account": row.account,
@@ -143,7 +151,8 @@ def _summary(row: Row[Any], counts: dict[str, int]) -> dict[str, Any]:
 
 def show_notification(connection: Connection, id_: int) -> NotificationDetails | None:
     """Return everything about a notification."""
-    row = connection.execute(select(notifications).where(notifications.c.id == id_)).first()
+    statement = select(notifications, _is_backfill.label("is_backfill")).where(notifications.c.id == id_)
+    row = connection.execute(statement).first()
     if row is None:
         return None
     pinned = connection.execute(select(records.c.kind, records.c.raw).where(records.c.notification_id == id_))
@@ -164,6 +173,7 @@ def show_notification(connection: Connection, id_: int) -> NotificationDetails |
         report_reason=row.report_reason,
         reported=from_store(row.reported_at),
         pinned={kind: raw.decode("utf-8", "replace") for kind, raw in pinned},
+        attachments=attachments.show(connection, id_),
         all_deliveries=[
             DeliverySummary(**_delivery(each)) for each in connection.execute(_of_notification.where(_of == id_))
         ],
@@ -254,6 +264,7 @@ def show_delivery(connection: Connection, id_: int | None = None, *, key: str | 
             for one in tried
         ],
         sent=None if sent is None else _readable(sent),
+        attachments=attachments.show(connection, row.notification_id),
     )
 
 

@@ -18,13 +18,18 @@ def draw(connection: Connection, name: str, wanted: int, *, per_second: float, b
     _, moment = ask(connection)
     each = SECOND / per_second
     full = moment - round(burst * each)
-    connection.execute(insert(rates).values(name=name, used_until=full).on_conflict_do_nothing())
-    row = select(rates.c.used_until).where(rates.c.name == name).with_for_update()
-    used_until = max(connection.execute(row).scalar_one(), full)
+    used_until = max(lock(connection, name, used_until=full), full)
     granted = max(0, min(wanted, int((moment - used_until) / each)))
     used_until += round(granted * each)
     connection.execute(update(rates).where(rates.c.name == name).values(used_until=used_until))
     return granted, max(0.0, (used_until + each - moment) / SECOND)
+
+
+def lock(connection: Connection, name: str, *, used_until: int = 0) -> int:
+    """Lock a row until the transaction ends, making it first if it is not there; returns up to when it is used up."""
+    connection.execute(insert(rates).values(name=name, used_until=used_until).on_conflict_do_nothing())
+    row = select(rates.c.used_until).where(rates.c.name == name).with_for_update()
+    return int(connection.execute(row).scalar_one())
 
 
 def stop(connection: Connection, name: str, seconds: float) -> None:

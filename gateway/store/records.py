@@ -9,6 +9,7 @@ from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import Event, FetchState, Notification, RecordKind
+from gateway.store import record_ids
 from gateway.store.clock import ask, from_store, micros
 from gateway.store.locks import lock_notifications
 from gateway.store.tables import notifications, records
@@ -105,8 +106,14 @@ def earlier_due(connection: Connection, account: str, record_key: str, before: i
     return [_kept(row) for row in rows]
 
 
-def pin(connection: Connection, kept: KeptNotification, fetched: dict[RecordKind, bytes]) -> None:
-    """Keep what was fetched for a notification, in place of what was fetched before."""
+def pin(
+    connection: Connection,
+    kept: KeptNotification,
+    fetched: Mapping[RecordKind, bytes],
+    ids: Mapping[str, str] | None = None,
+) -> None:
+    """Keep what was fetched for a notification, in place of what was fetched before; ``ids`` is what it taught."""
+    record_ids.learn(connection, kept.account, ids or {})
     if fetched:
         statement = insert(records)
         connection.execute(
@@ -141,8 +148,9 @@ def note_failed_fetch(
     reason: str,
     spent: int,
     due_at: int | None = None,
+    counted: bool = True,
 ) -> None:
-    """Note that a fetch failed, and when it is tried again or that it was the last."""
+    """Note that a fetch failed, and when it is tried again or that it was the last; ``counted`` as an attempt."""
     column = notifications.c
     connection.execute(
         update(notifications)
@@ -152,7 +160,7 @@ def note_failed_fetch(
             fetch_reason=clean(reason),
             fetch_due_at=due_at,
             fetch_holder=None,
-            fetch_attempts=column.fetch_attempts + 1,
+            fetch_attempts=column.fetch_attempts + (1 if counted else 0),
             fetch_spent=column.fetch_spent + spent,
         )
     )

@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, delete, exists, select, update
 
 from gateway.models import DeliveryState, Event, FetchState
+from gateway.store import attachments
 from gateway.store.clock import ask
 from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
@@ -216,5 +217,6 @@ def _fetch_again(connection: Connection, rows: Iterable[Row[Any]], *, refetch: b
     else:
         statement = statement.where(column.fetch_state == FetchState.GIVEN_UP.value)
         state = case((is_pinned, FetchState.PINNED.value), else_=FetchState.DUE.value)
+    attachments.try_again(connection, ids, afresh=refetch)
     fresh = {"fetch_state": state, "fetch_attempts": 0, "fetch_spent": 0, "fetch_reason": None, "fetch_due_at": None}
     connection.execute(statement.values(fresh))

@@ -7,6 +7,7 @@ The rules, before the SQL:
 - The tombstone is the notification's own row without its body. Keeping so meets it by the same insert-and-see, with no
   statement more for each notification, and a repeat is answered with the outcome.
 - A tombstone stays for `TOMBSTONE` from the day its notification was deleted, however short the retention is.
+- Learnt ids are for ever.
 - A batch judges and deletes in one transaction, under the locks that a replay takes, so that nobody replays in between
   what is being deleted.
 """
@@ -21,6 +22,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, true, update
 
 from gateway.models import FetchState, ReportState
+from gateway.store import attachments, call_counts
 from gateway.store.clock import micros
 from gateway.store.locks import lock_lanes, lock_notifications
 from gateway.store.tables import alarms, deliveries, notifications, quarantine, records
@@ -105,6 +107,7 @@ def prune(connection: Connection, *, after: int, moment: int, older_than: float)
     buried = [row.id for row in rows if row.pruned_at is not None and row.pruned_at < moment - micros(TOMBSTONE)]
     if ended:
         connection.execute(delete(deliveries).where(deliveries.c.notification_id.in_(ended)))
+        attachments.forget(connection, ended)
         connection.execute(delete(records).where(records.c.notification_id.in_(ended)))
         connection.execute(update(notifications).where(_row.id.in_(ended)).values(_tombstone(moment)))
     if buried:
@@ -129,6 +132,7 @@ def prune_others(connection: Connection, *, moment: int, older_than: float) -> P
     before = moment - micros(older_than)
     bodies = connection.execute(delete(quarantine).where(quarantine.c.received_at < before)).rowcount
     cleared = connection.execute(delete(alarms).where(alarms.c.cleared_at < before)).rowcount
+    call_counts.prune(connection, moment)
     return Pruned(quarantine=bodies, alarms=cleared)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import StoreError
-from gateway.store import inbox, lane_leases, outbox, queue
+from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reconciled
 from gateway.store.connect import open_database
 from gateway.store.engine import Fate, say
 from gateway.store.inbox import Keep, Kept
@@ -80,23 +80,25 @@ class Store:
             alone=_locks_by_itself if self.database.shared else None,
         )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
+        self._has_backfilled: bool | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, beside: bool = False) -> None:
         """Take hold of the database, bring its schema forward, void what a dead process left if it was alone, start.
 
         Where several processes share the store a dead one's leases lapse, and the reports of the answers that it left
-        open stand by: those of the living must stay.
+        open stand by: those of the living must stay. A command beside a gateway takes hold of nothing.
 
         Raises:
             StoreInUse: another `gateway serve` runs on it.
             StoreTooNew: it was written by a newer gateway.
             StoreError: it cannot be reached or used.
         """
-        self.database.hold()
-        try:
-            await asyncio.to_thread(self._prepare)
-        except DatabaseError as error:
-            raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
+        if not beside:
+            self.database.hold()
+            try:
+                await asyncio.to_thread(self._prepare)
+            except DatabaseError as error:
+                raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
         self._keeping.start()
         self._ledger.start()
 
@@ -108,6 +110,7 @@ class Store:
             lane_leases.void_leases(connection)
             outbox.void_leases(connection)
             outbox.forget_open_answers(connection)
+            reconciled.void_leases(connection)
 
     async def close(self) -> None:
         """Write what was handed in, and let go."""
@@ -151,14 +154,35 @@ class Store:
 
     def _keep(self, connection: Connection, group: Sequence[Keep]) -> list[Kept]:
         ids = self.database.ids
+        # A file's only gateway knows whether records were backfilled: a command that did so has taken the id that comes
+        # next here, and is found out by that. On PostgreSQL nothing would tell what another process does meanwhile.
+        if self._has_backfilled is None:
+            self._has_backfilled = self.database.shared or late.any_backfilled(connection)
+        kept_by = late.keep if self._has_backfilled else inbox.keep
         try:
-            kept = inbox.keep(connection, group, ids=ids, token=self.token(), lease=self.lease)
+            kept = kept_by(connection, group, ids=ids, token=self.token(), lease=self.lease)
         except BaseException:
             ids.forget()
+            self._has_backfilled = None
             raise
         if self.database.shared and any(not delivery.new.take for one in kept for delivery in one.deliveries):
             self.database.tell_others(connection)
         return kept
+
+    async def let_in(self, group: Sequence[Keep]) -> list[Keep]:
+        """Keep records that doForms lists and of which nothing is known; returns those that were kept."""
+
+        def let_in(connection: Connection) -> list[Keep]:
+            self._has_backfilled = True
+            try:
+                kept = backfill.let_in(connection, group, ids=self.database.ids)
+            except BaseException:
+                self.database.ids.forget()
+                raise
+            self.database.tell_others(connection)
+            return kept
+
+        return await self.write(let_in)
 
     async def begin(self, group: Sequence[Begin]) -> list[bool]:
         """Mark attempts as begun; False where the lease is lost or the delivery has ended."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.store.attachments import AttachmentSummary
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptSummary:
@@ -49,6 +51,8 @@ class DeliveryDetails(DeliverySummary):
     history: Sequence[AttemptSummary] = ()
     sent: Any = None
     """What was rendered for it at its first attempt, as kept."""
+    attachments: Sequence[AttachmentSummary] = ()
+    """Those of its notification's record, if any delivery of that asks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ class NotificationSummary:
 
     id: int
     key: str
+    kind: str
+    """``notification``; ``backfill``: none came, doForms lists the record."""
     webservice: str | None
     webservice_id: str
     account: str
@@ -100,6 +106,7 @@ class NotificationDetails(NotificationSummary):
     pinned: dict[str, str] = field(default_factory=dict)
     """Kind of record -> its JSON as it was fetched."""
     all_deliveries: Sequence[DeliverySummary] = ()
+    attachments: Sequence[AttachmentSummary] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +128,8 @@ class NotificationFilter:
     webservice: str | None = None
     record_key: str | None = None
     event: str | None = None
+    kind: str | None = None
+    """``notification`` or ``backfill``."""
     outcome: str | None = None
     """``completed``, ``failed`` or ``open``."""
     unmatched: bool = False

@@ -133,6 +133,14 @@ records = Table(  # pinned: fetched once for a notification and kept as it came
     Index("ix_records_latest", "account", "record_key", "notification_id"),
 )
 
+record_ids = Table(  # learnt: the id that a record can be read by where its key does not work; kept for ever
+    "record_ids",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("record_key", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+)
+
 lanes = Table(
     "lanes",
     metadata,
@@ -201,6 +209,37 @@ renderings = Table(  # what is sent, rendered once at the first attempt
     Column("options", LargeBinary, nullable=False),
 )
 
+attachments = Table(  # of a notification's record; what was downloaded is a file in the spool
+    "attachments",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), nullable=False),
+    Column("webservice_id", Text, nullable=False),
+    Column("blob_key", Text, nullable=False),
+    Column("place", Text, nullable=False),  # the first one where it stands in the record
+    Column("filename", Text, nullable=False),
+    Column("file", Text, nullable=False, unique=True),  # its name in the spool, whether it is there yet or not
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("spent", BigInteger, nullable=False, server_default=text("0")),
+    Column("reason", Text),
+    Column("due_at", BigInteger),  # when it may be tried again; null: at once
+    Column("etag", Text),  # of what has come, until it is whole
+    Column("size", BigInteger),
+    Column("sha256", Text),
+    Column("content_type", Text),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("notification_id", "blob_key"),
+)
+Index("ix_attachments_blob", attachments.c.webservice_id, attachments.c.blob_key)
+NOT_DOWNLOADED = text("state = 'given up'")
+Index(
+    "ix_attachments_given_up",
+    attachments.c.webservice_id,
+    sqlite_where=NOT_DOWNLOADED,
+    postgresql_where=NOT_DOWNLOADED,
+)
+
 attempts = Table(  # those that did not deliver; a delivered one has its receipt
     "attempts",
     metadata,
@@ -228,6 +267,35 @@ quarantine = Table(
     Column("client", Text),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+backfilled = Table(  # records that came by reconciliation; of two that would let one in, the primary key lets one
+    "backfilled",
+    metadata,
+    Column("record_key", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("notification_id", Id, nullable=False),  # no foreign key: the record stays known when that is deleted
+    Column("kept_at", BigInteger, nullable=False),
+    Index("ix_backfilled_notification", "notification_id"),
+)
+
+late_creates = Table(  # create notifications of records that were backfilled before; their outcome is that of those
+    "late_creates",
+    metadata,
+    Column(
+        "notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("backfill_id", Id, nullable=False),
+)
+
+reconciled = Table(  # how far what doForms received was compared with what was kept, by web service
+    "reconciled",
+    metadata,
+    Column("webservice_id", Text, primary_key=True),
+    Column("until", BigInteger),  # each new record that doForms received before is kept; null: not known
+    Column("round_at", BigInteger),  # when the last round ended
+    Column("holder", Text),  # set while a process reconciles it, under a lease that ends at `lease_until`
+    Column("lease_until", BigInteger),
 )
 
 alarms = Table(
@@ -283,4 +351,26 @@ rates = Table(  # of destinations, over all processes that share the store
     metadata,
     Column("name", Text, primary_key=True),
     Column("used_until", BigInteger, nullable=False),
+)
+
+call_slots = Table(  # how many calls at once to an account each process that shares the store may make
+    "call_slots",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("slots", Integer, nullable=False),
+    Column("demand", Integer, nullable=False),  # calls under way and waiting
+    Column("until", BigInteger, nullable=False),  # when its lease ends
+)
+
+call_counts = Table(  # calls to doForms by day (00:00 UTC), web service and kind
+    "call_counts",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("webservice_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("too_many", BigInteger, nullable=False),  # those of them that were answered 429
+    Column("over_quota", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),  # in any other way
 )

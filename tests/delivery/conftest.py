@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
@@ -69,7 +69,7 @@ class Parts:
 
     async def keep(self, key: str, record: str | None = "r1", **more: Any) -> KeptNotification:
         """Keep a notification of the simulator's web service whose delivery needs the record."""
-        of = {name: more.pop(name) for name in ("event", "dispatch_key", "webservice_id") if name in more}
+        of = {name: more.pop(name) for name in ("event", "dispatch_key", "webservice_id", "created") if name in more}
         kept = await self.store.submit(keep(notification(key, record=record, **of), **({"fetch": True} | more)))
         return await self.kept(kept.id)
 
@@ -79,6 +79,10 @@ class Parts:
     async def row(self, key: str) -> Row[Any]:
         statement = select(notifications).where(notifications.c.notification_key == key)
         return await self.store.read(lambda connection: connection.execute(statement).one())
+
+    async def wait_is_over(self) -> None:
+        """Let every fetch that was put off be due."""
+        await self.store.write(lambda connection: connection.execute(update(notifications).values(fetch_due_at=None)))
 
     async def alarms(self) -> Sequence[Alarm]:
         return await self.store.read(alarms.list_alarms)
@@ -117,6 +121,7 @@ def doforms(simulator: Simulator) -> Simulator:
     simulator.faults.clear()
     simulator.notifications.clear()
     simulator.world.records.clear()
+    simulator.world.readable_at.clear()
     simulator.put_record(WEBSERVICE, "r1", {"site": "Dock"})
     return simulator
 
@@ -129,9 +134,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-@pytest.fixture
-def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.AsyncClient) -> Parts:
+@pytest_asyncio.fixture(loop_scope="module")
+async def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.AsyncClient) -> AsyncIterator[Parts]:
     text = ROUTES.format(api=doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
     current, pauses, calls = Current(load_routes(tmp_path, text)), Pauses(store), Calls(http, store)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
-    return Parts(doforms, store, current, calls, pauses, desk)
+    yield Parts(doforms, store, current, calls, pauses, desk)
+    await desk.stop()
+    await calls.aclose()

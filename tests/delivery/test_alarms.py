@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Table, update
 from structlog.testing import capture_logs
 
-from gateway.delivery.fetch import GivenUp
 from gateway.delivery.pauses import Cause, Kind
+from gateway.delivery.setbacks import GivenUp, PutOff
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def watch(parts: Parts) -> Watch:
     unloaded = Unloaded(store=parts.store, current=parts.current)
-    return Watch(store=parts.store, pauses=parts.pauses, unloaded=unloaded)
+    return Watch(store=parts.store, pauses=parts.pauses, unloaded=unloaded, unreadable=parts.desk.unreadable)
 
 
 async def set_to(parts: Parts, table: Table, **values: Any) -> None:
@@ -44,6 +44,9 @@ async def kinds(parts: Parts) -> list[tuple[str, str, int]]:
 async def give_up(parts: Parts, key: str) -> None:
     """Give a notification's record up and let its delivery die, as a worker does."""
     kept = await parts.keep(key, f"record of {key}")
+    with pytest.raises((PutOff, GivenUp)):  # the first look may be followed by one after a moment
+        await parts.desk.records(kept)
+    await parts.wait_is_over()
     with pytest.raises(GivenUp):
         await parts.desk.records(kept)
     claimed = await parts.store.claim({"table": 9})

@@ -10,8 +10,8 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from gateway.delivery.fetch import GivenUp, PutOff
 from gateway.delivery.pauses import Cause, Kind
+from gateway.delivery.setbacks import GivenUp, PutOff
 from gateway.models import Event, FetchState, RecordKind
 from gateway.store import pauses
 from gateway.store.clock import SECOND, from_store, now
@@ -51,7 +51,7 @@ async def test_each_notification_fetches_for_itself(parts: Parts) -> None:
     parts.doforms.put_record(WEBSERVICE, "r1", {"site": "Pier"})
     found = await parts.desk.records(second)
     assert found.record.fields["site"] == "Pier"
-    assert parts.asked() == ["r1", "r1"]
+    assert parts.asked() == ["r1", "id-r1"]
 
 
 async def test_an_earlier_notification_of_the_record_is_fetched_first(parts: Parts) -> None:
@@ -59,7 +59,7 @@ async def test_an_earlier_notification_of_the_record_is_fetched_first(parts: Par
     second = await parts.keep("n2")
     await parts.desk.records(second)
     assert (await parts.row("n1")).fetch_state == FetchState.PINNED
-    assert parts.asked() == ["r1", "r1"]
+    assert parts.asked() == ["r1", "id-r1"]
 
 
 async def test_a_failed_earlier_fetch_holds_back_the_same_record_only(parts: Parts) -> None:
@@ -104,8 +104,12 @@ async def given_up(parts: Parts, tmp_path: Path) -> str:
     """Let the first notification's fetch fail for good."""
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text="{{ record.fields.site }}")
     parts.current.load(load_routes(tmp_path, text.replace("attempts = 2", "attempts = 1")))
-    parts.doforms.faults.add(status=404)
+    parts.doforms.faults.add(path_contains="/r1", status=404, times=2)
+    parts.doforms.faults.add(path_contains="/submissions", status=200, body=b"[]")
     kept = await parts.keep("n1")
+    with pytest.raises(PutOff):
+        await parts.desk.records(kept)
+    await parts.wait_is_over()
     with pytest.raises(GivenUp) as raised:
         await parts.desk.records(kept)
     return str(raised.value)
@@ -121,7 +125,7 @@ async def test_a_fetch_that_is_given_up_says_so_raises_an_alarm_and_is_not_tried
     with pytest.raises(GivenUp) as again:
         await parts.desk.records(await parts.kept((await parts.row("n1")).id))
     assert str(again.value) == reason
-    assert parts.asked() == ["r1"]
+    assert parts.asked() == ["r1", "r1", "submissions"]
 
 
 async def test_a_later_notification_goes_on_after_one_that_was_given_up(parts: Parts, tmp_path: Path) -> None:
@@ -134,11 +138,11 @@ async def test_a_later_notification_goes_on_after_one_that_was_given_up(parts: P
 async def test_a_refused_password_pauses_the_web_service_with_an_alarm_and_spends_no_attempt(
     parts: Parts, status: int
 ) -> None:
-    parts.doforms.faults.add(status=status)
+    parts.doforms.faults.add(status=status, times=None)
     await parts.keep("n1")
     await put_off(parts)
     assert "is paused: doForms answered" in str(await put_off(parts))
-    assert parts.asked() == ["r1"]
+    assert parts.asked() == (["r1"] if status == 401 else ["r1", "submissions"])  # a record alone can be forbidden
     assert (await parts.row("n1")).fetch_attempts == 0
     [alarm] = await parts.alarms()
     assert (alarm.kind, alarm.subject) == ("webservice paused", WEBSERVICE)
@@ -197,7 +201,7 @@ async def test_for_a_delete_nothing_is_fetched_and_the_record_is_the_last_one_pi
     await parts.desk.records(await parts.keep("n4"))
     found = await parts.desk.records(deleted)
     assert (found.record.fields["site"], found.known) == ("Pier", True)
-    assert parts.asked() == ["r1"]
+    assert parts.asked() == ["id-r1"]
 
 
 async def test_a_delete_of_a_record_that_was_never_fetched_knows_nothing(parts: Parts) -> None:

@@ -66,7 +66,7 @@ async def test_a_record_that_is_there_is_delivered(tmp_path: Path, doforms: Simu
 async def test_a_record_that_is_given_up_makes_its_deliveries_dead_and_the_outcome_failed(
     tmp_path: Path, doforms: Simulator
 ) -> None:
-    doforms.faults.add(method="GET", status=404)
+    doforms.faults.add(method="GET", status=404, times=None)
     seen, [delivery], _ = await became(tmp_path, doforms)
     assert (seen.belief, delivery.state, delivery.attempts) == ("failed", "dead", 0)
     assert str(delivery.reason).startswith("the record could not be fetched: given up after 1 attempt: doForms")

@@ -23,6 +23,7 @@ HEADINGS = {
     "doforms": "[doforms]",
     "accounts": "[accounts.NAME]",
     "webhook": "[webhook]",
+    "reconcile": "[reconcile]",
     "webservices": "[webservices.NAME]",
     "destinations": "[destinations.NAME]",
     "routes": "[[routes]]",
@@ -112,7 +113,14 @@ def comparable(routes: Routes) -> Any:
     [destination], [route] = routes.destinations.values(), routes.routes
     [delivery] = route.deliveries
     return (
-        replace(routes, file=None, store=routes.store.rpartition("/")[2], destinations={}, routes=()),
+        replace(
+            routes,
+            file=None,
+            store=routes.store.rpartition("/")[2],
+            spool=routes.spool.name,
+            destinations={},
+            routes=(),
+        ),
         replace(destination, instance=None),
         replace(route, deliveries=()),
         replace(delivery, options=None),

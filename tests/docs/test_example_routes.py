@@ -37,12 +37,9 @@ FILE = ROOT / "routes.example.toml"
 TREE = tomllib.loads(FILE.read_text(encoding="utf-8"))
 DELIVERIES = [delivery for route in TREE["routes"] for delivery in route["deliver"]]
 LEFT_OUT = {
-    "attachments",  # these four are refused in this version
-    "attach",
-    "cert",
+    "cert",  # these two are refused in this version
     "signing_secret",
     "store_password",  # of a PostgreSQL store; the example keeps its store in a file
-    "blob_path",  # accepted, but not used before there are attachments
 }
 BUILT_IN = ("database", "email", "file", "rest")
 

@@ -122,17 +122,18 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    (tmp_path / "files").mkdir()
-    database = sqlite3.connect(tmp_path / "effects.db")
-    database.executescript(_EFFECTS)
-    database.close()
-    async with _world(tmp_path) as made:
+    async with made_world(tmp_path) as made:
         yield made
         made.end()
 
 
 @asynccontextmanager
-async def _world(folder: Path) -> AsyncIterator[World]:
+async def made_world(folder: Path) -> AsyncIterator[World]:
+    """Serve a doForms and the destinations, whose files stand in a folder."""
+    (folder / "files").mkdir()
+    database = sqlite3.connect(folder / "effects.db")
+    database.executescript(_EFFECTS)
+    database.close()
     doforms = Simulator(headers=KEY, repeat_after=[0.3] * 60)
     for ident in (FORM, OTHER):
         doforms.add_webservice(ident, "secret")

@@ -63,7 +63,10 @@ report = false
 expected_fetch = "1s"
 requests_per_minute = 60
 max_in_flight = 2
-blob_path = "blobs"
+blob_path = "files/{id}"
+attachment_retry = { attempts = 5 }
+largest_attachment = "2MB"
+attachment_types = ["image/*", "application/pdf"]
 fetch_retry = { first = "7s", attempts = 3 }
 report_retry = { max = "1h" }
 [accounts.own]
@@ -78,11 +81,14 @@ headers = { X-Own = "env:WEBHOOK_KEY" }
     accounts = load_text(text + service("one", ident="implied$$1")).accounts
     implied, own = accounts["implied"], accounts["own"]
     assert (implied.api, implied.report, implied.expected_fetch) == ("https://all.example.com", False, 1.0)
-    assert (implied.requests_per_minute, implied.max_in_flight, implied.blob_path) == (60, 2, "blobs")
+    assert (implied.requests_per_minute, implied.max_in_flight, implied.blob_path) == (60, 2, "files/{id}")
     assert (own.api, own.report, own.expected_fetch) == ("https://own.example.com", True, 0.0)
-    assert (own.requests_per_minute, own.max_in_flight, own.blob_path) == (30, 1, "blobs")
+    assert (own.requests_per_minute, own.max_in_flight, own.blob_path) == (30, 1, "files/{id}")
     assert (own.fetch_retry.first, own.fetch_retry.attempts, implied.fetch_retry.attempts) == (7.0, 9, 3)
     assert own.report_retry == Retry(max=3600.0)
+    assert (implied.attachment_retry.first, implied.attachment_retry.attempts) == (7.0, 5)
+    assert (own.attachment_retry.first, own.attachment_retry.attempts) == (7.0, 5)
+    assert (implied.largest_attachment, implied.attachment_types) == (2_000_000, ("image/*", "application/pdf"))
     assert (own.headers[0][0], implied.headers) == ("x-own", ())
 
 

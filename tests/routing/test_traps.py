@@ -141,10 +141,10 @@ def test_a_column_that_is_really_meant_is_left_alone(load_text, columns: str) ->
             "Did you mean `write`?",
         ),
         (
-            route(ROW + "attachments = true"),
+            route(ROW + "attachments = 'maybe'"),
             "routes[one].deliver[0].attachments",
-            "not available in this version",
-            "Remove",
+            '"maybe" is not allowed here',
+            "Allowed: true, false,",
         ),
         (route(ROW + 'key = ["a"]'), "routes[one].deliver[0].key", "takes no key", "Remove `key`"),
         (
@@ -161,7 +161,15 @@ def test_a_column_that_is_really_meant_is_left_alone(load_text, columns: str) ->
             'Did you mean "Safety"?',
         ),
         (route(ROW, more='account = "akme"'), "routes[one].account", '"akme" fits no account', 'Did you mean "acme"?'),
-        ("[reconcile]\nevery = 1", "reconcile", "this version has no reconciliation yet", "Remove the table"),
+        ('[reconcile]\nlookback = "31d"', "reconcile.lookback", "31 d is longer than the gateway is sure", "30d"),
+        (
+            '[reconcile]\nlookback = "1h"',
+            "reconcile.lookback",
+            "1 h is no longer than `grace`, 1 h",
+            "Look back further",
+        ),
+        ('[gateway]\nlookback = "2d"', "gateway.lookback", "is no key of [gateway]", "It belongs to [reconcile]"),
+        ("[alarms]\n", "alarms", "this version has no sending of alarms yet", "Remove the table"),
     ],
 )
 def test_a_trap_or_mistake_is_the_one_thing_told(problems, text: str, where: str, found: str, remedy: str) -> None:

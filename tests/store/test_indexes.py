@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from gateway.models import FetchState, Mode, ReportState
-from gateway.store import causes, inbox, lane_leases, outbox, queue, records
+from gateway.models import AttachmentState, FetchState, Mode, ReportState
+from gateway.store import attachments, backfill, causes, inbox, lane_leases, outbox, queue, records
 from gateway.store.queue import Begin
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
 
-_TABLES = r"(notifications|deliveries|lanes|records|renderings|attempts)\b"
+_TABLES = r"(notifications|deliveries|lanes|records|renderings|attachments|attempts|backfilled)\b"
 LARGE = {"sqlite": re.compile(rf"SCAN {_TABLES}"), "postgresql": re.compile(rf".*Seq Scan on {_TABLES}")}
 
 FULL = """
@@ -32,6 +32,10 @@ INSERT INTO deliveries (notification_id, lane_id, number, route, name, destinati
 SELECT -n, -n, n, 'route', 'table', 'table', n::text, true, 'delivered', false, n FROM generate_series(1, 20000) AS n;
 INSERT INTO records (notification_id, kind, account, record_key, raw, fetched_at)
 SELECT -n, 'submission', 'acme', 'r' || n, '', n FROM generate_series(1, 20000) AS n;
+INSERT INTO backfilled (record_key, account, notification_id, kept_at)
+SELECT 'old' || n, 'acme', -n, n FROM generate_series(1, 20000) AS n;
+INSERT INTO attachments (notification_id, webservice_id, blob_key, place, filename, file, state)
+SELECT -n, 'old', 'b', 'photo', 'photo.jpg', n::text, 'spooled' FROM generate_series(1, 20000) AS n;
 INSERT INTO renderings (delivery_id, options) SELECT id, '' FROM deliveries;
 INSERT INTO attempts (delivery_id, number, ended_at, result, reason) SELECT id, 1, 1, '', '' FROM deliveries;
 ANALYZE;
@@ -84,6 +88,15 @@ async def work(store: Store) -> None:
     await store.write(
         lambda c: records.note_failed_fetch(c, first.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
     )
+    found = [attachments.NewAttachment(key=key, place=key, filename=key) for key in "ab"]
+    await store.write(lambda c: attachments.note(c, kept, found))
+    a, b = (await store.read(lambda c: attachments.load(c, first.id))).values()
+    await store.write(lambda c: attachments.note_spooled(c, a.id, size=1, sha256="", content_type=""))
+    given_up = AttachmentState.GIVEN_UP
+    await store.write(lambda c: attachments.note_failed(c, b.id, state=given_up, reason="", spent=0, due_at=None))
+    await store.read(lambda c: attachments.find_twin(c, "acme$$1", a))
+    await store.read(lambda c: attachments.files_of(c, [a.file, b.file]))
+    await store.write(lambda c: attachments.try_again(c, [first.id], afresh=False))
     await store.read(lambda c: records.last_pinned(c, "acme", "r1", first.id + 1))
     await store.begin([Begin(due=due, attempt_id=number, rendered=b"{}") for number, due in enumerate(claimed)])
     await store.write(lambda c: lane_leases.renew(c, {due.lane_id: due.token for due in claimed}, 60.0))
@@ -98,6 +111,9 @@ async def work(store: Store) -> None:
     await store.write(lambda c: outbox.settle_report(c, reports[0], state=ReportState.REPORTED))
     await store.read(lambda c: [stands(c, "acme$$1") for stands in causes.STANDS.values()])
     await store.read(causes.waiting_destinations)
+    await store.let_in([keep(notification("backfill:r2", record="r2")), keep(notification("backfill:r9", record="r9"))])
+    await store.submit(keep(notification("n9", record="r9")))
+    await store.read(lambda c: backfill.known(c, "acme", ["r1", "r9"]))
 
 
 async def test_no_statement_of_the_work_goes_through_a_whole_table(store: Store, statements: set[str]) -> None:

@@ -34,15 +34,25 @@ class _Body:
         if not isinstance(data, dict):
             raise _Wrong("the body must be a JSON object")
         self._data = data
+        self.taken: set[str] = set()
+        """The names of those that were there."""
 
     def take(self, name: str, types: type | tuple[type, ...] = str, default: Any = _MISSING) -> Any:
         """Take a property out."""
-        value = self._data.pop(name, default)
-        if value is _MISSING:
-            raise _Wrong(f"`{name}` is missing")
+        if name not in self._data:
+            if default is _MISSING:
+                raise _Wrong(f"`{name}` is missing")
+            return default
+        value = self._data.pop(name)
         if value is not default and not isinstance(value, types):
             raise _Wrong(f"`{name}` cannot be {json.dumps(value, default=str)}")
+        self.taken.add(name)
         return value
+
+    def rest(self) -> dict[str, Any]:
+        """Take all that is left."""
+        rest, self._data = self._data, {}
+        return rest
 
     def end(self) -> None:
         """Refuse what nobody took: most likely it is misspelt."""
@@ -85,19 +95,38 @@ class _Control:
 
     async def add_fault(self, body: _Body) -> Any:
         number = (int, Decimal)
-        given = {
-            "method": body.take("method", default=None),
+        taken = {
+            "name": body.take("name", default=""),
+            "method": body.take("method", (str, type(None)), None),
+            "call": body.take("call", (str, type(None)), None),
             "path_contains": body.take("path_contains", default=""),
             "status": body.take("status", (int, type(None)), 503),
             "body": body.take("body", default="").encode(),
             "headers": body.take("headers", dict, {}),
+            "instead": body.take("instead", (str, type(None)), None),
             "delay": float(body.take("delay", number, 0)),
             "hang": body.take("hang", bool, False),
             "times": body.take("times", (int, type(None)), 1),
+            "share": float(body.take("share", number, 1)),
         }
+        given = {name: taken[name] for name in body.taken}  # what is left out is as the named fault has it
         body.end()
-        self._simulator.faults.add(**given)
-        return {**given, "body": given["body"].decode()}
+        return self._simulator.faults.add(**given).told
+
+    async def change_conditions(self, body: _Body) -> Any:
+        self._simulator.conditions.change(**body.rest())
+        return self._simulator.conditions.told()
+
+    async def conditions(self, request: Request) -> Response:
+        return _json(self._simulator.conditions.told(), 200)
+
+    async def reset_conditions(self, request: Request) -> Response:
+        self._simulator.conditions.reset()
+        self._simulator.gate.reset()
+        return Response(status_code=204)
+
+    async def faults(self, request: Request) -> Response:
+        return _json([fault.told for fault in self._simulator.faults.ordered], 200)
 
     async def clear_faults(self, request: Request) -> Response:
         self._simulator.faults.clear()
@@ -115,7 +144,11 @@ def control_routes(simulator: Simulator) -> list[Route]:
         Route("/control/records", _posted(control.put_record), methods=["POST"]),
         Route("/control/events", _posted(control.send_event), methods=["POST"]),
         Route("/control/faults", _posted(control.add_fault), methods=["POST"]),
+        Route("/control/faults", control.faults, methods=["GET"]),
         Route("/control/faults", control.clear_faults, methods=["DELETE"]),
+        Route("/control/conditions", _posted(control.change_conditions), methods=["POST"]),
+        Route("/control/conditions", control.conditions, methods=["GET"]),
+        Route("/control/conditions", control.reset_conditions, methods=["DELETE"]),
         Route("/control/notifications", control.notifications),
     ]
 
@@ -147,6 +180,7 @@ def _told(seen: Seen) -> dict[str, Any]:
         "event": seen.event,
         "status": seen.belief,
         "heard": seen.heard,
+        "lost": seen.lost,
         "answers": answers,
         "puts": [{"status": report.status, "seconds": round(report.seconds, 3)} for report in seen.reports],
     }

@@ -31,8 +31,11 @@ _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 def field(name: str, value: Any, type: str | None = None) -> dict[str, Any]:
     """Write an answer as doForms does: the property named by ``data`` holds the value; tables nest rows of fields.
 
-    A dict becomes a section, a list of dicts a table, None a question without an answer.
+    A dict becomes a section, a list of dicts a table, None a question without an answer; a dict that stands for a photo
+    or file (with ``key`` and ``fileName``) is an answer.
     """
+    if isinstance(value, dict) and {"key", "fileName"} <= value.keys():
+        return {"name": name, "data": "blob", "type": type or "image", "blob": value}
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         rows = [{"fields": [field(inner, item) for inner, item in row.items()]} for row in value]
         return {"name": name, "type": type or "table", "fields": rows}
@@ -55,9 +58,9 @@ def raw_fields(fields: Fields) -> list[dict[str, Any]]:
     return [dict(one) for one in fields]
 
 
-def to_json(data: Any) -> bytes:
+def to_json(data: Any, *, indent: int | None = None) -> bytes:
     """Write JSON, decimals with all their digits, which `json.dumps` cannot."""
-    return _MARKED.sub(r"\1", json.dumps(data, default=_marked)).encode()
+    return _MARKED.sub(r"\1", json.dumps(data, default=_marked, indent=indent)).encode()
 
 
 def _marked(value: Any) -> str:

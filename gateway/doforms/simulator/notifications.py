@@ -64,6 +64,8 @@ class Seen:
     """The PUTs, and how long after the notification each came."""
     created: float = field(default_factory=time.monotonic)
     """Monotonic time."""
+    lost: bool = False
+    """Whether it was lost on its way: it was never sent."""
 
     @property
     def puts(self) -> list[str]:
@@ -104,7 +106,7 @@ class Seen:
 
 
 Listener = Callable[[str, Seen], None]
-"""Called with ``sent``, ``answered`` or ``put``, and the notification."""
+"""Called with ``sent``, ``answered``, ``put`` or ``lost``, and the notification."""
 
 
 class Watch:

@@ -6,9 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from gateway.doforms.simulator.cutting import cut
 
 _QUEUE = 512
 """Connections that may wait to be accepted."""
@@ -44,6 +47,7 @@ async def serve(application: ASGIApp, *, host: str, port: int, closing: Callable
         running = asyncio.create_task(server.serve(sockets=[listening]))
         while not server.started and not running.done():  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.005)
+        server.lifespan.state["cut"] = partial(cut, server.server_state.connections)  # each request's scope gets it
         name = f"[{host}]" if family == socket.AF_INET6 else host
         try:
             yield f"http://{name}:{listening.getsockname()[1]}"

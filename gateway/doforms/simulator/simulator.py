@@ -6,14 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from starlette.routing import Route
 
 from gateway.doforms.simulator.api import PREFIX, Api
+from gateway.doforms.simulator.blobs import Blob
+from gateway.doforms.simulator.conditions import Conditions
 from gateway.doforms.simulator.faults import Faults
 from gateway.doforms.simulator.fields import Fields, to_json
+from gateway.doforms.simulator.limits import Gate
 from gateway.doforms.simulator.notifications import Answer, Listener, Seen, Watch
 from gateway.doforms.simulator.sending import Sender
 from gateway.doforms.simulator.server import serve
@@ -42,7 +45,8 @@ class Simulator:
     ) -> None:
         self.target = target
         self.headers = dict(headers or {})
-        self.world = World()
+        self.conditions = Conditions()
+        self.world = World(self.conditions)
         self.faults = Faults()
         self.notifications: dict[str, Seen] = {}
         self.api = ""
@@ -57,14 +61,21 @@ class Simulator:
         """What the REST API was asked."""
         return self._api.requests
 
+    @property
+    def gate(self) -> Gate:
+        """The calls that the REST API lets through and refuses."""
+        return self._api.gate
+
     def listen(self, listener: Listener) -> None:
-        """Have a function called for each notification ``sent``, ``answered`` and told of by ``put``."""
+        """Have a function called for each notification ``sent``, ``answered``, told of by ``put``, and ``lost``."""
         self._watch.listeners.append(listener)
 
     @asynccontextmanager
     async def serving(self, *more: Route, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Self]:
         """Serve the REST API on a real socket, with ``more`` routes beside it; raises OSError."""
-        self._sender = Sender(answer_limit=self._limit, repeat_after=self._repeat_after, watch=self._watch)
+        self._sender = Sender(
+            answer_limit=self._limit, repeat_after=self._repeat_after, watch=self._watch, conditions=self.conditions
+        )
         self._api.closing.clear()
         try:
             async with serve(
@@ -86,6 +97,34 @@ class Simulator:
     ) -> dict[str, Any]:
         """Keep a record without notifying; raises KeyError for a web service that is not there."""
         return self.world.put(webservice_id, key, fields, id=id, kind=kind)
+
+    def put_blob(
+        self,
+        webservice_id: str,
+        key: str,
+        content: bytes | tuple[int, int],
+        *,
+        type: str = "image/jpeg",
+        file_name: str | None = None,
+        cut_after: Sequence[int] = (),
+    ) -> dict[str, str]:
+        """Keep a photo or file; returns the answer that stands for it in a record.
+
+        ``content`` is its bytes, or its size and the seed of made-up ones. ``cut_after``: so many bytes of the next
+        answers are sent before their connection breaks.
+        """
+        if webservice_id not in self.world.webservices:
+            raise KeyError(f"there is no web service {webservice_id!r}: add it first")
+        blob = Blob(
+            webservice=webservice_id,
+            key=key,
+            content=content,
+            type=type,
+            file_name=file_name or f"{key}.jpg",
+            cuts=list(cut_after),
+        )
+        self.world.blobs[key] = blob
+        return blob.answer
 
     def readable_after(self, key: str, seconds: float) -> None:
         """Answer 404 for the next ``seconds`` to whoever reads a record by this key; by id it can be read."""
@@ -143,7 +182,8 @@ class Simulator:
     ) -> Seen:
         """Make a notification without sending it; a key that was used before gives the old one."""
         key = key or new_key()
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = datetime.now(UTC) + timedelta(seconds=self.conditions.created_off)
+        moment = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body: dict[str, Any] = {"key": key, "customerKey": "customer", "webserviceId": webservice}
         if submission_key:
             body["submissionKey"] = submission_key

@@ -20,10 +20,12 @@ from gateway.api import (
     Repeatable,
     Traits,
     Use,
+    fault_of_attachment_path,
     is_template,
     peek,
 )
 from gateway_email.addresses import is_allowed, read_mailboxes
+from gateway_email.attach import to_attach
 from gateway_email.connection import Connections, connect, part
 from gateway_email.message import compose, describe
 from gateway_email.options import EmailOptions, EmailSettings, Security
@@ -53,7 +55,8 @@ class Email(Destination[EmailSettings, EmailOptions]):
 
     def traits(self, options: EmailOptions) -> Traits:
         """A mail server takes about a second, and a second mail shows."""
-        return Traits(expected_latency=1.0, repeatable=Repeatable.NO)
+        needs = frozenset({"attachments"}) if options.attach else frozenset[str]()
+        return Traits(expected_latency=1.0, repeatable=Repeatable.NO, needs=needs)
 
     def review(self, options: EmailOptions) -> Sequence[Finding]:
         """Find recipients that may not be, and mails without recipients, subject or body."""
@@ -65,6 +68,11 @@ class Email(Destination[EmailSettings, EmailOptions]):
         if not any(peek(part) for part in (options.recipients, options.cc, options.bcc)):
             findings.append(Finding(where="recipients", found="there are no recipients", remedy="Name at least one"))
         findings += self._review_reply_to(options)
+        findings += [
+            Finding(where=f"attach[{index}]", found=fault, remedy="Such as photo, findings[].photo, or *")
+            for index, path in enumerate(options.attach)
+            if (fault := fault_of_attachment_path(path))
+        ]
         if options.text is None and options.html is None:
             findings.append(
                 Finding(where="text", found="there is neither text nor html", remedy="Give one of them, or both")
@@ -113,14 +121,20 @@ class Email(Destination[EmailSettings, EmailOptions]):
 
     async def deliver(self, delivery: Delivery[EmailOptions]) -> Receipt:
         """Send the mail to all of its recipients or to none."""
-        mail = compose(self.settings, delivery)
+        attached = to_attach(self.settings, delivery)
+        if attached:
+            mail = await self.context.in_thread(compose, self.settings, delivery, attached)
+        else:
+            mail = compose(self.settings, delivery)
         async with self._connections.borrowed(self._left(delivery) * _BEFORE_DATA) as client:
             await address_envelope(client, mail, timeout=self._left(delivery) * _BEFORE_DATA)
             answer = await send_content(client, mail, timeout=self._left(delivery))
         count = len(mail.recipients)
+        carried = f", {len(attached)} attached" if attached else ""
+        details = {"message_id": mail.message_id, "recipients": count, "reply": answer}
         return Receipt(
-            summary=f"{answer} ({count} recipient{'' if count == 1 else 's'})",
-            details={"message_id": mail.message_id, "recipients": count, "reply": answer},
+            summary=f"{answer} ({count} recipient{'' if count == 1 else 's'}{carried})",
+            details={**details, "attached": len(attached)} if attached else details,
         )
 
     def _left(self, delivery: Delivery[EmailOptions]) -> float:
@@ -141,7 +155,8 @@ class Email(Destination[EmailSettings, EmailOptions]):
     def preview(self, delivery: Delivery[EmailOptions]) -> str:
         """Show headers and text."""
         try:
-            return describe(compose(self.settings, delivery), delivery.options)
+            attached = to_attach(self.settings, delivery)
+            return describe(compose(self.settings, delivery), delivery.options, attached)
         except Rejected as error:
             return f"would be rejected: {error}"
 

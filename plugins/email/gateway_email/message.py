@@ -10,8 +10,9 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 
-from gateway.api import Delivery, Rejected
+from gateway.api import Attachment, Delivery, Rejected
 from gateway_email.addresses import Mailbox, is_allowed, read_mailboxes
+from gateway_email.attach import attach
 from gateway_email.options import EmailOptions, EmailSettings
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -34,11 +35,12 @@ class Mail:
     """Whether an address in it is not ASCII, so that the server must speak SMTPUTF8 (RFC 6531)."""
 
 
-def compose(settings: EmailSettings, delivery: Delivery[EmailOptions]) -> Mail:
-    """Make the mail of a delivery; the same delivery gives the same mail.
+def compose(settings: EmailSettings, delivery: Delivery[EmailOptions], attached: Sequence[Attachment] = ()) -> Mail:
+    """Make the mail of a delivery; the same delivery gives the same mail. What is ``attached`` is read: that blocks.
 
     Raises:
         Rejected: no or bad recipients, one that is not allowed, or text that cannot be sent.
+        Unavailable: an attachment cannot be read.
     """
     options = delivery.options
     to, cc, bcc = (_recipients(settings, getattr(options, key), key) for key in ("recipients", "cc", "bcc"))
@@ -58,8 +60,9 @@ def compose(settings: EmailSettings, delivery: Delivery[EmailOptions]) -> Mail:
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps absence notes from answering
     _set_body(message, options)
-    if message.is_multipart():
-        message.set_boundary(f"=_{_digest(delivery.key)}")  # else it were a random one
+    attach(message, attached)
+    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{_digest(delivery.key)}{f'_{number}' if number else ''}")  # else it were a random one
     return Mail(
         message=message,
         content=message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit")),
@@ -127,13 +130,14 @@ def _encoding(body: str) -> str | None:
     return "7bit" if plain else "quoted-printable"
 
 
-def describe(mail: Mail, options: EmailOptions) -> str:
+def describe(mail: Mail, options: EmailOptions, attached: Sequence[Attachment] = ()) -> str:
     """Show headers and text of a mail for a person."""
     lines = [f"{name}: {value}" for name, value in mail.message.items() if not name.startswith(("MIME", "Content"))]
     shown = {mailbox.address for mailbox in _read([*options.recipients, *options.cc], "recipients")}
     hidden = [mailbox.address for mailbox in mail.recipients if mailbox.address not in shown]
     if hidden:
         lines.append(f"Bcc: {', '.join(hidden)}")
+    lines += [f"Attached: {one.filename} ({one.content_type}, {one.size} bytes)" for one in attached]
     for body in (options.text, options.html):
         if body is not None:
             lines += ["", body.rstrip("\n")]

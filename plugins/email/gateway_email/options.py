@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from gateway.api import HtmlTemplate, Options, Secret, Settings, Template
 from gateway_email.addresses import Mailbox, compile_pattern, read_mailboxes
@@ -41,6 +41,11 @@ class EmailSettings(Settings):
     allowed_recipients: list[str] = Field(
         default_factory=list,
         description="Patterns such as `*@example.com`; each recipient must fit one. Needed where one is a template.",
+    )
+
+    attach_limit: ByteSize = Field(
+        ByteSize(18_000_000),
+        description="What a mail may carry at most, such as `18MB`; it becomes a third larger on its way.",
     )
 
     @property
@@ -100,11 +105,8 @@ class EmailOptions(Options):
     html: HtmlTemplate | None = Field(
         None, description="The mail as HTML; values put in are escaped. With `text` too, the reader's program chooses."
     )
-    attach: Any = Field(None, description="Not available in this version: mails carry no attachments yet.")
-
-    @field_validator("attach")
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        if value is not None:
-            raise ValueError("`attach` is not available in this version. Take it out; put links into the text instead")
-        return value
+    attach: list[str] = Field(
+        default_factory=list,
+        description="Photos and files to attach: `photo`, `findings[].photo` for those of a table, `*` for all. "
+        'Needs `attachments = true` or `"required"`.',
+    )

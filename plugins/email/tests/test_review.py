@@ -50,9 +50,12 @@ def test_a_mail_to_nobody_or_without_body_or_subject_is_found(email: MakeEmail, 
     ]
 
 
-def test_attachments_are_refused_with_a_reason() -> None:
-    with pytest.raises(ValidationError, match="`attach` is not available in this version"):
-        EmailOptions.model_validate({"recipients": ["a@example.com"], "text": "x", "attach": ["*"]})
+def test_what_cannot_be_attached_is_found(email: MakeEmail, unrendered: Options) -> None:
+    [found] = email().review(unrendered(attach=["*", "findings[].photo", "findings[0].photo"]))
+    assert (found.where, found.found) == (
+        "attach[2]",
+        "'findings[0].photo' is no path into a record. Write a question, table[].question, or * for every attachment",
+    )
 
 
 @pytest.mark.parametrize(

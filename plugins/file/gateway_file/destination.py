@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,7 @@ from gateway.api import (
     Use,
 )
 from gateway_file.append import append
+from gateway_file.attachments import folder_of_attachments, named
 from gateway_file.check import check_headers, check_root
 from gateway_file.content import file_bytes, rows_to_add
 from gateway_file.index import Index
@@ -62,21 +64,50 @@ class File(Destination[FileSettings, FileOptions]):
         return list(review(options, local=self.settings.local))
 
     async def deliver(self, delivery: Delivery[FileOptions]) -> Receipt:
-        """Write the file, or add the rows."""
-        relative = safe_path(delivery.options.filename)
-        if delivery.options.format.appends:
-            return await self._add_rows(delivery, relative)
-        content = file_bytes(delivery)
-        exists = delivery.options.exists
-        if self.settings.local:
-            placed = await self.context.in_thread(write_whole, self._root, relative, content, exists)
+        """Write the file, or add the rows, with the attachments beside it."""
+        relative, options = safe_path(delivery.options.filename), delivery.options
+        if options.exists is Exists.NUMBER:  # only the file's own name tells where its attachments go
+            receipt, placed = await self._write_file(delivery, relative)
+            return await self._with_attachments(receipt, delivery, placed or relative)
+        # The attachments first: whoever waits for the file finds them there.
+        written = await self._with_attachments(Receipt(summary=""), delivery, relative)
+        if options.format.appends:
+            receipt = await self._add_rows(delivery, relative)
         else:
-            remote = await self._opened()
-            placed = await self.context.in_thread(remote.write_whole, relative, content, exists)
+            receipt, _ = await self._write_file(delivery, relative)
+        return replace(
+            receipt, summary=receipt.summary + written.summary, details={**receipt.details, **written.details}
+        )
+
+    async def _write_file(self, delivery: Delivery[FileOptions], relative: str) -> tuple[Receipt, str | None]:
+        content = file_bytes(delivery)
+        placed = await self._write(relative, content, delivery.options.exists)
         if placed is None:
             there = self._shown(relative)
-            return Receipt(summary=f"{there} was there, left as it was", details={"path": there, "written": False})
-        return self._receipt(self._shown(placed), content, {"written": True})
+            details = {"path": there, "written": False}
+            return Receipt(summary=f"{there} was there, left as it was", details=details), None
+        return self._receipt(self._shown(placed), content, {"written": True}), placed
+
+    async def _with_attachments(self, receipt: Receipt, delivery: Delivery[FileOptions], relative: str) -> Receipt:
+        """Write the attachments of a delivery; returns the receipt with what it says of them added."""
+        if not delivery.attachments:
+            return receipt
+        folder = folder_of_attachments(relative, delivery)
+        exists = Exists.SKIP if delivery.options.exists is Exists.SKIP else Exists.REPLACE
+        for name, one in named(delivery):
+            await self._write(f"{folder}/{name}", one.path, exists)
+        count, shown = len(delivery.attachments), self._shown(folder)
+        return replace(
+            receipt,
+            summary=f"{receipt.summary}, {count} {'attachment' if count == 1 else 'attachments'} in {shown}",
+            details={**receipt.details, "attachments": count, "attachments_in": shown},
+        )
+
+    async def _write(self, relative: str, content: bytes | Path, exists: Exists) -> str | None:
+        if self.settings.local:
+            return await self.context.in_thread(write_whole, self._root, relative, content, exists)
+        remote = await self._opened()
+        return await self.context.in_thread(remote.write_whole, relative, content, exists)
 
     async def _add_rows(self, delivery: Delivery[FileOptions], relative: str) -> Receipt:
         if not self.settings.local:
@@ -125,7 +156,9 @@ class File(Destination[FileSettings, FileOptions]):
     def preview(self, delivery: Delivery[FileOptions]) -> str:
         """Show path and content."""
         try:
-            path = self._shown(safe_path(delivery.options.filename))
+            relative = safe_path(delivery.options.filename)
+            path, folder = self._shown(relative), self._shown(folder_of_attachments(relative, delivery))
+            path += "".join(f"\n{folder}/{name}" for name, _ in named(delivery))
             if not delivery.options.format.appends:
                 return f"{path}\n\n{file_bytes(delivery).decode()}"
             rows = rows_to_add(delivery)

@@ -10,6 +10,7 @@ from gateway.api import Misconfigured, Rejected
 
 _NO_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 """Some network file systems know no syncing of folders."""
+_PIECE = 256 * 1024
 
 
 def folder_for(root: Path, relative: str) -> Path:
@@ -54,6 +55,16 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def copy_all(source: Path, descriptor: int) -> None:
+    """Write what is in another file, piece by piece, and make it durable."""
+    with source.open("rb") as file:
+        while piece := file.read(_PIECE):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
 
 
 def write_all(descriptor: int, data: bytes, *, at: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -49,8 +50,10 @@ class Remote:
         except Exception as error:  # each protocol's package has errors of its own
             raise _not_opened(url, error) from error
 
-    def write_whole(self, relative: str, content: bytes, exists: Exists) -> str | None:
-        """Write a file and return its path below the root; None if there was one already that is to be left.
+    def write_whole(self, relative: str, content: bytes | Path, exists: Exists) -> str | None:
+        """Write a file with these bytes, or those of a local file.
+
+        Returns its path below the root; None if there was one already that is to be left.
 
         Raises:
             Rejected, Misconfigured: nothing was written.
@@ -67,13 +70,13 @@ class Remote:
             raise self._failed(relative, error) from error
         raise Rejected(f"{self.url}/{relative}: there are {_HIGHEST} files of that name; move some away")
 
-    def _written(self, relative: str, content: bytes, *, replace: bool) -> bool:
+    def _written(self, relative: str, content: bytes | Path, *, replace: bool) -> bool:
         path = f"{self._root.rstrip('/')}/{relative}"
         if not replace and self._fs.exists(path):
             return False
         if self._atomic:
             try:
-                self._fs.pipe_file(path, content, mode="overwrite" if replace else "create")
+                self._send(path, content, mode="overwrite" if replace else "create")
             except FileExistsError:
                 return False
             return True
@@ -81,13 +84,19 @@ class Remote:
         aside = f"{folder}/.{uuid.uuid4().hex}.part"
         self._fs.makedirs(folder, exist_ok=True)
         try:
-            self._fs.pipe_file(aside, content)
+            self._send(aside, content, mode="overwrite")
             self._fs.mv(aside, path)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(aside)
             raise
         return True
+
+    def _send(self, path: str, content: bytes | Path, *, mode: str) -> None:
+        if isinstance(content, Path):
+            self._fs.put_file(str(content), path, mode=mode)
+        else:
+            self._fs.pipe_file(path, content, mode=mode)
 
     def _failed(self, relative: str, error: Exception) -> DeliveryError:
         text = f"{self.url}/{relative}: {error or type(error).__name__}"

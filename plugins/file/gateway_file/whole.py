@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.api import Misconfigured, Rejected, Uncertain
 from gateway_file.failures import meaning
-from gateway_file.folders import folder_for, sync_folder, write_all
+from gateway_file.folders import copy_all, folder_for, sync_folder, write_all
 from gateway_file.names import numbered
 from gateway_file.options import Exists
 
@@ -18,8 +18,10 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 _HIGHEST = 100_000
 
 
-def write_whole(root: Path, relative: str, content: bytes, exists: Exists) -> str | None:
-    """Write a file and return its path below the root; None if there was one already that is to be left.
+def write_whole(root: Path, relative: str, content: bytes | Path, exists: Exists) -> str | None:
+    """Write a file with these bytes, or those of another file.
+
+    Returns its path below the root; None if there was one already that is to be left.
 
     Raises:
         Rejected, Unavailable, Misconfigured: nothing was written.
@@ -46,11 +48,14 @@ def write_whole(root: Path, relative: str, content: bytes, exists: Exists) -> st
     return placed
 
 
-def _write_aside(aside: Path, content: bytes) -> None:
+def _write_aside(aside: Path, content: bytes | Path) -> None:
     # With the mode that other programs' files get: whoever fetches the file may be another user.
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        write_all(descriptor, content)
+        if isinstance(content, Path):
+            copy_all(content, descriptor)
+        else:
+            write_all(descriptor, content)
     finally:
         os.close(descriptor)
 

@@ -11,6 +11,7 @@ from gateway.api import Delivery, Destination, Finding, Misconfigured, Receipt, 
 from gateway_rest.answer import failure_of, receipt_of
 from gateway_rest.check import look, review
 from gateway_rest.login import clear
+from gateway_rest.multipart import Multipart
 from gateway_rest.options import RestOptions, RestSettings
 from gateway_rest.request import build_request
 
@@ -31,7 +32,7 @@ class Rest(Destination[RestSettings, RestOptions]):
         return Traits(
             expected_latency=_EXPECTED_LATENCY,
             repeatable=Repeatable.YES if options.method in _IDEMPOTENT else Repeatable.WITH_KEY,
-            needs=frozenset({"record"}) if options.whole else frozenset(),
+            needs=frozenset({"record"} if options.whole else ()) | frozenset({"attachments"} if options.attach else ()),
         )
 
     def review(self, options: RestOptions) -> Sequence[Finding]:
@@ -53,8 +54,12 @@ class Rest(Destination[RestSettings, RestOptions]):
         """Send one request."""
         request = build_request(self.settings, delivery, read=clear)
         client = self._client()
+        headers = request.headers
+        if isinstance(request.body, Multipart):
+            await self.context.in_thread(request.body.check)
+            headers = {**headers, "Content-Length": str(request.body.size)}
         try:
-            answer = await client.request(request.method, request.url, content=request.body, headers=request.headers)
+            answer = await client.request(request.method, request.url, content=request.body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise failure_of(error, hide=self.settings.hide) from error
         return receipt_of(answer, delivery.options, hide=self.settings.hide)
@@ -66,7 +71,7 @@ class Rest(Destination[RestSettings, RestOptions]):
         except Rejected as error:
             return f"would be rejected: {error}"
         lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in request.headers.items())]
-        body = "" if request.body is None else request.body.decode(errors="replace")
+        body = request.body.decode(errors="replace") if isinstance(request.body, bytes) else str(request.body or "")
         return "\n".join([*lines, *(["", body] if body else [])])
 
     async def check(self, uses: Sequence[Use[RestOptions]]) -> Sequence[Finding]:

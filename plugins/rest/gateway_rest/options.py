@@ -12,7 +12,7 @@ import httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.api import Options, Secret, Settings, Template, UrlTemplate
+from gateway.api import Options, Secret, Settings, Template, UrlTemplate, fault_of_attachment_path
 from gateway_rest.headers import faults_of, merged
 from gateway_rest.login import Auth, Read, Text, clear
 
@@ -117,6 +117,17 @@ class RestOptions(Options):
     json_: Template[Any] = Field(None, alias="json", description="The body as JSON; templates nest and keep types.")
     form: Template[dict[str, Any]] | None = Field(None, description="The body as an HTML form's.")
     body: Template[str] | None = Field(None, description="The body as a text.")
+    attach: list[str] = Field(
+        default_factory=list,
+        description="Photos and files to send along, as multipart/form-data: `photo`, `findings[].photo` for those of "
+        'a table, `*` for all. Needs `attachments = true` or `"required"`.',
+    )
+    attach_as: str | None = Field(
+        None, min_length=1, description="Name of the parts with attachments; left out: where each stands in the record."
+    )
+    body_as: str = Field(
+        "record", min_length=1, description="Name of the part with the body, where there are attachments."
+    )
     success: list[_Status] = Field(
         default_factory=list, description="Statuses that count as done; left out: 200 to 299."
     )
@@ -127,6 +138,19 @@ class RestOptions(Options):
     def whole(self) -> bool:
         """Whether the body is the whole object, for want of one of its own."""
         return self.method not in ("GET", "DELETE") and not {"json_", "form", "body"} & self.model_fields_set
+
+    @field_validator("attach")
+    @classmethod
+    def _paths(cls, value: list[str]) -> list[str]:
+        for fault in filter(None, map(fault_of_attachment_path, value)):
+            raise ValueError(fault)
+        return value
+
+    @model_validator(mode="after")
+    def _has_body_to_attach_to(self) -> RestOptions:
+        if self.attach and self.method == "GET":
+            raise ValueError("`attach` is given, but a GET has no body. Use POST, PUT or PATCH")
+        return self
 
     @model_validator(mode="after")
     def _one_body(self) -> RestOptions:

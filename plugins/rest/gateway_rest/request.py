@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from gateway.api import Delivery, Rejected, to_json, whole_object
+from gateway.api import Delivery, Rejected, select_attachments, to_json, whole_object
 from gateway_rest.headers import faults_of, merged
 from gateway_rest.login import Read
+from gateway_rest.multipart import Multipart, make_multipart
 from gateway_rest.options import RestOptions, RestSettings
 
 
@@ -20,7 +21,7 @@ class Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None
+    body: bytes | Multipart | None
 
 
 def build_request(settings: RestSettings, delivery: Delivery[RestOptions], *, read: Read) -> Request:
@@ -28,7 +29,7 @@ def build_request(settings: RestSettings, delivery: Delivery[RestOptions], *, re
     options = delivery.options
     for fault in faults_of(options.headers):
         raise Rejected(fault)
-    kind, body = _body(delivery)
+    kind, body = _whole_body(delivery)
     return Request(
         method=options.method,
         url=_url(read(settings.url), options.path, options.query),
@@ -65,8 +66,11 @@ def _url(base: str, path: str, query: Mapping[str, Any]) -> str:
 
 
 def _encoded(table: Mapping[str, Any]) -> str:
-    pairs = [(name, _plain(item)) for name, value in table.items() for item in _items(value)]
-    return urlencode(pairs, errors="replace")
+    return urlencode(_pairs(table), errors="replace")
+
+
+def _pairs(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, _plain(item)) for name, value in table.items() for item in _items(value)]
 
 
 def _items(value: Any) -> list[Any]:
@@ -75,6 +79,22 @@ def _items(value: Any) -> list[Any]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value).strip('"')
+
+
+def _whole_body(delivery: Delivery[RestOptions]) -> tuple[str | None, bytes | Multipart | None]:
+    """Return content type and body; with attachments the body is a part, or each field of a form is one."""
+    options = delivery.options
+    if not options.attach:
+        return _body(delivery)
+    values: list[tuple[str, str | None, bytes]]
+    if options.form is not None:
+        values = [(name, None, value.encode(errors="replace")) for name, value in _pairs(options.form)]
+    else:
+        kind, body = _body(delivery)
+        values = [] if body is None else [(options.body_as, kind, body)]
+    found = select_attachments(delivery.attachments, options.attach)
+    whole = make_multipart(delivery.key, values, [(options.attach_as or one.place, one) for one in found])
+    return whole.content_type, whole
 
 
 def _body(delivery: Delivery[RestOptions]) -> tuple[str | None, bytes | None]:

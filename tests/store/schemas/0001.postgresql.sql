@@ -108,6 +108,24 @@ CREATE TABLE rates (
     used_until BIGINT NOT NULL, 
     CONSTRAINT pk_rates PRIMARY KEY (name)
 );
+CREATE TABLE call_slots (
+    account TEXT NOT NULL, 
+    holder TEXT NOT NULL, 
+    slots INTEGER NOT NULL, 
+    demand INTEGER NOT NULL, 
+    until BIGINT NOT NULL, 
+    CONSTRAINT pk_call_slots PRIMARY KEY (account, holder)
+);
+CREATE TABLE call_counts (
+    day BIGINT NOT NULL, 
+    webservice_id TEXT NOT NULL, 
+    kind TEXT NOT NULL, 
+    calls BIGINT NOT NULL, 
+    too_many BIGINT NOT NULL, 
+    over_quota BIGINT NOT NULL, 
+    failed BIGINT NOT NULL, 
+    CONSTRAINT pk_call_counts PRIMARY KEY (day, webservice_id, kind)
+);
 CREATE TABLE quarantine (
     id BIGSERIAL NOT NULL, 
     received_at BIGINT NOT NULL, 
@@ -116,6 +134,28 @@ CREATE TABLE quarantine (
     reason TEXT NOT NULL, 
     body BYTEA NOT NULL, 
     CONSTRAINT pk_quarantine PRIMARY KEY (id)
+);
+CREATE TABLE backfilled (
+    record_key TEXT NOT NULL, 
+    account TEXT NOT NULL, 
+    notification_id BIGINT NOT NULL, 
+    kept_at BIGINT NOT NULL, 
+    CONSTRAINT pk_backfilled PRIMARY KEY (record_key, account)
+);
+CREATE INDEX ix_backfilled_notification ON backfilled (notification_id);
+CREATE TABLE late_creates (
+    notification_id BIGINT NOT NULL, 
+    backfill_id BIGINT NOT NULL, 
+    CONSTRAINT pk_late_creates PRIMARY KEY (notification_id), 
+    CONSTRAINT fk_late_creates_notification_id FOREIGN KEY(notification_id) REFERENCES notifications (id) ON DELETE CASCADE
+);
+CREATE TABLE reconciled (
+    webservice_id TEXT NOT NULL, 
+    until BIGINT, 
+    round_at BIGINT, 
+    holder TEXT, 
+    lease_until BIGINT, 
+    CONSTRAINT pk_reconciled PRIMARY KEY (webservice_id)
 );
 CREATE TABLE deliveries (
     id BIGSERIAL NOT NULL, 
@@ -157,6 +197,12 @@ CREATE TABLE records (
     CONSTRAINT uq_records_notification_id_kind UNIQUE (notification_id, kind)
 );
 CREATE INDEX ix_records_latest ON records (account, record_key, notification_id);
+CREATE TABLE record_ids (
+    account TEXT NOT NULL, 
+    record_key TEXT NOT NULL, 
+    id TEXT NOT NULL, 
+    CONSTRAINT pk_record_ids PRIMARY KEY (account, record_key)
+);
 CREATE TABLE attempts (
     id BIGSERIAL NOT NULL, 
     delivery_id BIGINT NOT NULL, 
@@ -174,5 +220,30 @@ CREATE TABLE renderings (
     CONSTRAINT pk_renderings PRIMARY KEY (delivery_id), 
     CONSTRAINT fk_renderings_delivery_id FOREIGN KEY(delivery_id) REFERENCES deliveries (id) ON DELETE CASCADE
 );
+CREATE TABLE attachments (
+    id BIGSERIAL NOT NULL, 
+    notification_id BIGINT NOT NULL, 
+    webservice_id TEXT NOT NULL, 
+    blob_key TEXT NOT NULL, 
+    place TEXT NOT NULL, 
+    filename TEXT NOT NULL, 
+    file TEXT NOT NULL, 
+    state TEXT NOT NULL, 
+    attempts INTEGER DEFAULT 0 NOT NULL, 
+    spent BIGINT DEFAULT 0 NOT NULL, 
+    reason TEXT, 
+    due_at BIGINT, 
+    etag TEXT, 
+    size BIGINT, 
+    sha256 TEXT, 
+    content_type TEXT, 
+    ended_at BIGINT, 
+    CONSTRAINT pk_attachments PRIMARY KEY (id), 
+    CONSTRAINT fk_attachments_notification_id FOREIGN KEY(notification_id) REFERENCES notifications (id) ON DELETE CASCADE, 
+    CONSTRAINT uq_attachments_file UNIQUE (file), 
+    CONSTRAINT uq_attachments_notification_id_blob_key UNIQUE (notification_id, blob_key)
+);
+CREATE INDEX ix_attachments_blob ON attachments (webservice_id, blob_key);
+CREATE INDEX ix_attachments_given_up ON attachments (webservice_id) WHERE state = 'given up';
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
 COMMIT;

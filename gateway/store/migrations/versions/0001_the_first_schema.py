@@ -175,6 +175,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_rates")),
     )
     op.create_table(
+        "call_slots",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("demand", sa.Integer(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "holder", name=op.f("pk_call_slots")),
+    )
+    op.create_table(
+        "call_counts",
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("too_many", sa.BigInteger(), nullable=False),
+        sa.Column("over_quota", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "webservice_id", "kind", name=op.f("pk_call_counts")),
+    )
+    op.create_table(
         "quarantine",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -183,6 +203,35 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
+    )
+    op.create_table(
+        "backfilled",
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("notification_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kept_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_key", "account", name=op.f("pk_backfilled")),
+    )
+    op.create_index("ix_backfilled_notification", "backfilled", ["notification_id"], unique=False)
+    op.create_table(
+        "late_creates",
+        sa.Column(
+            "notification_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("backfill_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notifications.id"], name=op.f("fk_late_creates_notification_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("notification_id", name=op.f("pk_late_creates")),
+    )
+    op.create_table(
+        "reconciled",
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("round_at", sa.BigInteger(), nullable=True),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("webservice_id", name=op.f("pk_reconciled")),
     )
     op.create_table(
         "deliveries",
@@ -245,6 +294,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_records_latest", "records", ["account", "record_key", "notification_id"], unique=False)
     op.create_table(
+        "record_ids",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "record_key", name=op.f("pk_record_ids")),
+    )
+    op.create_table(
         "attempts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -268,4 +324,39 @@ def upgrade() -> None:
             ["delivery_id"], ["deliveries.id"], name=op.f("fk_renderings_delivery_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("delivery_id", name=op.f("pk_renderings")),
+    )
+    op.create_table(
+        "attachments",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("notification_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("blob_key", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("spent", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("content_type", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notifications.id"], name=op.f("fk_attachments_notification_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachments")),
+        sa.UniqueConstraint("file", name=op.f("uq_attachments_file")),
+        sa.UniqueConstraint("notification_id", "blob_key", name=op.f("uq_attachments_notification_id_blob_key")),
+    )
+    op.create_index("ix_attachments_blob", "attachments", ["webservice_id", "blob_key"], unique=False)
+    op.create_index(
+        "ix_attachments_given_up",
+        "attachments",
+        ["webservice_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'given up'"),
+        postgresql_where=sa.text("state = 'given up'"),
     )

@@ -1,0 +1,180 @@
+"""``gateway backfill``: find records of which no notification came, and let them in."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from gateway.cli.calling import Calling, calling, load_calling, webservice_named
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, moment
+from gateway.cli.orders import Yes
+from gateway.cli.output import fail, local, print_json, print_table, stderr
+from gateway.delivery.backfill import NotListed
+from gateway.doforms.listing import ListedRecord
+from gateway.doforms.windows import aligned
+from gateway.models import Event
+from gateway.routing.loaded import Routes, Webservice
+from gateway.store.backfill import AT_ONCE
+from gateway.store.retention import TOMBSTONE
+
+_SHOWN = 20
+"""Keys that are shown one by one."""
+
+From = Annotated[
+    datetime,
+    typer.Option(
+        "--since",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d.",
+    ),
+]
+To = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="What doForms received before: a time, or how long ago. Left out: `grace` ago, else an hour.",
+    ),
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Backfilled:
+    """What was found, and what was let in, as ``--json`` prints it."""
+
+    webservice: str
+    since: datetime
+    until: datetime
+    listed: int = 0
+    known: int = 0
+    unknown: int = 0
+    let_in: int = 0
+    keys: Sequence[str] = ()
+    """Of those that are not known, the first ones."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def backfill(
+    webservice: Annotated[str, typer.Option("--webservice", help="Its name in the routes file.", metavar="NAME")],
+    since: From,
+    until: To = None,
+    routes: RoutesFile = ROUTES,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be let in.")] = False,
+    yes: Yes = False,
+    json: AsJson = False,
+) -> None:
+    """Ask doForms what it received, and let in the records that no notification told of. `serve` may be running.
+
+    They are delivered as if their creation had been told, each once, however often this is done.
+    """
+    if json and not (dry_run or yes):
+        raise typer.BadParameter("a program cannot be asked: give --yes or --dry-run too", param_hint="--json")
+    loaded = load_calling(routes)
+    one = webservice_named(loaded, webservice)
+    try:
+        found = asyncio.run(_backfill(loaded, one, since, until, dry_run=dry_run, yes=yes))
+    except NotListed as error:
+        raise fail(f"{error}. What was let in stays; the same order again goes on from there") from None
+    if json:
+        print_json(found)
+    elif not dry_run:
+        typer.echo(f"Let in: {found.let_in}. A running gateway notices within a second.")
+
+
+async def _backfill(
+    routes: Routes, webservice: Webservice, since: datetime, until: datetime | None, *, dry_run: bool, yes: bool
+) -> Backfilled:
+    async with calling(routes) as caller:
+        if (obstacle := caller.backfill.obstacle(webservice)) is not None:
+            raise fail(obstacle)
+        found = _period(caller, webservice, since, until)
+        unknown = await _look(caller, webservice, found)
+        _preview(caller, webservice, found)
+        if not dry_run and unknown:
+            _ask(found, yes=yes)
+            found.let_in = await _let_in(caller, webservice, unknown)
+        return found
+
+
+def _period(caller: Calling, webservice: Webservice, since: datetime, until: datetime | None) -> Backfilled:
+    now = datetime.now(UTC)
+    begin, end = aligned(since), aligned(min(until or now - timedelta(seconds=caller.rules.grace), now))
+    if begin >= end:
+        raise fail(f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until", status=2)
+    found = Backfilled(webservice=webservice.name, since=begin, until=end)
+    remembered = now - timedelta(seconds=caller.routes.retention + TOMBSTONE)
+    if begin < remembered:
+        found.warnings.append(
+            f"what was received before {local(remembered)} the gateway may have forgotten (`retention` and 30 days are "
+            "over): records of that time that were delivered once count as unknown and are delivered again"
+        )
+    return found
+
+
+async def _look(caller: Calling, webservice: Webservice, found: Backfilled) -> list[ListedRecord]:
+    """List the period; returns what is not known."""
+    unknown: dict[str, ListedRecord] = {}
+    whole = (found.until - found.since).total_seconds()
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("Asking doForms", total=whole)
+        async with aclosing(caller.backfill.compare(webservice, found.since, found.until)) as windows:
+            async for window in windows:
+                found.listed += len(window.listed)
+                unknown |= {record.key: record for record in window.unknown}
+                if window.doubt is not None:
+                    found.warnings.append(window.doubt)
+                progress.update(task, completed=(window.end - found.since).total_seconds())
+    found.unknown, found.known = len(unknown), found.listed - len(unknown)
+    found.keys = list(unknown)[:_SHOWN]
+    return list(unknown.values())
+
+
+def _preview(caller: Calling, webservice: Webservice, found: Backfilled) -> None:
+    plan = caller.current.plan(webservice, Event.CREATE)
+    stderr.print(
+        f"{webservice.name}, received by doForms from {local(found.since)} to {local(found.until)}: {found.listed} "
+        f"listed, {found.known} known, {found.unknown} not.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for warning in found.warnings:
+        stderr.print(f"Mind: {warning}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if found.unknown:
+        rows = ([found.unknown, spec.destination, spec.route, spec.name] for spec in plan.deliveries)
+        print_table(("at most", "destination", "route", "delivery"), rows, empty="They go nowhere.", to=stderr)
+        more = f", … and {found.unknown - len(found.keys)} more" if found.unknown > len(found.keys) else ""
+        stderr.print(f"Records: {', '.join(found.keys)}{more}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _ask(found: Backfilled, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise fail(
+            f"Let in {found.unknown}? This is no terminal, so nobody can be asked, and nothing was changed. "
+            "Add --yes to go on",
+            status=2,
+        )
+    if not typer.confirm(f"Let in {found.unknown}?", err=True):
+        raise fail("nothing was changed")
+
+
+async def _let_in(caller: Calling, webservice: Webservice, unknown: Sequence[ListedRecord]) -> int:
+    let_in = 0
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("Letting in", total=len(unknown))
+        for start in range(0, len(unknown), AT_ONCE):
+            part = unknown[start : start + AT_ONCE]
+            let_in += len(await caller.backfill.let_in(webservice, part))
+            progress.advance(task, len(part))
+    return let_in

@@ -1,0 +1,147 @@
+"""``gateway reconcile``: one round now, or the books of a period."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from gateway.cli.calling import Calling, calling, load_calling, webservice_named
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, moment
+from gateway.cli.output import fail, local, print_json, print_table, stderr
+from gateway.delivery.books import LIMITS, Books, balance
+from gateway.delivery.reconcile import Reconciler, Round
+from gateway.doforms.windows import aligned
+from gateway.routing.loaded import Routes, Webservice
+from gateway.store.books import ORDER
+
+From = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="The books of what doForms received since: a time, or how long ago. Left out: `lookback` ago.",
+    ),
+]
+To = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=lambda text: moment(text),
+        metavar="TIME",
+        help="The books of what doForms received before: a time, or how long ago. Left out: `grace` ago.",
+    ),
+]
+
+
+def reconcile(
+    routes: RoutesFile = ROUTES,
+    books: Annotated[
+        bool, typer.Option("--books", help="Only compare, and print the books of a period; nothing is let in.")
+    ] = False,
+    webservice: Annotated[
+        str | None, typer.Option("--webservice", help="Only this web service; left out: each.", metavar="NAME")
+    ] = None,
+    since: From = None,
+    until: To = None,
+    json: AsJson = False,
+) -> None:
+    """Ask doForms what it received as far back as `lookback`, and let in the records that no notification told of.
+
+    That is a round as `gateway serve` makes them, at once. With --books nothing is changed: for a period it is told
+    what doForms lists, what is kept here, where it went and what is missing. Exit status 1 if something is amiss.
+    """
+    if not books and (since or until):
+        raise typer.BadParameter("a period is for --books; `gateway backfill --since` lets in what is missing in one")
+    loaded = load_calling(routes)
+    wanted = list(loaded.webservices.values()) if webservice is None else [webservice_named(loaded, webservice)]
+    if books:
+        _tell_books(asyncio.run(_books(loaded, wanted, since, until)), json=json)
+    else:
+        _tell_rounds(asyncio.run(_rounds(loaded, wanted, named=webservice is not None)), json=json)
+
+
+async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) -> list[Round]:
+    made: list[Round] = []
+    async with calling(routes) as caller:
+        reconciler = Reconciler(store=caller.store, current=caller.current, backfill=caller.backfill)
+        for one in wanted:
+            if (obstacle := caller.backfill.obstacle(one)) is not None:
+                if named:
+                    raise fail(obstacle)
+                continue
+            done = await reconciler.round(one, caller.rules)
+            if done is None:
+                raise fail(f"{one.name} is being reconciled at this moment, by a gateway or another command")
+            made.append(done)
+    return made
+
+
+def _tell_rounds(made: Sequence[Round], *, json: bool) -> None:
+    if json:
+        print_json(made)
+    else:
+        print_table(
+            ("web service", "from", "to", "listed", "let in", "amiss"),
+            ([one.webservice, one.begin, one.end, one.listed, one.let_in, one.broke_off or one.doubt] for one in made),
+            empty="No web service has both a password and a route that takes new records.",
+        )
+    if any(one.broke_off or one.doubt for one in made):
+        raise typer.Exit(1)
+
+
+async def _books(
+    routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None
+) -> list[Books]:
+    async with calling(routes) as caller:
+        begin, end = _period(caller, since, until)
+        return [await _one(caller, one, begin, end) for one in wanted]
+
+
+def _period(caller: Calling, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    now, rules = datetime.now(UTC), caller.rules
+    begin = aligned(since or now - timedelta(seconds=rules.lookback))
+    end = aligned(min(until or now - timedelta(seconds=rules.grace), now))
+    if begin >= end:
+        raise fail(f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until", status=2)
+    return begin, end
+
+
+async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: datetime) -> Books:
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task(webservice.name, total=(end - begin).total_seconds())
+
+        def show(upto: datetime) -> None:
+            progress.update(task, completed=(upto - begin).total_seconds())
+
+        return await balance(caller.backfill, caller.store, webservice, begin, end, on_progress=show)
+
+
+def _tell_books(made: Sequence[Books], *, json: bool) -> None:
+    if json:
+        print_json(made)
+    else:
+        for one in made:
+            _print(one)
+        typer.echo(LIMITS)
+    if not all(one.complete for one in made):
+        raise typer.Exit(1)
+
+
+def _print(one: Books) -> None:
+    typer.echo(f"{one.webservice}, received by doForms from {local(one.since)} to {local(one.until)}:")
+    typer.echo(f"  listed at doForms {one.listed}, kept here {one.kept}, missing {one.missing}")
+    for destination, states in sorted(one.destinations.items()):
+        counts = ", ".join(f"{states[state.value]} {state.value}" for state in ORDER if state.value in states)
+        typer.echo(f"  {destination}: {counts}")
+    if one.missing:
+        more = f", … and {one.missing - len(one.missing_keys)} more" if one.missing > len(one.missing_keys) else ""
+        typer.echo(f"  missing: {', '.join(one.missing_keys)}{more}")
+    for doubt in one.doubts:
+        typer.echo(f"  mind: {doubt}.")
+    typer.echo(f"  {one.verdict[:1].upper()}{one.verdict[1:]}.\n")

@@ -1,0 +1,138 @@
+"""The attachments of a record: downloaded into the spool once for a notification, retried apart from the record.
+
+Deliveries that ask for them drive this, as they do the fetch of the record: one that finds something missing is put off
+until the next try is due. So a crash leaves nothing behind but rows that say how far it has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from gateway.delivery.attached import NOTHING, Attached, Missing, count
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.downloads import Downloads
+from gateway.delivery.pauses import Pauses
+from gateway.delivery.setbacks import GivenUp, PutOff
+from gateway.delivery.spool import Spool, spool_of
+from gateway.doforms.blobs import Blob, find_blobs
+from gateway.doforms.download import ANY
+from gateway.models import Attachment, AttachmentState, Event, Record
+from gateway.store import attachments
+from gateway.store.attachments import KeptAttachment, NewAttachment
+from gateway.store.clock import SECOND
+from gateway.store.records import KeptNotification
+from gateway.store.store import Store
+
+_MOST_ASIDE = 100
+"""Deliveries of this process that wait for downloads without taking the place of others."""
+
+
+class AttachmentDesk:
+    """Where deliveries ask for the attachments of their record."""
+
+    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+        self._store = store
+        self._current = current
+        self._downloads = Downloads(store=store, current=current, calls=calls, pauses=pauses)
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many deliveries wait for downloads that claiming more would only fill the memory."""
+        return len(self._running) >= _MOST_ASIDE
+
+    async def stop(self) -> None:
+        """Break off the downloads that are under way; what has come of them stays in the spool."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def attached(self, kept: KeptNotification, record: Record | None, *, required: bool) -> Attached:
+        """Return what a delivery of this record sends along, downloading it first if that has not been done.
+
+        Raises:
+            PutOff: something is not there yet; ask again later.
+            GivenUp: something is ``required`` and will not come.
+        """
+        if record is None or kept.notification.event is Event.DELETE or not (blobs := find_blobs(record)):
+            return NOTHING
+        task = self._running.get(kept.id)
+        if task is None:
+            task = asyncio.create_task(self._download_all(kept, record, blobs))
+            self._running[kept.id] = task
+            task.add_done_callback(partial(self._ended, kept.id))
+        await asyncio.shield(task)
+        rows = await self._store.read(lambda c: attachments.load(c, kept.id))
+        return self._judged(blobs, rows, required=required)
+
+    def _ended(self, id_: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(id_, None)
+        if not task.cancelled():
+            task.exception()  # looked at: whoever asked may have gone meanwhile
+
+    def _judged(self, blobs: Sequence[Blob], rows: dict[str, KeptAttachment], *, required: bool) -> Attached:
+        spool = spool_of(self._current.routes)
+        if any(blob.key not in rows for blob in blobs):
+            raise PutOff(self._store.now(), "its record was fetched again while its attachments were downloaded")
+        due = [row for blob in blobs if (row := rows[blob.key]).state is AttachmentState.DUE]
+        if due:
+            first = min(due, key=lambda row: row.due_at or 0)
+            lacking = f"{first.place}: {first.reason or 'not downloaded yet'}"
+            until = max(first.due_at or 0, self._store.now() + SECOND // 10)
+            raise PutOff(until, f"{len(due)} of {count(blobs)} are not there yet: {lacking}")
+        missing = tuple(
+            Missing(place=row.place, filename=row.filename, reason=row.reason or "was given up")
+            for blob in blobs
+            if (row := rows[blob.key]).state is AttachmentState.GIVEN_UP
+        )
+        if missing and required:
+            raise GivenUp(f"{count(missing)} of {len(blobs)} missing: {'; '.join(str(one) for one in missing)}")
+        there = [(blob, row) for blob in blobs if (row := rows[blob.key]).state is AttachmentState.SPOOLED]
+        return Attached(
+            attachments=tuple(_attachment(spool, place, row) for blob, row in there for place in blob.places),
+            missing=missing,
+            known={row.key: {"size": row.size, "sha256": row.sha256} for _, row in there},
+        )
+
+    async def _download_all(self, kept: KeptNotification, record: Record, blobs: Sequence[Blob]) -> None:
+        rows = await self._rows(kept, blobs)
+        lacking = [blob for blob in blobs if await self._is_due(rows[blob.key])]
+        downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
+        ended = await asyncio.gather(*downloads, return_exceptions=True)
+        failures = [one for one in ended if isinstance(one, BaseException)]
+        for failure in sorted(failures, key=lambda one: isinstance(one, PutOff)):
+            raise failure
+
+    async def _rows(self, kept: KeptNotification, blobs: Sequence[Blob]) -> dict[str, KeptAttachment]:
+        rows = await self._store.read(lambda c: attachments.load(c, kept.id))
+        new = [
+            NewAttachment(key=blob.key, place=blob.places[0], filename=blob.filename)
+            for blob in blobs
+            if blob.key not in rows
+        ]
+        if new:
+            await self._store.write(lambda c: attachments.note(c, kept, new))
+            rows = await self._store.read(lambda c: attachments.load(c, kept.id))
+        return rows
+
+    async def _is_due(self, row: KeptAttachment) -> bool:
+        """Tell whether to download it now: also what was spooled, where it is not in the folder of this process."""
+        if row.state is AttachmentState.SPOOLED:
+            return not await asyncio.to_thread(spool_of(self._current.routes).holds, row.file, row.size)
+        return row.state is AttachmentState.DUE and (row.due_at is None or row.due_at <= self._store.now())
+
+
+def _attachment(spool: Spool, place: str, row: KeptAttachment) -> Attachment:
+    return Attachment(
+        place=place,
+        key=row.key,
+        filename=row.filename,
+        content_type=row.content_type or ANY,
+        size=row.size or 0,
+        sha256=row.sha256 or "",
+        path=spool.path(row.file),
+    )

@@ -1,0 +1,192 @@
+"""What doForms lists and the gateway never heard of: found window by window, and let in like a notification."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from gateway.delivery.backlog import Backlog
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.rematch import decide
+from gateway.doforms.failures import Later, Quota, Unauthorised
+from gateway.doforms.listing import MOST, ListedRecord
+from gateway.doforms.stand_in import stand_in
+from gateway.doforms.windows import Page, walk
+from gateway.errors import DoformsError, GatewayError, NotANotification
+from gateway.models import Event
+from gateway.routing.loaded import Webservice
+from gateway.store import backfill, reconciled
+from gateway.store.clock import to_store
+from gateway.store.inbox import Keep
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+REASON = "backfilled: doForms lists the record, and no notification of it came"
+_BOUNDARY = timedelta(minutes=1)
+"""How far the time that a notification tells may be from that by which doForms lists its record."""
+_SHARE_OF_BACKLOG = 2
+_SHARE_OF_DISK = 2
+"""Records are let in only while the backlog is below a half of its limit and twice the least disk is free."""
+
+
+class NotListed(GatewayError):
+    """Reconciling a web service cannot go on now; ``retry_after`` is the wait in seconds that doForms asked for."""
+
+    def __init__(self, text: str, *, retry_after: float | None = None, told: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.told = told
+        """Whether an alarm tells of the cause already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A page of what doForms lists, compared with the store."""
+
+    begin: datetime
+    end: datetime
+    last: bool
+    """Whether its window is complete with it."""
+    listed: Sequence[ListedRecord]
+    unknown: Sequence[ListedRecord]
+    doubt: str | None = None
+    """Why the listing cannot be all that there is, for a person."""
+
+
+class Backfill:
+    """Compares what doForms received with what is kept, and lets in what is missing."""
+
+    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+        self._store = store
+        self._current = current
+        self._calls = calls
+        self._pauses = pauses
+        self._backlog = Backlog(store)
+
+    def obstacle(self, webservice: Webservice) -> str | None:
+        """Tell why the records of a web service cannot be listed or would go nowhere, if that is so."""
+        if webservice.password is None:
+            return f"the web service {webservice.name} has no password in the routes file, so doForms cannot be asked"
+        if not self._current.plan(webservice, Event.CREATE).routes:
+            return f"no route takes new records of the web service {webservice.name}"
+        return None
+
+    async def compare(self, webservice: Webservice, begin: datetime, end: datetime) -> AsyncGenerator[Compared, None]:
+        """Yield, the oldest first, what doForms received from ``begin`` to before ``end``, with what is not known.
+
+        Raises:
+            NotListed: it cannot go on now.
+        """
+
+        async def ask(begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+            return await self._ask(webservice, begin, end, skip)
+
+        try:
+            async with aclosing(walk(ask, begin, end)) as pages:
+                async for page in pages:
+                    yield await self._compare(webservice, page)
+        except DoformsError as error:
+            wait = error.retry_after if isinstance(error, Later) else None
+            text = f"what doForms received for the web service {webservice.name} cannot be listed: {error}"
+            raise NotListed(text, retry_after=wait) from error
+
+    async def _ask(self, webservice: Webservice, begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+        if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
+            raise NotListed(f"the web service {webservice.name} is paused: {paused}", told=True)
+        account = self._current.account(webservice)
+        try:
+            found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
+        except Unauthorised as error:
+            if (
+                self._current.webservice(webservice.id) == webservice
+            ):  # else the password that was refused is an old one
+                await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
+            raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
+        except Quota as error:
+            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
+            raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
+        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+        return found
+
+    async def _compare(self, webservice: Webservice, page: Page) -> Compared:
+        keys = {record.key for record in page.records}
+        known = await self._store.read(lambda c: backfill.known(c, webservice.account, keys))
+        return Compared(
+            begin=page.begin,
+            end=page.end,
+            last=page.last,
+            listed=page.records,
+            unknown=[record for record in page.records if record.key not in known],
+            doubt=await self._doubt(webservice, page, keys) if page.last and len(page.records) < MOST else None,
+        )
+
+    async def _doubt(self, webservice: Webservice, page: Page, listed: set[str]) -> str | None:
+        """Tell why a window's listing is too short to be true: more was received, by the notifications that came."""
+        begin, end = to_store(page.begin + _BOUNDARY), to_store(page.end - _BOUNDARY)
+        assert begin is not None
+        assert end is not None
+        if begin >= end:
+            return None
+        received = await self._store.read(
+            lambda c: reconciled.said_to_be_created(c, webservice.id, begin, end, most=MOST)
+        )
+        if len(listed) >= len(received):
+            return None
+        lacking = sorted(set(received) - listed)
+        return (
+            f"doForms lists {len(listed)} records that it received from {_say(page.begin)} to {_say(page.end)}, but "
+            f"notifications of {len(received)} new ones came in that time. Not listed: {', '.join(lacking[:3])}"
+            f"{', …' if len(lacking) > 3 else ''}. Nothing is concluded from that: either the listing is not whole, or "
+            "they were deleted at doForms without a notification"
+        )
+
+    async def let_in(self, webservice: Webservice, records: Sequence[ListedRecord]) -> list[str]:
+        """Let in those of the records that are still unknown; returns their keys.
+
+        Raises:
+            NotListed: there is no room for more, or no route takes them any more.
+        """
+        let_in: list[str] = []
+        if records:
+            await self._look_for_room()
+        for start in range(0, len(records), backfill.AT_ONCE):
+            items = list(self._keeps(webservice, records[start : start + backfill.AT_ONCE]))
+            kept = await self._store.let_in(items)
+            let_in += [str(item.notification.record_key) for item in kept]
+        return let_in
+
+    def _keeps(self, webservice: Webservice, records: Sequence[ListedRecord]) -> Iterator[Keep]:
+        for record in records:
+            try:
+                notification = stand_in(webservice.id, record, datetime.now(UTC))
+            except NotANotification as error:
+                log.error(
+                    "a listed record cannot be kept", webservice=webservice.name, record=record.key, error=str(error)
+                )
+                continue
+            decided = decide(self._current, notification)
+            if not decided.matched:
+                raise NotListed(f"no route takes new records of the web service {webservice.name} any more")
+            yield replace(decided, reason=REASON, report=False)
+
+    async def _look_for_room(self) -> None:
+        """Leave room for what doForms sends: raises NotListed."""
+        await self._backlog.count()
+        routes, free = self._current.routes, await self._store.free()
+        if self._backlog.size >= routes.backlog_limit / _SHARE_OF_BACKLOG:
+            raise NotListed(
+                f"{self._backlog.size} deliveries wait already: records are let in again below half of backlog_limit"
+            )
+        if free is not None and free < routes.min_free_disk * _SHARE_OF_DISK:
+            raise NotListed("the disk of the store is nearly full: records are let in again at twice min_free_disk")
+
+
+def _say(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

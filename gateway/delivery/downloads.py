@@ -1,0 +1,214 @@
+"""One attachment: taken over, downloaded or put off, by the limits and the retries of its account."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from urllib.parse import quote
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.setbacks import PutOff
+from gateway.delivery.settle import delay, gives_up
+from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
+from gateway.delivery.spool_alarm import SpoolAlarm
+from gateway.doforms.blobs import Blob
+from gateway.doforms.download import ANY, Wanted
+from gateway.doforms.failures import Later, Quota, Unauthorised, Unwanted
+from gateway.errors import DoformsError
+from gateway.models import AttachmentState, Record
+from gateway.routing.loaded import Account, Webservice
+from gateway.store import alarms, attachments
+from gateway.store.attachments import KeptAttachment
+from gateway.store.causes import WEBSERVICE_WAITS
+from gateway.store.clock import SECOND, micros
+from gateway.store.records import KeptNotification
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+ALARM = "attachment missing"
+"""The kind of the alarm of a web service whose attachments could not be downloaded."""
+_PUT_OFF = 60.0
+"""Seconds until a delivery looks again whether its paused web service goes on, or the disk has room."""
+_BUSY = 2.0
+"""Seconds until a delivery looks again at what another process downloads."""
+
+
+class Downloads:
+    """Downloads attachments, at most so many at once for each account."""
+
+    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+        self._store = store
+        self._current = current
+        self._calls = calls
+        self._pauses = pauses
+        self._alarm = SpoolAlarm(store)
+        self._slots: dict[str, tuple[int, asyncio.Semaphore]] = {}
+
+    async def download(self, kept: KeptNotification, record: Record, blob: Blob, row: KeptAttachment) -> None:
+        """Bring an attachment into the spool, or note why that failed.
+
+        Raises:
+            PutOff: nothing was tried, and no attempt is spent.
+        """
+        if row.size is None and await self._shared(kept, row):
+            return
+        account = self._current.account(self._webservice(kept))
+        async with self._slot(account):
+            webservice = self._webservice(kept)  # it may have been paused meanwhile
+            part = await self._begin(row)
+            try:
+                await self._receive(kept, record, blob, row, part, webservice)
+            finally:
+                part.close()
+
+    async def _shared(self, kept: KeptNotification, row: KeptAttachment) -> bool:
+        """Take over what was downloaded for an earlier notification of the record; tell whether there was any."""
+        twin = await self._store.read(lambda c: attachments.find_twin(c, kept.notification.webservice_id, row))
+        if twin is None or not await asyncio.to_thread(
+            spool_of(self._current.routes).share, twin.file, row.file, twin.size
+        ):
+            return False
+        size, sha256, kind = twin.size or 0, twin.sha256 or "", twin.content_type or ANY
+        await self._store.write(
+            lambda c: attachments.note_spooled(c, row.id, size=size, sha256=sha256, content_type=kind)
+        )
+        return True
+
+    async def _begin(self, row: KeptAttachment) -> Part:
+        try:
+            return await asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag)
+        except Busy:
+            until = self._store.now() + micros(_BUSY)
+            raise PutOff(until, f"{row.place} is being downloaded by another process") from None
+        except OSError as error:
+            raise await self._no_spool(error) from error
+
+    async def _receive(
+        self,
+        kept: KeptNotification,
+        record: Record,
+        blob: Blob,
+        row: KeptAttachment,
+        part: Part,
+        webservice: Webservice,
+    ) -> None:
+        account, started = self._current.account(webservice), time.monotonic()
+        wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
+        try:
+            got = await self._calls.download(account, webservice, _path(account, blob, record), part, wanted)
+            sha256 = await part.finish()
+        except Unauthorised as error:
+            raise await self._paused(webservice, error, Cause.UNAUTHORISED) from error
+        except Quota as error:
+            raise await self._paused(webservice, error, Cause.QUOTA) from error
+        except (NoRoom, OSError) as error:
+            raise await self._no_spool(error) from error
+        except DoformsError as error:
+            if isinstance(error, Unwanted):
+                part.drop()
+            await self._failed(kept, account, row, part, error, time.monotonic() - started)
+            return
+        await self._store.write(
+            lambda c: attachments.note_spooled(c, row.id, size=got.size, sha256=sha256, content_type=got.content_type)
+        )
+        await self._alarm.end()
+        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+
+    async def _failed(
+        self,
+        kept: KeptNotification,
+        account: Account,
+        row: KeptAttachment,
+        part: Part,
+        error: DoformsError,
+        duration: float,
+    ) -> None:
+        number, retry = row.attempts + 1, account.attachment_retry
+        wish = error.retry_after if isinstance(error, Later) else None
+        wait = delay(retry, number, jitter=random.random(), wish=wish)
+        verdict = gives_up(retry, number=number, spent=row.spent / SECOND + duration, wait=wait)
+        if isinstance(error, Unwanted):
+            verdict = "refused"
+        reason = f"could not be downloaded: {f'{verdict}: ' if verdict else ''}{error}"
+        due_at = None if verdict else self._store.now() + micros(wait)
+        key, subject = kept.notification.key, kept.notification.webservice_id
+        log.warning("attachment not downloaded", notification=key, place=row.place, attempt=number, reason=reason)
+
+        def note(connection: Connection) -> bool:
+            attachments.note_failed(
+                connection,
+                row.id,
+                state=AttachmentState.GIVEN_UP if verdict else AttachmentState.DUE,
+                reason=reason,
+                spent=micros(wait + duration),
+                due_at=due_at,
+                etag=part.validator if part.offset else None,
+            )
+            text = f"notification {key}: {row.place} ({row.filename}) {reason}"
+            return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)
+
+        if await self._store.write(note):
+            log.warning("alarm raised", kind=ALARM, subject=subject, text=reason)
+
+    async def _paused(self, webservice: Webservice, error: Unauthorised | Quota, cause: Cause) -> PutOff:
+        """Pause a web service, unless it was loaded again meanwhile; returns what the delivery is told."""
+        if self._current.webservice(webservice.id) != webservice:
+            return PutOff(self._store.now(), f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile")
+        until = error.until if isinstance(error, Quota) else None
+        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, until=until)
+        return PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}")
+
+    async def _no_spool(self, error: NoRoom | OSError) -> PutOff:
+        """Raise the alarm that nothing can be spooled; no attempt is spent."""
+        said = (
+            str(error)
+            if isinstance(error, NoRoom)
+            else f"{error.filename or spool_of(self._current.routes).root}: {error.strerror}"
+        )
+        text = f"attachments cannot be spooled: {said}"
+        await self._alarm.begin(str(spool_of(self._current.routes).root), text)
+        return PutOff(self._soon(), text)
+
+    def _webservice(self, kept: KeptNotification) -> Webservice:
+        """Return the web service in whose name to download; raises PutOff where that cannot be done now."""
+        ident = kept.notification.webservice_id
+        webservice = self._current.webservice(ident)
+        if webservice is None or webservice.password is None:
+            missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{ident!r} {missing}")
+        if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
+            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
+        return webservice
+
+    def _slot(self, account: Account) -> asyncio.Semaphore:
+        """Return what limits the downloads of an account to half of its calls at once: records go on meanwhile."""
+        most = max(1, account.max_in_flight // 2)
+        known, slots = self._slots.get(account.name, (0, None))
+        if slots is None or known != most:  # new, or changed by a reload
+            slots = asyncio.Semaphore(most)
+            self._slots[account.name] = (most, slots)
+        return slots
+
+    def _soon(self) -> int:
+        return self._store.now() + micros(_PUT_OFF)
+
+
+def _path(account: Account, blob: Blob, record: Record) -> str:
+    """Return the path below the API from which to download, each value percent-encoded as one segment."""
+    values = {
+        "key": blob.key,
+        "id": blob.id or blob.key,
+        "record_key": record.key,
+        "record_id": record.id or record.key,
+    }
+    path = account.blob_path
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return path

@@ -1,0 +1,168 @@
+"""Finding the record behind a notification.
+
+The rungs, one after the other: by the id that was learnt for its key, if one was; by its key; again after a moment; by
+the id that a listing of the time around the notification shows beside its key. One integrator found that the key of a
+notification could not be used to read its record at all; and a record may take a moment to appear.
+
+Nothing is concluded from a record that is not found, or from a listing in which it is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.delivery.calls import Calls
+from gateway.delivery.lookup import Lookup
+from gateway.delivery.unreadable import Unreadable
+from gateway.delivery.windows import windows_of
+from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
+from gateway.doforms.limits import Priority
+from gateway.doforms.record import decode_record
+from gateway.errors import DoformsError
+from gateway.models import Notification, Record, RecordKind
+from gateway.routing.loaded import Account, Webservice
+from gateway.store.store import Store
+
+_NOT_THIS_ONE = (Gone, Refused, NotARecord, Forbidden)
+"""What an answer must be to speak of the name that was asked for, not of doForms' state or our password."""
+_PROOF = timedelta(minutes=1)
+
+
+class NotYet(Exception):
+    """The record could not be read by its names; it is worth while to ask once more after a moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A record that is looked for."""
+
+    account: Account
+    webservice: Webservice
+    notification: Notification
+    kind: RecordKind
+    key: str
+    learnt: str | None
+    """The id that was learnt for the key."""
+    again: bool
+    """Whether it was looked for before."""
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A record as it came, and which ids it taught."""
+
+    body: bytes
+    record: Record
+    ids: dict[str, str]
+    """Key -> id."""
+
+
+class Ladder:
+    """Climbs as far as it must; each call waits for its turn by itself, and between calls nothing is held."""
+
+    def __init__(self, *, store: Store, calls: Calls) -> None:
+        self._calls = calls
+        self._lookup = Lookup(store=store, calls=calls)
+        self.unreadable = Unreadable(store)
+
+    async def stop(self) -> None:
+        """Break off the listings that are under way."""
+        await self._lookup.stop()
+
+    async def find(self, wanted: Wanted) -> Found:
+        """Read a record.
+
+        Raises:
+            NotYet: not found; ask again after a moment.
+            NotFound: not found, wherever it was looked for.
+            Unauthorised: nothing at all may be read in the web service's name.
+            Quota, Later, DoformsError: as the client raises them.
+        """
+        names = tuple(dict.fromkeys(name for name in (wanted.learnt, wanted.key) if name))
+        for name in names:
+            try:
+                return await self._read(wanted, name)
+            except DoformsError as error:
+                if not _leads_on(error, wanted):
+                    raise
+                told = error
+        if not wanted.again and not isinstance(told, Forbidden):
+            raise NotYet(str(told)) from told
+        if wanted.kind is not RecordKind.SUBMISSION:
+            return await self._unlisted(wanted, told)
+        return await self._by_listing(wanted, names, told)
+
+    async def _read(self, wanted: Wanted, name: str) -> Found:
+        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, urgent=wanted.urgent)
+        record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
+        if not {record.key, record.id} & {wanted.key, name}:
+            raise NotARecord(
+                f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"
+            )
+        self.unreadable.was_read(wanted.webservice.id)
+        return Found(body=body, record=record, ids=_ids(wanted, record))
+
+    async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
+        try:
+            listed = await self._lookup.look(
+                wanted.account, wanted.webservice, wanted.notification, wanted.key, urgent=wanted.urgent
+            )
+        except DoformsError as error:
+            raise _judge_listing(told, error) from told
+        if not listed:
+            where = " and ".join(str(window) for window in windows_of(wanted.notification))
+            raise NotFound(f"{told}; nor is it among the records that doForms lists as received from {where}") from told
+        id_ = listed[wanted.key]
+        if id_ is not None and id_ not in tried:
+            try:
+                return await self._read(wanted, id_)
+            except DoformsError as error:
+                if not _leads_on(error, wanted):
+                    raise
+                told = error
+        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
+        raise NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}") from told
+
+    async def _unlisted(self, wanted: Wanted, told: DoformsError) -> Found:
+        """Give up on a dispatch, which no listing shows; a listing can still prove that the password is right."""
+        if isinstance(told, Forbidden):
+            priority = Priority.IMMEDIATE_FETCH if wanted.urgent else Priority.FETCH
+            end = wanted.notification.received
+            try:
+                await self._calls.list_submissions(
+                    wanted.account, wanted.webservice, end - _PROOF, end, limit=1, priority=priority
+                )
+            except DoformsError as error:
+                raise _judge_listing(told, error) from told
+        raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+
+
+def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
+    """Tell whether a refusal leads to the next rung.
+
+    A server's error does when it was met before too: some servers answer so to a name that they cannot read.
+    """
+    if isinstance(error, Later):
+        return wanted.again and error.status is not None and error.status >= 500
+    return isinstance(error, _NOT_THIS_ONE)
+
+
+def _judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
+    """Return what follows from a listing that failed too.
+
+    That a listing is forbidden says nothing about a web service whose records are not: it is paused only where both
+    are, or where the password is not accepted at all.
+    """
+    if isinstance(error, Quota | Later):
+        return error
+    if isinstance(error, Unauthorised) and (isinstance(told, Forbidden) or not isinstance(error, Forbidden)):
+        return error
+    return NotFound(f"{told}; and the listing to look for it in failed: {error}")
+
+
+def _ids(wanted: Wanted, record: Record) -> dict[str, str]:
+    if record.id is None:
+        return {}
+    return {wanted.key: record.id} | ({record.key: record.id} if record.key != record.id else {})

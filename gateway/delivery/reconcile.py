@@ -1,0 +1,179 @@
+"""Reconciliation while the gateway runs: now and then doForms is asked what it received, and what is missing let in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.delivery.backfill import Backfill, NotListed
+from gateway.delivery.current import Current
+from gateway.doforms.windows import aligned
+from gateway.routing.loaded import Reconcile, Webservice
+from gateway.routing.tables import REMEMBERED
+from gateway.store import alarms, late, reconciled
+from gateway.store.clock import from_store, micros, to_store
+from gateway.store.engine import say
+from gateway.store.reconciled import Mark
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+TOO_SHORT = "listing too short"
+NOT_RECONCILED = "not reconciled"
+"""Kinds of alarms; the subject is the web service's id."""
+LEASE = 300.0
+"""Seconds that a process may take for one listing until another one may take over, which would do no harm."""
+_LOOK = 1.0
+"""Seconds between two looks whether anything is due."""
+_FIRST_WAIT = 60.0
+"""Seconds until a round that broke off is tried again; each time twice as long, at most ``every``."""
+_FAILURES = 3
+"""So many rounds that broke off in a row raise the alarm."""
+_DOUBTED_FOR = timedelta(days=7)
+"""For so long a listing that was too short is asked for again, round by round."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Round:
+    """What a round over one web service came to."""
+
+    webservice: str
+    begin: datetime
+    end: datetime
+    listed: int = 0
+    let_in: int = 0
+    doubt: str | None = None
+    """Why a listing cannot have been all that there is."""
+    broke_off: str | None = None
+    """Why it did not get to its end."""
+
+
+class Reconciler:
+    """Makes the rounds, one web service after the other."""
+
+    def __init__(
+        self, *, store: Store, current: Current, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._backfill = backfill
+        self._on_reports = on_reports
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+
+    async def keep_following(self) -> None:
+        """Give notifications of records that were backfilled before the outcome of those, until cancelled."""
+        while True:
+            try:
+                if await self._store.read(late.behind):
+                    await self._store.write(late.follow)
+                    self._on_reports()
+            except Exception as error:
+                log.warning("outcomes of backfilled records could not be passed on", error=say(error))
+            await asyncio.sleep(_LOOK)
+
+    async def keep_reconciling(self) -> None:
+        """Make the rounds that fall due, until cancelled."""
+        while True:
+            rules = self._current.routes.reconcile
+            try:
+                if rules is not None:
+                    await self._look(rules)
+            except Exception as error:
+                log.warning("reconciliation broke off; it goes on", error=say(error))
+            await asyncio.sleep(_LOOK)
+
+    async def _look(self, rules: Reconcile) -> None:
+        marks = await self._store.read(reconciled.marks)
+        before = self._store.now() - micros(rules.every)
+        for webservice in list(self._current.routes.webservices.values()):
+            mark = marks.get(webservice.id, Mark(webservice_id=webservice.id))
+            if mark.round_at is not None and mark.round_at > before:
+                continue
+            if self._not_before.get(webservice.id, 0.0) > time.monotonic() or self._backfill.obstacle(webservice):
+                continue
+            await self.round(webservice, rules, before=before)
+
+    async def round(self, webservice: Webservice, rules: Reconcile, *, before: int | None = None) -> Round | None:
+        """Compare what doForms received as far back as the rules say, and let in what is missing.
+
+        Returns None if another process is about it, or a round has ended after ``before`` (in the store's time).
+        """
+        token = self._store.token()
+        mark = await self._store.write(
+            lambda c: reconciled.take(c, webservice.id, token=token, lease=LEASE, before=before)
+        )
+        if mark is None:
+            return None
+        made = self._begin(webservice, rules, mark)
+        ended = False
+        try:
+            await self._go(webservice, made, token)
+            ended = True
+        except NotListed as error:
+            made.broke_off = str(error)
+            await self._failed(webservice, rules, error)
+        finally:
+            await self._store.write(lambda c: reconciled.let_go(c, webservice.id, token=token, ended=ended))
+        if ended:
+            await self._ended(webservice, made)
+        return made
+
+    def _begin(self, webservice: Webservice, rules: Reconcile, mark: Mark) -> Round:
+        """Decide from when to when: over all that the rules say, and over all since the mark."""
+        moment = self._store.now()
+        first = min(moment - micros(rules.lookback), moment if mark.until is None else mark.until)
+        oldest = moment - micros(REMEMBERED)
+        if first < oldest:
+            log.warning(
+                "not reconciled for longer than records are known: use `gateway backfill --since` for the time before",
+                webservice=webservice.name,
+                until=str(from_store(mark.until)),
+            )
+        begin, end = from_store(max(first, oldest)), from_store(moment - micros(rules.grace))
+        assert begin is not None
+        assert end is not None
+        return Round(webservice=webservice.name, begin=aligned(begin), end=aligned(end))
+
+    async def _go(self, webservice: Webservice, made: Round, token: str) -> None:
+        async with aclosing(self._backfill.compare(webservice, made.begin, made.end)) as windows:
+            async for window in windows:
+                made.listed += len(window.listed)
+                made.let_in += len(await self._backfill.let_in(webservice, window.unknown))
+                if window.doubt is not None and made.end - window.end < _DOUBTED_FOR:
+                    made.doubt = made.doubt or window.doubt
+                until = to_store(window.end) if window.last and made.doubt is None else None
+                await self._store.write(
+                    lambda c, at=until: reconciled.go_on(c, webservice.id, token=token, lease=LEASE, until=at)  # type: ignore[misc]
+                )
+
+    async def _failed(self, webservice: Webservice, rules: Reconcile, error: NotListed) -> None:
+        failures = self._failures[webservice.id] = self._failures.get(webservice.id, 0) + 1
+        wait = error.retry_after or min(_FIRST_WAIT * 2 ** (failures - 1), rules.every)
+        self._not_before[webservice.id] = time.monotonic() + wait
+        log.warning("reconciliation broke off", webservice=webservice.name, reason=str(error), again_in=round(wait))
+        if failures >= _FAILURES and not error.told:
+            await self._store.write(lambda c: alarms.raise_alarm(c, NOT_RECONCILED, webservice.id, str(error)))
+
+    async def _ended(self, webservice: Webservice, made: Round) -> None:
+        self._failures.pop(webservice.id, None)
+        self._not_before.pop(webservice.id, None)
+
+        def tell(connection: Connection) -> bool:
+            alarms.clear_alarm(connection, NOT_RECONCILED, webservice.id)
+            if made.doubt is None:
+                alarms.clear_alarm(connection, TOO_SHORT, webservice.id)
+                return False
+            return alarms.raise_alarm(connection, TOO_SHORT, webservice.id, made.doubt)
+
+        if await self._store.write(tell):
+            log.warning("alarm raised", kind=TOO_SHORT, subject=webservice.id, text=made.doubt)
+        line = log.info if made.let_in else log.debug
+        line("reconciled", webservice=made.webservice, until=str(made.end), listed=made.listed, let_in=made.let_in)

@@ -1,0 +1,50 @@
+"""What plugins do with attachments: choose those that an option names, and read them without holding them in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from gateway.models import Attachment
+
+_PIECE = 256 * 1024
+_NUMBER = re.compile(r"\[\d+\]")
+_PATH = re.compile(r"\*|[^.\[\]*]+(\[\])?(\.[^.\[\]*]+(\[\])?)*")
+
+
+def fault_of_attachment_path(path: str) -> str | None:
+    """Tell what is wrong with a path into the record, such as ``photo``, ``findings[].photo`` or ``*``."""
+    if _PATH.fullmatch(path):
+        return None
+    return f"{path!r} is no path into a record. Write a question, table[].question, or * for every attachment"
+
+
+def select_attachments(attachments: Iterable[Attachment], paths: Sequence[str]) -> list[Attachment]:
+    """Return the attachments that any of the paths names, in the order in which they stand in the record.
+
+    ``photo`` names the question wherever it stands outside of tables, ``safety.photo`` the one of that section,
+    ``findings[].photo`` those of all rows of a table, ``*`` everything.
+    """
+    return [one for one in attachments if any(_names(path, one.place) for path in paths)]
+
+
+def _names(path: str, place: str) -> bool:
+    if path == "*":
+        return True
+    plain = _NUMBER.sub("[]", place)
+    for candidate in (plain, plain.removesuffix("[]")):  # of a question with several photos the question is enough
+        before, found, _ = candidate.rpartition(path) if candidate.endswith(path) else ("", "", "")
+        if found and (not before or (before.endswith(".") and "[]" not in before)):
+            return True
+    return False
+
+
+async def stream_attachment(attachment: Attachment) -> AsyncIterator[bytes]:
+    """Yield what is in an attachment, piece by piece, read in threads; raises OSError."""
+    file = await asyncio.to_thread(attachment.path.open, "rb")
+    try:
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece
+    finally:
+        file.close()

@@ -1,0 +1,1 @@
+"""A burst of notifications against the limits of a doForms account."""

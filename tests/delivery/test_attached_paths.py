@@ -1,0 +1,89 @@
+"""Which attachments a plugin chooses, and what a record says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.api import fault_of_attachment_path, select_attachments, stream_attachment
+from gateway.doforms.blobs import find_blobs, safe_filename, with_known
+from gateway.doforms.record import decode_record
+from gateway.models import RecordKind
+from gateway.testing import make_attachment
+
+PLACES = ["photo", "safety.photo", "findings[0].photo", "findings[12].photo", "safety.findings[0].sign", "scans[0]"]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("photo", ["photo", "safety.photo"]),
+        ("safety.photo", ["safety.photo"]),
+        ("findings[].photo", ["findings[0].photo", "findings[12].photo"]),
+        ("findings[].sign", ["safety.findings[0].sign"]),
+        ("scans", ["scans[0]"]),
+        ("scans[]", ["scans[0]"]),
+        ("*", PLACES),
+        ("hoto", []),
+        ("sign", []),
+    ],
+)
+def test_a_path_names_questions(path: str, found: list[str], tmp_path: Path) -> None:
+    attachments = [make_attachment(tmp_path, place) for place in PLACES]
+    assert [one.place for one in select_attachments(attachments, [path])] == found
+    assert fault_of_attachment_path(path) is None
+
+
+@pytest.mark.parametrize("path", ["", "a..b", "a[0].b", "a.", "a*", "[].b"])
+def test_what_is_no_path_is_told(path: str) -> None:
+    assert "is no path into a record" in str(fault_of_attachment_path(path))
+
+
+async def test_an_attachment_is_read_in_pieces(tmp_path: Path) -> None:
+    one = make_attachment(tmp_path, content=b"x" * 600_000)
+    pieces = [piece async for piece in stream_attachment(one)]
+    assert (len(pieces), b"".join(pieces)) == (3, b"x" * 600_000)
+
+
+RAW = b"""{"key": "r1", "fields": [
+  {"name": "photo", "data": "blob", "blob": {"key": "p1", "id": "7", "fileName": "a/b.jpg", "type": "image/jpeg"}},
+  {"name": "sign", "data": "blob", "blob": {"key": "p2", "type": "signature"}},
+  {"name": "safety", "fields": [{"name": "photo", "data": "blob", "blob": {"key": "p3", "fileName": "c.pdf"}}]},
+  {"name": "empty", "data": "blob"},
+  {"name": "parts", "fields": [{"fields": [{"name": "key", "data": "text", "text": "k"},
+                                           {"name": "type", "data": "text", "text": "t"},
+                                           {"name": "made", "data": "text", "text": "m"}]}]}]}"""
+
+
+def test_blobs_are_found_with_what_doforms_says_of_them() -> None:
+    found = find_blobs(decode_record(RAW, kind=RecordKind.SUBMISSION))
+    assert [(one.key, one.places, one.filename, one.content_type) for one in found] == [
+        ("p1", ("photo",), "b.jpg", "image/jpeg"),
+        ("p2", ("sign",), "sign", None),
+        ("p3", ("safety.photo",), "c.pdf", "application/pdf"),
+    ]
+
+
+def test_a_flattened_record_has_its_blobs_too() -> None:
+    rows = b'"rows": [{"pic": {"key": "p2", "fileName": "b.jpg"}}]'
+    raw = b'{"key": "r1", "photo": {"key": "p1", "fileName": "a.jpg"}, ' + rows + b"}"
+    found = find_blobs(decode_record(raw, kind=RecordKind.SUBMISSION))
+    assert [(one.key, one.places) for one in found] == [("p1", ("photo",)), ("p2", ("rows[0].pic",))]
+
+
+def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
+    record = decode_record(RAW, kind=RecordKind.SUBMISSION)
+    seen = with_known(record, {"p2": {"sha256": "abc"}})
+    assert seen.fields["sign"] == {"key": "p2", "type": "signature", "sha256": "abc"}
+    assert seen.paths["sign"]["sha256"] == "abc"
+    assert seen.raw == record.raw
+    assert "sha256" not in record.fields["sign"]
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("../../a.jpg", "a.jpg"), ("C:\\x\\b.png", "b.png"), ("a\0:b.jpg", "a__b.jpg"), ("..", ""), (None, "")],
+)
+def test_a_file_name_leads_nowhere(name: str | None, safe: str) -> None:
+    assert safe_filename(name) == safe

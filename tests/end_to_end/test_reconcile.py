@@ -1,0 +1,208 @@
+"""Notifications that were lost for good: a real gateway finds their records, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.end_to_end.conftest import FORM, Make, World
+
+UPSERT = (
+    'to = "table"\ntable = "state"\nwrite = "upsert"\nkey = ["record"]\n'
+    'columns = { record = "{{ record.key }}", score = "{{ record.fields.score }}" }'
+)
+AUDIT = 'to = "table"\nname = "audit"\ntable = "plain"\norder = "none"\ncolumns = { record = "{{ record.key }}" }'
+RECONCILE = '\n[reconcile]\nevery = "{every}"\nlookback = "48h"\ngrace = "1h"\n'
+PENDING = "SELECT count(*) FROM deliveries WHERE state = 'pending'"
+KINDS = "SELECT notification_key LIKE 'backfill:%', count(*) FROM notifications GROUP BY 1"
+
+
+def reconciling(route: str, every: str = "1h") -> str:
+    """Return routes with reconciliation switched on."""
+    return RECONCILE.format(every=every) + route
+
+
+def lose(
+    world: World, count: int, *, ago: timedelta = timedelta(hours=25), over: timedelta = timedelta(hours=23)
+) -> None:
+    """Have doForms receive so many records over a day without ever telling of them."""
+    begin = datetime.now(UTC) - ago
+    for number in range(count):
+        key, at = f"r{number:05}", begin + over * number / count
+        world.doforms.world.put(FORM, key, {"score": number}, received=at)
+
+
+def run(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on the gateway's routes file, as a person does."""
+    assert world.gateway is not None
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments, "--routes", str(world.gateway.routes)],
+        env={**os.environ, **world.gateway.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def ordered(world: World, *arguments: str) -> Any:
+    """Run a command that prints JSON and ends well; returns what it printed."""
+    ran = await asyncio.to_thread(run, world, *arguments, "--json")
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    return json.loads(ran.stdout)
+
+
+def listings(world: World) -> int:
+    return sum(one.path.endswith("/submissions") for one in world.doforms.requests)
+
+
+async def delivered(world: World, count: int) -> None:
+    await world.doforms.until(lambda: world.rows("SELECT count(*) FROM state") == [(count,)], timeout=20)
+    await world.doforms.until(lambda: world.stored(PENDING) == [(0,)])
+
+
+async def test_a_day_of_lost_notifications_is_found_and_each_record_delivered_once(world: World, route: Make) -> None:
+    lose(world, 150)
+    with world.running(reconciling(route(UPSERT, AUDIT))):
+        await delivered(world, 150)
+        assert world.stored(KINDS) == [(1, 150)]
+        assert world.rows("SELECT count(*), count(DISTINCT record) FROM plain") == [(150, 150)]
+        assert world.stored("SELECT DISTINCT report_state, outcome, mode FROM notifications") == [
+            ("none", "completed", "delayed")
+        ]
+        assert listings(world) == 1
+        late = await world.doforms.notify(FORM, "create", submission_key="r00007")
+        assert late.belief == "completed"
+        edited = await world.doforms.update(FORM, "r00008", {"score": 8000})
+        await world.doforms.until(lambda: edited.belief == "completed")
+        assert world.rows("SELECT score FROM state WHERE record = 'r00008'") == [(8000,)]
+        assert world.rows("SELECT count(*) FROM plain") == [(151,)]
+    assert not [one for one in world.doforms.requests if one.method == "PUT" and "backfill" in one.path]
+
+
+async def test_a_late_create_whose_record_is_still_on_its_way_hears_its_outcome_by_put(
+    world: World, route: Make
+) -> None:
+    lose(world, 1)
+    world.doforms.readable_after("r00000", 3.0)
+    world.doforms.world.records["submission", "r00000"].document["id"] = "other"
+    with world.running(reconciling(route(UPSERT))):
+        await world.doforms.until(lambda: world.stored(KINDS) == [(1, 1)])
+        late = await world.doforms.notify(FORM, "create", submission_key="r00000")
+        assert late.answers[0].body == b""
+        await delivered(world, 1)
+        await world.doforms.until(lambda: late.belief == "completed")
+        assert late.puts == ["completed"]
+
+
+async def test_a_gateway_killed_amid_a_round_loses_and_doubles_nothing(world: World, route: Make) -> None:
+    lose(world, 200)
+    with world.running(reconciling(route(UPSERT, AUDIT))) as gateway:
+        await world.doforms.until(lambda: world.stored("SELECT count(*) FROM backfilled")[0][0] >= 50)
+        gateway.kill()
+        gateway.start()
+        await delivered(world, 200)
+        assert world.stored(KINDS) == [(1, 200)]
+
+
+async def test_a_listing_that_is_too_short_raises_an_alarm_and_ends_when_it_is_whole(world: World, route: Make) -> None:
+    lose(world, 3)
+    with world.running(reconciling(route(UPSERT))):
+        await delivered(world, 3)
+        began = datetime.now(UTC) - timedelta(hours=10)
+        for key in ("told1", "told2", "told3", "told4"):
+            world.doforms.world.put(FORM, key, {"score": 1}, received=began)
+            seen = world.doforms.compose(FORM, "create", submission_key=key)
+            created = began.isoformat(timespec="milliseconds")
+            seen.body = json.dumps({**seen.document, "createTime": created}).encode()
+            await world.doforms.send(seen)
+        await delivered(world, 7)
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=200, body=b"[]", times=1)
+    alarms = "SELECT text FROM alarms WHERE kind = 'listing too short' AND cleared_at IS NULL"
+    with world.running(reconciling(route(UPSERT), every="2s")):
+        await world.doforms.until(lambda: bool(world.stored(alarms)))
+        [(text,)] = world.stored(alarms)
+        assert "doForms lists 0 records" in text
+        assert "notifications of 4 new ones" in text
+        assert "told1, told2, told3, …" in text
+        await world.doforms.until(lambda: not world.stored(alarms))
+        assert world.rows("SELECT count(*) FROM state") == [(7,)]
+
+
+async def test_the_books_say_complete_only_when_they_are(world: World, route: Make) -> None:
+    lose(world, 12)
+    books = ("reconcile", "--books", "--webservice", "inspection")
+    with world.running(route(UPSERT)):
+        ran = await asyncio.to_thread(run, world, *books, "--json")
+        [found] = json.loads(ran.stdout)
+        assert ran.returncode == 1
+        assert (found["listed"], found["kept"], found["missing"], found["complete"]) == (12, 0, 12, False)
+        assert found["missing_keys"][:2] == ["r00000", "r00001"]
+        assert found["verdict"] == "not complete: 12 of 12 records that doForms lists are missing here"
+        [made] = await ordered(world, "reconcile", "--webservice", "inspection")
+        assert (made["listed"], made["let_in"], made["broke_off"]) == (12, 12, None)
+        await delivered(world, 12)
+        [again] = await ordered(world, "reconcile", "--webservice", "inspection")
+        assert (again["listed"], again["let_in"]) == (12, 0)
+        ran = await asyncio.to_thread(run, world, *books)
+        assert ran.returncode == 0, ran.stderr
+        assert "listed at doForms 12, kept here 12, missing 0" in ran.stdout
+        assert "table: 12 delivered" in ran.stdout
+        assert "Complete for new records up to 20" in ran.stdout
+        assert "Edits and deletes cannot be seen this way" in ran.stdout
+
+
+async def test_backfill_shows_what_it_would_do_asks_and_does_it_once(world: World, route: Make) -> None:
+    lose(world, 120, ago=timedelta(days=10), over=timedelta(days=3))
+    order = ("backfill", "--webservice", "inspection", "--since", "11d")
+    with world.running(route(UPSERT)):
+        first = await world.doforms.notify(FORM, "update", submission_key="r00003")
+        await world.doforms.until(lambda: first.belief == "completed")
+        shown = await ordered(world, *order, "--dry-run")
+        assert (shown["listed"], shown["known"], shown["unknown"], shown["let_in"]) == (120, 1, 119, 0)
+        asked = await asyncio.to_thread(run, world, *order)
+        assert asked.returncode == 2
+        assert "nothing was changed. Add --yes to go on" in asked.stderr
+        assert world.rows("SELECT count(*) FROM state") == [(1,)]
+        assert (await ordered(world, *order, "--yes"))["let_in"] == 119
+        await delivered(world, 120)
+        late = await world.doforms.notify(FORM, "create", submission_key="r00009")
+        assert late.belief == "completed"
+        assert (await ordered(world, *order, "--yes"))["let_in"] == 0
+        assert world.stored(KINDS) == [(0, 2), (1, 119)]
+        found = await ordered(world, "notifications", "list", "--kind", "backfill", "--record", "r00009")
+        assert [(one["key"], one["kind"], one["report"]) for one in found] == [("backfill:r00009", "backfill", "none")]
+        told = await ordered(world, "notifications", "show", late.key)
+        assert told["kind"] == "notification"
+        assert "backfilled as backfill:r00009" in told["mode_reason"]
+
+
+async def test_backfill_works_without_a_gateway_and_says_what_it_cannot_do(world: World, route: Make) -> None:
+    lose(world, 3)
+    with world.running(route(UPSERT)):
+        pass
+    assert (await ordered(world, "backfill", "--webservice", "inspection", "--since", "2d", "--yes"))["let_in"] == 3
+    refused = await asyncio.to_thread(run, world, "backfill", "--webservice", "inspektion", "--since", "2d")
+    assert (refused.returncode, "Did you mean `inspection`?" in refused.stderr) == (2, True)
+    refused = await asyncio.to_thread(run, world, "backfill", "--webservice", "other", "--since", "2d")
+    assert "no route takes new records of the web service other" in refused.stderr
+    old = await ordered(world, "backfill", "--webservice", "inspection", "--since", "200d", "--dry-run")
+    assert "may have forgotten" in old["warnings"][0]
+    with world.running(route(UPSERT)):
+        await delivered(world, 3)
+
+
+async def test_a_refused_password_pauses_the_web_service_and_receiving_goes_on(world: World, route: Make) -> None:
+    lose(world, 1)
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401, times=None)
+    with world.running(reconciling(route(AUDIT.replace("record.key", "notification.key")))):
+        await world.doforms.until(
+            lambda: world.stored("SELECT cause FROM pauses") == [("unauthorised",)] and listings(world) == 1
+        )
+        seen = await world.doforms.notify(FORM, "create", submission_key="new")
+        assert seen.answers[0].status == 200
+        assert listings(world) == 1
