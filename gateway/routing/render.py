@@ -46,6 +46,8 @@ def render(options: BaseModel, names: Mapping[str, Any]) -> dict[str, Any]:
             data[key] = None if value is None else _per_row(options, value, names)
         else:
             data[key] = _value(value, names)
+    if isinstance(data.get("rows"), Mapping) and any(per_row for _, _, per_row in _fields(type(options))):
+        data["rows"] = [data["rows"]]  # doForms gave one row without a list around it
     return data
 
 
