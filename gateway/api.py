@@ -1,5 +1,6 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
+from gateway.answers import every_answer
 from gateway.destinations.attachments import fault_of_attachment_path, select_attachments, stream_attachment
 from gateway.destinations.destination import (
     API_VERSION,
@@ -61,6 +62,7 @@ __all__ = [
     "UrlTemplate",
     "Use",
     "certainly_unsent",
+    "every_answer",
     "excerpt",
     "fault_of_attachment_path",
     "hookimpl",

@@ -18,6 +18,7 @@ from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
+from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
@@ -186,7 +187,8 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
     pauses = Pauses(store)
     pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
-    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
+    drift = Drift(store=store, current=current)
+    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses, saw=drift.saw)
     attachments = AttachmentDesk(store=store, current=current, calls=calls, pauses=pauses)
     watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
@@ -203,6 +205,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
             reporter=reporter,
             pressure=pressure,
             unloaded=unloaded,
+            drift=drift,
             mask=mask,
         )
     work: Work = worker or Elsewhere()
@@ -226,6 +229,7 @@ async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role
         worker.start()
         reporter.start()
         services.append(asyncio.create_task(watch.keep_watching()))
+        services.append(asyncio.create_task(drift.keep_writing()))
         services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
         backfill = Backfill(store=store, current=current, calls=calls, pauses=pauses)
         reconciler = Reconciler(store=store, current=current, backfill=backfill, on_reports=reporter.wake)

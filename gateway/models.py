@@ -191,8 +191,9 @@ class Record:
     """A submission or dispatch as fetched and decoded.
 
     ``fields`` maps a question's data name to its value (a question anywhere in the form whose name is unique);
-    ``tables`` maps a repeating part's name to its rows; ``paths`` maps ``section.question`` paths to values; ``raw`` is
-    the JSON as it came, numbers as int or Decimal. ``id`` and the rest are empty when only the key is known.
+    ``tables`` maps a repeating part's name to its rows; ``paths`` maps ``section.question`` paths to values; ``kinds``
+    maps the same paths, and ``table[].question`` of what stands in rows, to what doForms calls the kind of value;
+    ``raw`` is the JSON as it came, numbers as int or Decimal. ``id`` and the rest are empty when only the key is known.
     """
 
     kind: RecordKind
@@ -201,6 +202,7 @@ class Record:
     fields: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     paths: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     raw: Any = None
 
 
@@ -262,8 +264,10 @@ class Rate:
 class Receipt:
     """The short proof that an attempt worked; no secrets, at most 4 kB.
 
-    ``summary`` is a line for a person (``row 42 in inspections``), ``details`` the same as data.
+    ``summary`` is a line for a person (``row 42 in inspections``), ``details`` the same as data. ``left_out`` names the
+    questions that the destination had no place for, each with the reason: an alarm tells of them, and nothing fails.
     """
 
     summary: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)

@@ -47,7 +47,11 @@ async def attempt(
 
 def _name(result: Receipt | BaseException, delivery: Delivery[Any], duration: float, mask: Mask) -> Attempted:
     if isinstance(result, Receipt):
-        masked = Receipt(summary=mask.text(result.summary), details=mask.data(dict(result.details)))
+        masked = Receipt(
+            summary=mask.text(result.summary),
+            details=mask.data(dict(result.details)),
+            left_out=mask.data(dict(result.left_out)) if result.left_out else {},
+        )
         return Attempted(result=Result.DELIVERED, receipt=masked, duration=duration)
     reason = mask.text(str(result) or type(result).__name__)
     match result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
@@ -29,6 +29,8 @@ from gateway.store.store import Store
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
+Saw = Callable[[Webservice, Record], None]
+"""Called with each record that was fetched and pinned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,13 @@ class _Look:
 class FetchDesk:
     """Where deliveries ask for the record they need."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(
+        self, *, store: Store, current: Current, calls: Calls, pauses: Pauses, saw: Saw = lambda *_: None
+    ) -> None:
         self._store = store
         self._current = current
         self._pauses = pauses
+        self._saw = saw
         self._ladder = Ladder(store=store, calls=calls)
         self._setbacks = Setbacks(store=store, current=current, pauses=pauses)
         self.unreadable = self._ladder.unreadable
@@ -213,6 +218,8 @@ class FetchDesk:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(look, found)
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+        for one in found.values():
+            self._saw(webservice, one.record)
 
     async def _pin(self, look: _Look, found: Mapping[RecordKind, Found]) -> None:
         bodies = {kind: one.body for kind, one in found.items()}

@@ -54,6 +54,7 @@ class Found:
     """A record as it came, and which ids it taught."""
 
     body: bytes
+    record: Record
     ids: dict[str, str]
     """Key -> id."""
 
@@ -101,7 +102,7 @@ class Ladder:
                 f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"
             )
         self.unreadable.was_read(wanted.webservice.id)
-        return Found(body=body, ids=_ids(wanted, record))
+        return Found(body=body, record=record, ids=_ids(wanted, record))
 
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:

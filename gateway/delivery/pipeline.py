@@ -39,6 +39,7 @@ _SETTLED_WITHIN = 5.0
 """Seconds that the store gets to note what was cut short at the end."""
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
+OnDelivered = Callable[[Job, Receipt], None]
 
 
 class Pipeline:
@@ -54,6 +55,7 @@ class Pipeline:
         current: Current,
         mask: Mask,
         on_settled: OnSettled,
+        on_delivered: OnDelivered,
         on_misconfigured: Callable[[str, str], None],
         on_room: Callable[[str], None],
     ) -> None:
@@ -63,6 +65,7 @@ class Pipeline:
         self._current = current
         self._mask = mask
         self._on_settled = on_settled
+        self._on_delivered = on_delivered
         self._on_misconfigured = on_misconfigured
         self._on_room = on_room
         self._urgent: deque[Job] = deque()
@@ -325,6 +328,9 @@ class Pipeline:
             self._judge_destination(results)
         finally:
             self._sending.discard(waiting)
+        for (job, _, _), result in zip(group, results, strict=True):
+            if result.receipt is not None:
+                self._on_delivered(job, result.receipt)
         return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
 
     def _judge_destination(self, results: Sequence[Attempted]) -> None:

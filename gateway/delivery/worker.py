@@ -13,6 +13,7 @@ import structlog
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
+from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
@@ -62,6 +63,7 @@ class Worker:
         reporter: Reporter,
         pressure: Pressure,
         unloaded: Unloaded,
+        drift: Drift,
         mask: Mask,
     ) -> None:
         self._store = store
@@ -73,6 +75,7 @@ class Worker:
         self._reporter = reporter
         self._pressure = pressure
         self._unloaded = unloaded
+        self._drift = drift
         self._mask = mask
         self._leases = Leases(store, lane_leases.renew)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,6 +109,7 @@ class Worker:
             current=self._current,
             mask=self._mask,
             on_settled=self._settled,
+            on_delivered=self._drift.delivered,
             on_misconfigured=self._misconfigured,
             on_room=self._claims.has_room,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.answers import every_answer
 from gateway.destinations.destination import Delivery
 
 
@@ -11,6 +12,7 @@ def whole_object(delivery: Delivery[Any]) -> dict[str, Any]:
     """Return notification and record as one object, ready for `gateway.api.to_json`.
 
     Its shape is ``{"notification": {...}, "record": {"key", "id", "fields"}}``; the record is null if there is none.
+    A question whose name stands in several places of the form is named by its path.
     """
     one, record = delivery.notification, delivery.record
     return {
@@ -24,5 +26,5 @@ def whole_object(delivery: Delivery[Any]) -> dict[str, Any]:
             "created": one.created,
             "received": one.received,
         },
-        "record": None if record is None else {"key": record.key, "id": record.id, "fields": record.fields},
+        "record": None if record is None else {"key": record.key, "id": record.id, "fields": every_answer(record)},
     }

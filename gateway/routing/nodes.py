@@ -11,6 +11,7 @@ from jinja2 import nodes
 
 from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
+from gateway.routing.asked import Asked, asked
 from gateway.routing.bounds import bounded, settled, text_of
 from gateway.routing.parse import attributes, compiled, is_one_expression, mentioned, parsed
 from gateway.routing.sandbox import EMPTY, FAILURES, HTML, TEXT, URL
@@ -23,6 +24,12 @@ class Node(Unrendered):
 
     mentions: frozenset[str] = frozenset()
     """The names in scope that it reads; ``record.key`` alone is not a mention of ``record``: it needs no fetch."""
+    asked: frozenset[Asked] = frozenset()
+    """The questions that it asks for itself; of those in it `parts`."""
+
+    def parts(self) -> Iterable[tuple[str | int, Node]]:
+        """Return the nodes that it is made of, by their places."""
+        return ()
 
     @abstractmethod
     def evaluate(self, names: Names) -> Any:
@@ -50,6 +57,7 @@ class _Source(Node):
     def __init__(self, source: str, tree: nodes.Template, extra: Iterable[str]) -> None:
         self.source = source
         self.mentions = mentioned(tree, source, extra)
+        self.asked = asked(tree)
 
     def peek(self) -> Any:
         """Return the ellipsis."""
@@ -119,6 +127,7 @@ class AsText(Node):
     def __init__(self, inner: Node) -> None:
         self._inner = inner
         self.mentions = inner.mentions
+        self.asked = inner.asked
 
     def evaluate(self, names: Names) -> str:
         """Return the text; null is empty."""
@@ -144,6 +153,10 @@ class Table(Node):
         """Return the table as far as it is literal."""
         return {key: node.peek() for key, node in self.items.items()}
 
+    def parts(self) -> Iterable[tuple[str, Node]]:
+        """Return its values by their keys."""
+        return self.items.items()
+
     def subset(self, keys: Iterable[str]) -> Table:
         """Return the table with these keys only, so that the others are not rendered."""
         wanted = set(keys)
@@ -160,17 +173,22 @@ class Items(Node):
 
     def evaluate(self, names: Names) -> list[Any]:
         """Return the list."""
-        flat = list(_flat(node.evaluate(names) for node in self._items))
-        return [str(text_of(item)) for item in flat] if self._text else flat
+        items = list(flat(node.evaluate(names) for node in self._items))
+        return [str(text_of(item)) for item in items] if self._text else items
 
     def peek(self) -> Any:
         """Return the list as far as it is literal."""
         return [node.peek() for node in self._items]
 
+    def parts(self) -> Iterable[tuple[int, Node]]:
+        """Return its items by their numbers."""
+        return enumerate(self._items)
 
-def _flat(items: Iterable[Any]) -> Iterator[Any]:
+
+def flat(items: Iterable[Any]) -> Iterator[Any]:
+    """Yield what is in a list and in the lists inside of it, without nulls."""
     for item in items:
         if isinstance(item, (list, tuple)):
-            yield from _flat(item)
+            yield from flat(item)
         elif item is not None:
             yield item

@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from gateway.destinations.options import Options, TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.names import Strict
-from gateway.routing.nodes import Node
+from gateway.routing.nodes import Node, flat
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -46,6 +46,8 @@ def render(options: BaseModel, names: Mapping[str, Any]) -> dict[str, Any]:
             data[key] = None if value is None else _per_row(options, value, names)
         else:
             data[key] = _value(value, names)
+    if isinstance(data.get("rows"), Mapping) and any(per_row for _, _, per_row in _fields(type(options))):
+        data["rows"] = [data["rows"]]  # doForms gave one row without a list around it
     return data
 
 
@@ -80,7 +82,7 @@ def _per_row(options: BaseModel, value: Any, names: Mapping[str, Any]) -> list[A
         found = [found]
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise TemplateError(f"`rows` gives {found!r:.60}, which is no list of rows")
-    return [_value(value, {**names, "row": row}) for row in found]
+    return [_value(value, {**names, "row": row}) for row in flat(found)]
 
 
 def _value(value: Any, names: Mapping[str, Any]) -> Any:

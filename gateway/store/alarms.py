@@ -63,6 +63,14 @@ def clear_by_id(connection: Connection, id_: int) -> bool:
     return connection.execute(statement).rowcount > 0
 
 
+def is_raised(connection: Connection, kind: str, subject: str) -> bool:
+    """Tell whether an alarm is raised."""
+    statement = select(alarms.c.id).where(
+        alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_at.is_(None)
+    )
+    return connection.execute(statement).first() is not None
+
+
 def list_alarms(connection: Connection, *, cleared: bool = False) -> list[Alarm]:
     """Return the raised alarms, newest first; with ``cleared`` those that ended too."""
     statement = select(alarms).order_by(alarms.c.raised_at.desc())

@@ -319,6 +319,22 @@ Index(
     postgresql_where=alarms.c.cleared_at.is_(None),
 )
 
+questions = Table(  # what is known of each form's questions from its records; the row without a path counts those
+    "questions",
+    metadata,
+    Column("webservice_id", Text, primary_key=True),
+    Column("record_kind", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("first_at", BigInteger),  # null: templates ask for it, and no record has had it yet
+    Column("last_at", BigInteger),
+    Column("seen", BigInteger, nullable=False),  # in so many records
+    # Numbers of records of the form, or of those in which its table had rows: those before, and the last that had it.
+    Column("since", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("alarm", Text),  # the alarm that was raised about it: "new" or "missing"
+)
+
 pauses = Table(  # destinations and web services that wait for a person, or for a time
     "pauses",
     metadata,

@@ -24,6 +24,7 @@ async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_proces
         current=parts.current,
         mask=Mask(),
         on_settled=lambda *_: None,
+        on_delivered=lambda *_: None,
         on_misconfigured=lambda *_: None,
         on_room=looked.append,
     )

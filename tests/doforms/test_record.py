@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
+from gateway.answers import every_answer
 from gateway.doforms.failures import NotARecord
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import decode_record, unknown_kinds
 from gateway.errors import TemplateError
 from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
-from tests.support.properties import json_values, quick, texts
 
 
 def decoded(*fields: Any, kind: RecordKind = RecordKind.SUBMISSION) -> Record:
@@ -77,13 +72,18 @@ def test_the_value_is_the_property_that_data_names(field: dict[str, Any], value:
     assert record.paths == {"q": value}
 
 
-def test_an_unknown_kind_of_value_is_warned_of_once_for_each_question() -> None:
-    field = {"name": "warned once", "data": "hologram", "hologram": 1}
-    with capture_logs() as logged:
-        decoded(field)
-        decoded(field)
-        decoded(question("not warned", "a"))
-    assert [(one["question"], one["kind"]) for one in logged] == [("warned once", "hologram")]
+def test_the_kind_of_each_value_is_known_also_of_those_in_rows() -> None:
+    table = {"name": "rows", "fields": [[question("a", 1, "integer"), section("s", question("b", 2, "hologram"))]]}
+    record = decoded(section("part", question("site", "Dock"), table), {"name": "none", "fields": []})
+    assert record.kinds == {
+        "part.site": "text",
+        "part.rows": "table",
+        "part.rows[]": "row",
+        "part.rows[].a": "integer",
+        "part.rows[].b": "hologram",
+        "none": "empty",
+    }
+    assert unknown_kinds(record) == {"part.rows[].b": "hologram"}
 
 
 def test_numbers_keep_every_digit() -> None:
@@ -95,6 +95,16 @@ def test_numbers_keep_every_digit() -> None:
     assert str(record.raw["fields"][0]["decimal"]) == "0.10"
 
 
+@pytest.mark.parametrize(
+    "digits",
+    ["9" * 5000, "-" + "1" * 4301, "0." + "3" * 5000, "1e400", "1E-999999999999999999999", "1e99999999999999999999"],
+)
+def test_a_number_of_any_size_keeps_every_digit(digits: str) -> None:
+    body = f'{{"key": "k", "fields": [{{"name": "q", "data": "number", "number": {digits}}}]}}'
+    value = decode_record(body.encode(), kind=RecordKind.SUBMISSION).fields["q"]
+    assert str(value).replace("+", "").lower() == digits.lower()
+
+
 def test_sections_nest_and_a_single_name_is_found_at_any_depth() -> None:
     record = decoded(section("a", section("b", question("site", "Dock")), question("risk", "High")))
     assert record.fields == {"site": "Dock", "risk": "High"}
@@ -103,6 +113,32 @@ def test_sections_nest_and_a_single_name_is_found_at_any_depth() -> None:
 
 def test_a_section_without_a_name_hides_nothing() -> None:
     assert decoded({"fields": [question("site", "Dock")]}).paths == {"site": "Dock"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths"),
+    [
+        pytest.param([{"data": "text", "text": "a"}], {"?": "a"}, id="a field without a name"),
+        pytest.param([{"name": 7, "data": "text", "text": "a"}], {"7": "a"}, id="a number for a name"),
+        pytest.param(["a", None, 3], {"?": "a", "?[2]": 3}, id="values among the fields"),
+        pytest.param([[question("site", "Dock")]], {"site": "Dock"}, id="a list among the fields"),
+        pytest.param([{**section("s", question("a", 1)), "data": "x", "x": 2}], {"s.a": 1, "s": 2}, id="both"),
+        pytest.param([{"name": "s", "fields": {"a": 1}}], {"s.a": 1}, id="a flattened section"),
+        pytest.param([{"name": "q", "fields": "a"}], {"q": "a"}, id="fields that are a value"),
+        pytest.param([{"name": "t", "fields": [], "data": "t", "t": [{"a": 1}]}], {"t": [{"a": 1}]}, id="empty fields"),
+        pytest.param([{"name": "t", "fields": [{"fields": [], "a": 1}]}], {"t": [{"a": 1}]}, id="a row with both"),
+        pytest.param([{"name": "q", "data": "x", "x": [{"fields": "a"}]}], {"q": [{"fields": "a"}]}, id="a column"),
+    ],
+)
+def test_an_odd_shape_hides_no_value(fields: list[Any], paths: dict[str, Any]) -> None:
+    assert decoded(*fields).paths == paths
+
+
+def test_every_answer_is_there_once_by_its_name_or_its_paths() -> None:
+    record = decoded(section("a", question("site", "Dock")), section("b", question("site", "Pier")), question("n", 1))
+    assert every_answer(record) == {"n": 1, "a.site": "Dock", "b.site": "Pier"}
+    tricky = decoded(*(section(one, question("site", one)) for one in "ab"), question("a.site", "own"))
+    assert sorted(every_answer(tricky).values()) == ["a", "b", "own"]
 
 
 def test_a_name_in_several_places_is_refused_naming_the_paths_and_found_by_them() -> None:
@@ -215,6 +251,16 @@ def test_a_record_may_stand_inside_a_wrapper(wrapper: str) -> None:
         assert (record.key, record.fields) == ("k", {"site": "Dock"})
 
 
+def test_of_two_records_in_one_wrapper_that_of_the_kind_counts() -> None:
+    document = json.dumps({kind.value: {"key": kind.value, "fields": []} for kind in RecordKind}).encode()
+    assert [decode_record(document, kind=kind).key for kind in RecordKind] == ["submission", "dispatch"]
+
+
+def test_a_key_that_is_none_does_not_hide_the_id() -> None:
+    record = decode_record(b'{"key": true, "id": "17", "fields": []}', kind=RecordKind.SUBMISSION)
+    assert (record.key, record.id) == ("17", "17")
+
+
 def test_a_question_named_like_a_wrapper_is_no_wrapper() -> None:
     document = {"key": "k", "record": {"key": "b1", "fileName": "a.jpg"}, "site": "Dock"}
     record = decode_record(json.dumps(document).encode(), kind=RecordKind.SUBMISSION)
@@ -239,13 +285,14 @@ def test_a_record_without_answers_is_a_record(document: str) -> None:
         (b"<html>Bad gateway</html>", "no JSON instead of a record: <html>Bad gateway"),
         (b"\xff\xfe\x00", "no JSON instead of a record"),
         (b'{"key": "k", "fields": [{"name": "a", "data": "decimal", "decimal": NaN}]}', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"[" * 100_000, "nested too deep to be read"),
         (b"[]", "no record"),
         (b"null", "no record"),
         (b'"k"', "no record"),
         (b"{}", "no record"),
         (b'{"error": "Internal error"}', "no record .*Internal error"),
         (b'{"key": true, "fields": []}', "no record"),
+        (b'{"key": {}, "id": [], "fields": []}', "no record"),
         (b'{"key": "", "id": 0, "fields": []}', "no record"),
         (b'{"key": {"a": 1}, "fields": []}', "no record"),
         (b'[{"key": "k", "id": "17"}]', "no record"),
@@ -263,70 +310,17 @@ def test_a_question_named_error_is_a_question() -> None:
     assert decoded(question("error", "none")).fields == {"error": "none"}
 
 
-def test_nesting_without_end_is_refused() -> None:
-    deep = question("q", 1)
-    for _ in range(102):
-        deep = section("s", deep)
-    with pytest.raises(NotARecord, match="nested deeper than 100 levels"):
-        decoded(deep)
+@pytest.mark.parametrize("around", [section, lambda name, one: {"name": name, "fields": [[one]]}], ids=["s", "table"])
+def test_what_is_nested_very_deep_is_kept_as_it_came(around: Callable[[str, Any], Any]) -> None:
+    deep = question("q", "at the bottom")
+    for _ in range(150):
+        deep = around("s", deep)
+    record = decoded(deep, question("site", "Dock"))
+    assert record.fields["site"] == "Dock"
+    assert "at the bottom" in to_json(record.paths)
 
 
 def test_what_is_shown_of_a_foreign_body_is_short() -> None:
     with pytest.raises(NotARecord) as raised:
         decode_record(b"x" * 10_000, kind=RecordKind.SUBMISSION)
     assert len(str(raised.value)) < 400
-
-
-_names = st.sampled_from(["site", "risk", "score", "a", "items", "name", "fields"])
-_scalars = st.integers() | st.booleans() | texts | st.decimals(allow_nan=False, allow_infinity=False) | st.none()
-_questions = st.builds(
-    question, _names, _scalars | st.lists(texts), st.sampled_from(["text", "integer", "strings", "sketch", "label"])
-)
-
-
-def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    rows = st.lists(st.lists(inner, min_size=1, max_size=3), min_size=1, max_size=3)
-    return st.builds(
-        lambda name, fields: {"name": name, "fields": fields},
-        _names,
-        st.lists(inner, min_size=1, max_size=4) | rows | rows.map(lambda some: [{"fields": row} for row in some]),
-    )
-
-
-_forms = st.lists(st.recursive(_questions, _nested, max_leaves=6), max_size=3)
-
-
-def _answers(value: Any) -> Iterator[str]:
-    """Find every answer in what was generated, by its word."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _answers(item)
-    elif "fields" in value and "data" not in value:
-        yield from _answers(value["fields"])
-    else:
-        yield to_json(value[value["data"]])
-
-
-def _found(value: Any) -> Iterator[str]:
-    """Find every answer in what was decoded; a table is a list of objects."""
-    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        for row in value:
-            for item in row.values():
-                yield from _found(item)
-    else:
-        yield to_json(value)
-
-
-@quick
-@given(_forms)
-def test_no_form_fails_and_no_answer_is_lost(form: list[dict[str, Any]]) -> None:
-    record = decoded(*form)
-    found = Counter(text for value in record.paths.values() for text in _found(value))
-    assert found == Counter(_answers(form))
-
-
-@quick
-@given(json_values | st.fixed_dictionaries({"key": texts, "fields": st.lists(json_values)}))
-def test_whatever_doforms_answers_is_a_record_or_none(answer: Any) -> None:
-    with suppress(NotARecord):
-        assert decode_record(json.dumps(answer).encode(), kind=RecordKind.SUBMISSION).key

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from gateway.api import Delivery, Event, Rejected
+from gateway.api import Delivery, Event, Rejected, every_answer
 from gateway_database.coerce import coerce
 from gateway_database.options import EVERYTHING, Child, DatabaseOptions, Write
 from gateway_database.tables import Tables, missing, nearest, need_unique
@@ -37,6 +37,8 @@ class Job:
     """What a delete sets instead of deleting."""
     children: list[Belongings]
     delivery_key: str
+    left_out: Mapping[str, str]
+    """Questions of ``*`` without a column, each with the reason."""
 
     @property
     def key(self) -> Row:
@@ -53,17 +55,20 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
     """Look up tables and fit values.
 
     Raises:
-        Rejected: a value does not fit, a key or parent is null, or a question has no column.
+        Rejected: a value does not fit, or a key or parent is null.
         Misconfigured: a table, column or unique index is missing.
     """
     options = delivery.options
     row, removing = row_of(delivery), removes(delivery)
     marks = options.marks if removing else None
     questions = _questions(delivery)
-    table = tables.get(connection, options.table, [*(name for name in row if name not in questions), *(marks or ())])
-    for name in missing(table, row):
-        hint = nearest(name, table.c.keys())
-        raise Rejected(f"the question {name!r} has no column in {options.table}{hint}")
+    named = [*(name for name in row if name not in questions), *(marks or ())]
+    table = tables.get(connection, options.table, named, wished=questions)
+    left_out = {
+        name: f"there is no such column in {options.table}{nearest(name, table.c.keys())}"
+        for name in missing(table, row)
+    }
+    row = {name: value for name, value in row.items() if name not in left_out}
     for columns in needed_unique(options):
         need_unique(table, columns)
     fitted = _fit(table, row)
@@ -78,6 +83,7 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
         marks=None if marks is None else _fit(table, marks),
         children=[_belongings(connection, tables, child, rows=not removing) for child in options.children],
         delivery_key=delivery.key,
+        left_out=left_out,
     )
 
 
@@ -93,7 +99,7 @@ def row_of(delivery: Delivery[DatabaseOptions]) -> Row:
     guard = {options.guard: delivery.number} if options.guard else {}
     if removes(delivery):
         return {name: options.columns.get(name) for name in options.key} | guard
-    row: Row = dict(delivery.record.fields) if delivery.record is not None and options.takes_everything else {}
+    row: Row = every_answer(delivery.record) if delivery.record is not None and options.takes_everything else {}
     row |= {name: value for name, value in options.columns.items() if name != EVERYTHING}
     return row | ({options.delivery_key: delivery.key} if options.delivery_key else {}) | guard
 
@@ -109,9 +115,9 @@ def needed_unique(options: DatabaseOptions) -> Iterable[list[str]]:
 def _questions(delivery: Delivery[DatabaseOptions]) -> set[str]:
     """Return the names that come from the form alone: one without a column is no mistake of the routes file."""
     options = delivery.options
-    if delivery.record is None or not options.takes_everything:
+    if delivery.record is None or not options.takes_everything or removes(delivery):
         return set()
-    return set(delivery.record.fields) - {*options.columns, options.delivery_key, options.guard}
+    return set(every_answer(delivery.record)) - {*options.columns, options.delivery_key, options.guard}
 
 
 def _fit(table: Table, values: Mapping[str, Any]) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -14,6 +15,8 @@ from gateway.api import Misconfigured
 from gateway_database.digits import Digits
 
 _UNIQUE = "gateway_unique"
+_LOOK_AGAIN = 60.0
+"""Seconds after which a table is looked at again for columns that it lacked."""
 
 
 class Tables:
@@ -22,10 +25,15 @@ class Tables:
     def __init__(self, schema: str | None) -> None:
         self._schema = schema
         self._known: dict[str, Table] = {}
+        self._looked_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def get(self, connection: Connection, name: str, columns: Iterable[str] = ()) -> Table:
+    def get(
+        self, connection: Connection, name: str, columns: Iterable[str] = (), *, wished: Iterable[str] = ()
+    ) -> Table:
         """Return a table, looked at again if it lacks one of the columns.
+
+        For those that are only wished for it is looked at again once a minute.
 
         Raises:
             Misconfigured: the table or a column is not there.
@@ -33,7 +41,7 @@ class Tables:
         wanted = list(columns)
         with self._lock:
             table = self._known.get(name)
-            if table is None or missing(table, wanted):
+            if table is None or missing(table, wanted) or (missing(table, wished) and self._is_old(name)):
                 table = self._known[name] = self._reflect(connection, name)
         for column in missing(table, wanted):
             raise Misconfigured(f"the table {name} has no column {column!r}{nearest(column, table.c.keys())}")
@@ -43,6 +51,9 @@ class Tables:
         """Look at the database again at the next use."""
         with self._lock:
             self._known.clear()
+
+    def _is_old(self, name: str) -> bool:
+        return time.monotonic() - self._looked_at[name] > _LOOK_AGAIN
 
     def _reflect(self, connection: Connection, name: str) -> Table:
         try:
@@ -54,6 +65,7 @@ class Tables:
         for column in table.c:
             column.type = _own_type(connection.dialect.name, column.type)
         table.info[_UNIQUE] = _unique_sets(connection, table)
+        self._looked_at[name] = time.monotonic()
         return table
 
 

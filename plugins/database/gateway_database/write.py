@@ -28,6 +28,8 @@ from gateway_database.tables import Tables
 
 _LONGEST_VALUE = 200
 _LONGEST_SUMMARY = 400
+_MOST_NAMED = 20
+"""Questions without a column that a receipt names."""
 _OLDER = "older, left: row in"
 
 
@@ -130,13 +132,15 @@ def _receipt(job: Job, what: str, rows: int, key: Row | None = None) -> Receipt:
     options = job.options
     told = job.key if key is None else key
     summary = f"{what} {options.table}{f' ({_shown(told)})' if told else ''}"
-    details = {
+    details: dict[str, Any] = {
         "table": options.table,
         "write": options.write.value,
         "rows": rows,
         "key": {name: str(value)[:_LONGEST_VALUE] for name, value in told.items()},
     }
-    return Receipt(summary=summary[:_LONGEST_SUMMARY], details=details)
+    if job.left_out:
+        details["left_out"] = sorted(job.left_out)[:_MOST_NAMED]
+    return Receipt(summary=summary[:_LONGEST_SUMMARY], details=details, left_out=job.left_out)
 
 
 def _shown(key: Row) -> str:

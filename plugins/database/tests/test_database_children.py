@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.api import Event, Rejected
+from tests.support.records import answer, decode, section
 
 FOUND = [{"position": 1, "finding": "rust"}, {"position": 2, "finding": "crack"}]
 CHILD = {
@@ -91,3 +92,46 @@ async def test_a_child_that_is_refused_takes_the_row_with_it(place: Any, databas
         await database.deliver(delivery({"findings": [*FOUND, {"position": 3, "finding": None}]}, **MIRROR))
     assert place.rows("SELECT doforms_key FROM inspections") == [("s2",)]
     assert place.rows(ALL) == [OTHER]
+
+
+def shapes() -> list[Any]:
+    fields = [[answer(name, value, "any") for name, value in row.items()] for row in FOUND]
+    return [
+        pytest.param({"name": "findings", "fields": fields}, id="lists of fields"),
+        pytest.param({"name": "findings", "fields": [{"fields": row} for row in fields]}, id="holders of fields"),
+        pytest.param({"name": "findings", "data": "table", "table": FOUND}, id="flattened"),
+    ]
+
+
+@pytest.mark.parametrize("table", shapes())
+async def test_a_table_in_a_section_is_written_in_each_of_its_shapes(
+    table: dict[str, Any], place: Any, database: Any, delivery: Any
+) -> None:
+    await database.deliver(delivery(record=decode(section("part", section("inner", table))), **MIRROR))
+    assert place.rows(ALL) == [*TWO, OTHER]
+
+
+@pytest.mark.parametrize(
+    "field", [[], [{"name": "findings", "fields": []}], [{"name": "findings", "data": "table", "table": []}]]
+)
+@pytest.mark.parametrize("rows", ["record.tables.findings", "record.fields.findings"])
+async def test_a_table_that_is_empty_or_not_there_takes_the_rows_away(
+    field: list[Any], rows: str, place: Any, database: Any, delivery: Any
+) -> None:
+    options = {**MIRROR, "children": [{**CHILD, "rows": rows}]}
+    await database.deliver(delivery({"findings": FOUND}, **options))
+    await database.deliver(delivery(record=decode(*field), **options))
+    assert place.rows("SELECT doforms_key FROM inspections ORDER BY 1") == [("s1",), ("s2",)]
+    assert place.rows(ALL) == [OTHER]
+
+
+async def test_tables_in_the_rows_of_a_table_are_written_one_after_the_other(
+    place: Any, database: Any, delivery: Any
+) -> None:
+    def part(*found: dict[str, Any]) -> list[Any]:
+        return [{"name": "findings", "fields": [[answer(*pair, "any") for pair in row.items()] for row in found]}]
+
+    record = decode({"name": "parts", "fields": [part(FOUND[0]), [answer("note", "none")], part(FOUND[1])]})
+    child = {**CHILD, "rows": "record.tables.parts | map(attribute='findings')"}
+    await database.deliver(delivery(record=record, **{**MIRROR, "children": [child]}))
+    assert place.rows(ALL) == [*TWO, OTHER]

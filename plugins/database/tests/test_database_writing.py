@@ -14,6 +14,7 @@ from gateway_database.tables import Tables
 
 from gateway.api import Event, Misconfigured, Rejected
 from gateway.testing import settings
+from tests.support.records import answer, decode, section
 
 KEYED = {"doforms_key": "{{ record.key }}", "site": "{{ record.fields.site }}", "risk": "{{ record.fields.risk }}"}
 UPSERT = {"write": "upsert", "key": ["doforms_key"], "columns": KEYED}
@@ -129,10 +130,40 @@ async def test_every_question_goes_under_its_own_name(place: Any, database: Any,
     assert place.rows("SELECT doforms_key, site, risk FROM inspections") == [("s1", "of our own", 4)]
 
 
-async def test_a_question_without_a_column_is_rejected_by_name(database: Any, delivery: Any) -> None:
-    made = delivery({"risks": 4}, columns={"*": True, "doforms_key": "1"})
-    with pytest.raises(Rejected, match=r"question 'risks' has no column in inspections; did you mean \"risk\""):
-        await database.deliver(made)
+async def test_a_question_without_a_column_is_left_out_and_named(place: Any, database: Any, delivery: Any) -> None:
+    made = delivery({"risks": 4, "site": "Dock"}, columns={"*": True, "doforms_key": "1"})
+    receipt = await database.deliver(made)
+    assert receipt.left_out == {"risks": 'there is no such column in inspections; did you mean "risk"?'}
+    assert receipt.details["left_out"] == ["risks"]
+    assert place.rows("SELECT doforms_key, site, risk FROM inspections") == [("1", "Dock", None)]
+
+
+async def test_a_column_that_was_added_for_a_question_is_found_within_a_minute(
+    place: Any, database: Any, delivery: Any
+) -> None:
+    options: dict[str, Any] = {"write": "upsert", "key": ["doforms_key"], "columns": {"*": True, "doforms_key": "1"}}
+    assert (await database.deliver(delivery({"remarks": "a"}, **options))).left_out
+    place.run("ALTER TABLE inspections ADD COLUMN remarks TEXT")
+    assert (await database.deliver(delivery({"remarks": "b"}, **options))).left_out
+    database._tables._looked_at["inspections"] -= 61.0
+    assert not (await database.deliver(delivery({"remarks": "c"}, **options))).left_out
+    assert place.rows("SELECT remarks FROM inspections") == [("c",)]
+
+
+async def test_every_question_of_a_form_with_sections_and_tables_has_its_place(
+    place: Any, database: Any, delivery: Any
+) -> None:
+    place.run(
+        "ALTER TABLE inspections ADD COLUMN findings TEXT", 'ALTER TABLE inspections ADD COLUMN "after.note" TEXT'
+    )
+    record = decode(
+        section("before", answer("site", "Dock"), answer("note", "wet")),
+        section("after", answer("note", "dry"), {"name": "findings", "fields": [[answer("finding", "rust")]]}),
+    )
+    receipt = await database.deliver(delivery(record=record, columns={"*": True, "doforms_key": "1"}))
+    assert list(receipt.left_out) == ["before.note"]
+    rows = place.rows('SELECT site, "after.note", findings FROM inspections')
+    assert rows == [("Dock", "dry", '[{"finding": "rust"}]')]
 
 
 @pytest.mark.parametrize("options", [UPSERT, UPDATE, DELETE, MIRROR])

@@ -14,6 +14,19 @@ CREATE TABLE alarms (
     CONSTRAINT pk_alarms PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX uq_alarms_open ON alarms (kind, subject) WHERE cleared_at IS NULL;
+CREATE TABLE questions (
+    webservice_id TEXT NOT NULL, 
+    record_kind TEXT NOT NULL, 
+    path TEXT NOT NULL, 
+    kind TEXT NOT NULL, 
+    first_at BIGINT, 
+    last_at BIGINT, 
+    seen BIGINT NOT NULL, 
+    since BIGINT NOT NULL, 
+    last BIGINT NOT NULL, 
+    alarm TEXT, 
+    CONSTRAINT pk_questions PRIMARY KEY (webservice_id, record_kind, path)
+);
 CREATE TABLE compatibility (
     oldest TEXT NOT NULL, 
     CONSTRAINT pk_compatibility PRIMARY KEY (oldest)

@@ -31,6 +31,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("cleared_at IS NULL"),
         postgresql_where=sa.text("cleared_at IS NULL"),
     )
+    op.create_table(
+        "questions",
+        sa.Column("webservice_id", sa.Text(), nullable=False),
+        sa.Column("record_kind", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_at", sa.BigInteger(), nullable=True),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("alarm", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("webservice_id", "record_kind", "path", name=op.f("pk_questions")),
+    )
     compatibility = op.create_table(
         "compatibility",
         sa.Column("oldest", sa.Text(), nullable=False),

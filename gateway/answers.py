@@ -1,0 +1,53 @@
+"""The answers of a record by question name: a name that stands in several places of the form is never guessed at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.errors import TemplateError
+from gateway.models import Record
+
+
+class Answers(dict[str, Any]):
+    """Values by question name. A name that stands in several places is refused when it is asked for.
+
+    ``several`` maps such a name to the paths where it stands.
+    """
+
+    def __init__(self, values: Mapping[str, Any], several: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(values)
+        self.several = several
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value; raises TemplateError, naming the paths, for a name that stands in several places."""
+        self._refuse(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self._refuse(name)
+        return super().__getitem__(name)
+
+    def _refuse(self, name: str) -> None:
+        if name in self.several:
+            raise TemplateError(
+                f"{name!r} stands in several places of the form; ask for one of its paths: "
+                f"{' or '.join(repr(path) for path in self.several[name])}"
+            )
+
+
+def every_answer(record: Record) -> dict[str, Any]:
+    """Return each answer once: by its question's name or, where that stands in several places, by its path."""
+    fields = record.fields
+    return unfolded(fields, record.paths) if isinstance(fields, Answers) else dict(fields)
+
+
+def unfolded(answers: Answers, paths: Mapping[str, Any]) -> dict[str, Any]:
+    """Return answers as a plain dict, what stands in several places by its paths."""
+    found = dict(answers)
+    for path in (path for several in answers.several.values() for path in several):
+        name = path
+        while name in found:  # another question has the very name that this path reads like
+            name += "[2]"
+        found[name] = paths[path]
+    return found

@@ -1,0 +1,109 @@
+"""Questions for which a destination had no place: an alarm for each, until the destination takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.answers import every_answer
+from gateway.delivery.current import Current
+from gateway.delivery.drift_texts import say_left_out
+from gateway.delivery.mappings import asked_in
+from gateway.delivery.prepare import Job
+from gateway.models import Event, Receipt
+from gateway.store import alarms
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+QUESTION_LEFT_OUT = "question left out"
+"""The kind of these alarms."""
+_MOST = 1000
+"""Questions of one delivery that are remembered."""
+
+Way = tuple[str, str]
+"""Route and delivery."""
+
+
+class LeftOut:
+    """Follows what destinations say of questions in their receipts; ``wake`` has `write` called soon."""
+
+    def __init__(self, *, store: Store, current: Current, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._current = current
+        self._wake = wake
+        self._standing: dict[Way, set[str]] = {}
+        self._news: dict[str, str | None] = {}
+        """Subject -> the text of an alarm to raise, or None for one to clear."""
+
+    def delivered(self, job: Job, receipt: Receipt) -> None:
+        """Take note of a receipt."""
+        way = job.route.name, job.spec.name
+        standing = self._standing.get(way)
+        if not (receipt.left_out or standing) or job.kept.notification.event is Event.DELETE:
+            return
+        standing = self._standing.setdefault(way, set())
+        fresh = receipt.left_out.keys() - standing
+        if fresh:
+            fresh -= asked_in(job.route, job.spec)
+        for question in sorted(fresh)[: _MOST - len(standing)]:
+            standing.add(question)
+            self._tell(way, question, self._text(job, question, receipt.left_out[question]))
+        record = job.records.record
+        if record is None:
+            return
+        for question in (standing - receipt.left_out.keys()) & every_answer(record).keys():
+            standing.discard(question)
+            self._tell(way, question, None)
+
+    def _text(self, job: Job, question: str, why: str) -> str:
+        notification = job.kept.notification
+        webservice = self._current.webservice(notification.webservice_id)
+        form = notification.webservice_id if webservice is None else webservice.form
+        return say_left_out(form, question, f"route {job.route.name}, delivery {job.spec.name}", why)
+
+    def _tell(self, way: Way, question: str, text: str | None) -> None:
+        self._news[_prefix(way) + question] = text
+        self._wake()
+
+    async def write(self, *, thoroughly: bool) -> None:
+        """Raise and clear alarms; ``thoroughly`` after routes were loaded."""
+        if thoroughly:
+            await self._load()
+        news, self._news = self._news, {}
+        if not news:
+            return
+
+        def write(connection: Connection) -> list[tuple[str, str | None]]:
+            return [(subject, text) for subject, text in news.items() if _write(connection, subject, text)]
+
+        for subject, text in await self._store.write(write):
+            if text is not None:
+                log.warning("alarm raised", kind=QUESTION_LEFT_OUT, subject=subject, text=text)
+            else:
+                log.info("alarm cleared", kind=QUESTION_LEFT_OUT, subject=subject)
+
+    async def _load(self) -> None:
+        """See which alarms stand; those of deliveries that are not loaded any more have ended."""
+        ways = [(route.name, spec.name) for route in self._current.routes.routes for spec in route.deliveries]
+        self._standing = {way: asked for way, asked in self._standing.items() if way in ways}
+        for alarm in await self._store.read(alarms.list_alarms):
+            if alarm.kind != QUESTION_LEFT_OUT:
+                continue
+            found = [way for way in ways if alarm.subject.startswith(_prefix(way))]
+            for way in found:
+                self._standing.setdefault(way, set()).add(alarm.subject.removeprefix(_prefix(way)))
+            if not found:
+                self._news.setdefault(alarm.subject, None)
+
+
+def _write(connection: Connection, subject: str, text: str | None) -> bool:
+    if text is None:
+        return alarms.clear_alarm(connection, QUESTION_LEFT_OUT, subject)
+    return alarms.raise_alarm(connection, QUESTION_LEFT_OUT, subject, text)
+
+
+def _prefix(way: Way) -> str:
+    return f"{way[0]}/{way[1]}: "

@@ -1,0 +1,154 @@
+"""Which questions of a form the routes in force ask for, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from gateway.models import Event, RecordKind
+from gateway.routing.asked import Asked
+from gateway.routing.loaded import DeliverySpec, Route, Routes, Webservice
+from gateway.routing.match import route_matches
+from gateway.routing.nodes import Node
+
+_NUMBERED = re.compile(r"\[\d+\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A question that a template asks for, or a column of the rows of a table."""
+
+    by: str
+    """``fields``, ``tables`` or ``paths``."""
+    name: str
+    column: str | None = None
+
+    def find(self, paths: Collection[str]) -> list[str]:
+        """Return those of the known paths that it may mean."""
+        tables = [path for path in paths if self._names(path)]
+        if self.column is None:
+            return tables
+        known = set(paths)
+        return [path for table in tables if (path := f"{table}[].{self.column}") in known]
+
+    def _names(self, path: str) -> bool:
+        if "[]" in path:
+            return False
+        plain = _NUMBERED.sub("", path)
+        return path == self.name or (self.by != "paths" and (plain == self.name or plain.endswith(f".{self.name}")))
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A place of the routes file that asks for a question."""
+
+    route: str
+    delivery: str
+    place: str
+    wanted: Wanted
+
+    def __str__(self) -> str:
+        return f"route {self.route}, delivery {self.delivery}, {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """What the routes ask of one form."""
+
+    places: tuple[Mapped, ...] = ()
+    choosing: tuple[tuple[str, str], ...] = ()
+    """Route and delivery where questions are asked for one by one, so that a new one is left out."""
+    whole_rows: frozenset[Wanted] = frozenset()
+    """Tables whose rows are taken as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """What one template asks for; ``rows`` is what the rows beside it come from."""
+
+    place: str
+    asked: Asked
+    rows: frozenset[Asked] = frozenset()
+
+
+def mappings(routes: Routes, webservice: Webservice, kind: RecordKind) -> Mappings:
+    """Gather what the routes that take a web service's notifications ask of its records of one kind."""
+    places: list[Mapped] = []
+    choosing: list[tuple[str, str]] = []
+    whole_rows: set[Wanted] = set()
+    for route, spec in _taking(routes, webservice):
+        mentions, own = list(_of_delivery(route, spec)), _names_of(route, kind)
+        named = [
+            Mapped(route.name, spec.name, mention.place, wanted)
+            for mention in mentions
+            for wanted in _wanted(mention, own)
+        ]
+        places += named
+        for mention in mentions:
+            if mention.asked == Asked("row"):
+                whole_rows |= {Wanted(one.by, one.name) for one in mention.rows if one.record in own and one.name}
+        everything = any(one.asked.record in own and one.asked.name is None for one in mentions)
+        if named and not everything and "record" not in spec.traits.needs:
+            choosing.append((route.name, spec.name))
+    return Mappings(tuple(places), tuple(choosing), frozenset(whole_rows))
+
+
+def asked_in(route: Route, spec: DeliverySpec) -> frozenset[str]:
+    """Return the names and paths of the questions that the templates of a delivery ask for."""
+    return frozenset(one.asked.name for one in _of_delivery(route, spec) if one.asked.by and one.asked.name)
+
+
+def _taking(routes: Routes, webservice: Webservice) -> Iterator[tuple[Route, DeliverySpec]]:
+    for route in routes.routes:
+        if any(route_matches(route, webservice, event)[0] for event in route.events):
+            for spec in route.deliveries:
+                yield route, spec
+
+
+def _names_of(route: Route, kind: RecordKind) -> frozenset[str]:
+    """Return the names under which a route's templates speak of the records of a kind."""
+    usual = RecordKind.DISPATCH if route.events == {Event.STATUS} else RecordKind.SUBMISSION
+    return frozenset({kind.value, "record"} if kind is usual else {kind.value})
+
+
+def _of_delivery(route: Route, spec: DeliverySpec) -> Iterator[_Mention]:
+    yield from _in(route.when, "`when` of the route", frozenset())
+    yield from _in(spec.when, "`when`", frozenset())
+    yield from _in(spec.options, "", frozenset())
+
+
+def _in(value: Any, place: str, rows: frozenset[Asked]) -> Iterator[_Mention]:
+    """Walk through options and templates."""
+    if isinstance(value, Node):
+        for asked in value.asked:
+            yield _Mention(place, asked, rows)
+        inner: Iterator[tuple[str | int, Any]] = iter(value.parts())
+    elif isinstance(value, BaseModel):
+        source = getattr(value, "rows", None)
+        rows = source.asked if isinstance(source, Node) else rows
+        fields = type(value).model_fields.items()
+        inner = ((info.alias or name, getattr(value, name)) for name, info in fields)
+    elif isinstance(value, Mapping):
+        inner = iter(value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        inner = iter(enumerate(value))
+    else:
+        return
+    for key, item in inner:
+        step = f"[{key}]" if isinstance(key, int) else f".{key}" if place else str(key)
+        yield from _in(item, f"{place}{step}", rows)
+
+
+def _wanted(mention: _Mention, own: frozenset[str]) -> Iterator[Wanted]:
+    """Yield the questions that a mention names."""
+    asked = mention.asked
+    if asked.record in own and asked.name is not None:
+        yield Wanted(asked.by, asked.name)
+    elif asked.record == "row" and asked.name is not None:
+        for rows in mention.rows:
+            if rows.record in own and rows.name is not None:
+                yield Wanted(rows.by, rows.name, asked.name)

@@ -1,0 +1,74 @@
+"""What is gathered while a form is walked through: each value under a path of its own, so that none is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.answers import Answers, unfolded
+
+NAMELESS = "?"
+"""The name of a value to which doForms gives none."""
+TABLE, ROW, EMPTY = "table", "row", "empty"
+"""The kinds of a table, of its rows as a whole, and of a table or section with nothing in it."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """The answers of a record, or of a row."""
+
+    paths: dict[str, Any] = field(default_factory=dict)
+    tables: set[str] = field(default_factory=set)
+    """The paths that are tables."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Path -> what doForms calls the kind of value; of what stands in rows under ``table[].question``."""
+    _named: dict[str, list[str]] = field(default_factory=dict)
+    """Name -> the paths where it stands."""
+    _doubled: dict[str, int] = field(default_factory=dict)
+    """Path -> how often it was met again."""
+
+    def add(self, prefix: str, name: str, value: Any, kind: str) -> str:
+        """Take a value; returns its path."""
+        path = f"{prefix}{name}"
+        while path in self.paths:  # the same name twice in one section: neither is lost
+            number = self._doubled[f"{prefix}{name}"] = self._doubled.get(f"{prefix}{name}", 1) + 1
+            path = f"{prefix}{name}[{number}]"
+        self.paths[path] = value
+        self.kinds[path] = kind
+        self._named.setdefault(name, []).append(path)
+        return path
+
+    def add_table(self, prefix: str, name: str, rows: Sequence[Collected]) -> None:
+        """Take the rows of a table."""
+        path = self.add(prefix, name, [row.as_row() for row in rows], TABLE)
+        self.tables.add(path)
+        self.kinds[f"{path}[]"] = ROW
+        for row in rows:
+            shown = row._shown()
+            for inner, kind in row.kinds.items():
+                head, bracket, tail = inner.partition("[]")
+                self.kinds.setdefault(f"{path}[].{shown.get(head, head)}{bracket}{tail}", kind)
+
+    def add_empty(self, prefix: str, name: str) -> None:
+        """Note a section or table without anything in it: it is there, but has no value."""
+        self.kinds.setdefault(f"{prefix}{name}", EMPTY)
+
+    def by_name(self, among: Collection[str] | None = None) -> Answers:
+        """Return the values by name, all or those of some paths."""
+        named = (
+            self._named
+            if among is None
+            else {name: [path for path in paths if path in among] for name, paths in self._named.items()}
+        )
+        single = {name: self.paths[paths[0]] for name, paths in named.items() if len(paths) == 1}
+        return Answers(single, {name: paths for name, paths in named.items() if len(paths) > 1})
+
+    def as_row(self) -> Answers:
+        """Return everything in one: a row has no paths beside it."""
+        answers = self.by_name()
+        return Answers(unfolded(answers, self.paths), answers.several) if answers.several else answers
+
+    def _shown(self) -> dict[str, str]:
+        """Return path -> the name under which a row shows it."""
+        return {paths[0]: name for name, paths in self._named.items() if len(paths) == 1}

@@ -1,0 +1,162 @@
+"""Records that drift away from the routes: an alarm that names form, question and mapping, and nothing fails."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from gateway.delivery.drift import Drift
+from gateway.delivery.fetch import FetchDesk
+from gateway.models import Record, RecordKind
+from gateway.store import alarms
+from tests.delivery.conftest import ROUTES, Parts
+from tests.support.keeping import WEBSERVICE
+from tests.support.records import answer, decode, section
+from tests.support.sink import load_routes
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKS = "{{ record.fields.site }} {{ submission.paths['a.risk'] }}"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def drift(parts: Parts, tmp_path: Path) -> AsyncIterator[Drift]:
+    parts.current.load(load_routes(tmp_path, routes(parts, ASKS)))
+    yield Drift(store=parts.store, current=parts.current)
+
+
+def routes(parts: Parts, text: str) -> str:
+    return ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=text)
+
+
+def record(**answers: Any) -> Record:
+    return decode(*(answer(*pair) for pair in answers.items()), section("a", answer("risk", "High")))
+
+
+async def came(parts: Parts, drift: Drift, *records: Record) -> None:
+    webservice = parts.current.webservice(WEBSERVICE)
+    assert webservice is not None
+    for one in records:
+        drift.saw(webservice, one)
+    await drift.write()
+
+
+async def told(parts: Parts) -> list[tuple[str, str, str]]:
+    return sorted((one.kind, one.subject, one.text) for one in await parts.alarms())
+
+
+async def test_a_mapped_question_that_vanishes_is_an_alarm_until_it_comes_again(parts: Parts, drift: Drift) -> None:
+    await came(parts, drift, *[record(site="Dock")] * 20)
+    assert await told(parts) == []
+    with capture_logs() as logged:
+        for _ in range(3):
+            await came(parts, drift, *[record()] * 12)
+    [(kind, subject, text)] = await told(parts)
+    assert (kind, subject) == ("question missing", f"{WEBSERVICE}: site")
+    assert text == (
+        "the question 'site' was in none of the last 12 records of the form \"Inspection\"; before that it was in 20 "
+        "of 20. It is asked for by: route route, delivery table, text, and null there. If the form has changed, change "
+        "the routes too"
+    )
+    assert [line["event"] for line in logged] == ["alarm raised"]
+    await came(parts, drift, record(site="Dock"))
+    assert await told(parts) == []
+
+
+async def test_a_misspelt_question_is_told_with_the_one_that_was_meant(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspektor }}")))
+    await came(parts, drift, *[record(inspector="Ada")] * 60)
+    [(kind, _, text)] = await told(parts)
+    assert kind == "question missing"
+    assert "'inspektor' was in none of the" in text
+    assert "Did you mean 'inspector'?" in text
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspector }}")))
+    await drift.write()
+    assert await told(parts) == []
+
+
+async def test_new_questions_are_one_alarm_until_the_routes_ask_for_them(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    await came(parts, drift, *[record(site="Dock")] * 12)
+    await came(parts, drift, record(site="Dock", hazard="Gas"))
+    await came(parts, drift, *[record(site="Dock", hazard="Gas", second="x")] * 2)
+    [(kind, subject, text)] = await told(parts)
+    assert (kind, subject) == ("new questions", WEBSERVICE)
+    for part in ('form "Inspection"', "'hazard' (text); 'second' (text)", "route route, delivery table"):
+        assert part in text
+    parts.current.load(load_routes(tmp_path, routes(parts, ASKS + "{{ record.fields.hazard }}")))
+    await drift.write()
+    assert len(await told(parts)) == 1
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields | length }}")))
+    await drift.write()
+    assert await told(parts) == []
+
+
+async def test_new_questions_that_a_person_has_seen_are_not_told_again(parts: Parts, drift: Drift) -> None:
+    await came(parts, drift, *[record(site="Dock")] * 12)
+    await came(parts, drift, *[record(site="Dock", hazard="Gas")] * 2)
+    await parts.store.write(lambda c: alarms.clear_alarm(c, "new questions", WEBSERVICE))
+    await came(parts, drift, record(site="Dock", hazard="Gas"))
+    assert await told(parts) == []
+    await came(parts, drift, record(site="Dock", hazard="Gas", second="x"))
+    [(_, _, text)] = await told(parts)
+    assert "second" in text
+    assert "hazard" not in text
+
+
+async def test_what_one_process_learnt_the_next_one_knows(parts: Parts, drift: Drift) -> None:
+    await came(parts, drift, *[record(site="Dock")] * 20)
+    following = Drift(store=parts.store, current=parts.current)
+    await came(parts, following, *[record()] * 12)
+    await came(parts, drift, record())
+    assert [(kind, subject) for kind, subject, _ in await told(parts)] == [("question missing", f"{WEBSERVICE}: site")]
+
+
+async def test_dispatches_are_counted_by_themselves(parts: Parts, drift: Drift) -> None:
+    await came(parts, drift, *[record(site="Dock")] * 20)
+    await came(parts, drift, *[decode(answer("crew", "A"), kind=RecordKind.DISPATCH)] * 60)
+    assert await told(parts) == []
+
+
+async def test_an_unknown_kind_of_value_is_warned_of_once_for_each_form_and_question(
+    parts: Parts, drift: Drift
+) -> None:
+    inspection, silent = (parts.current.webservice(one) for one in (WEBSERVICE, "acme$$1$$Published$$3"))
+    assert inspection is not None
+    assert silent is not None
+    one = decode(answer("where", 1, "hologram"), answer("site", "Dock"))
+    with capture_logs() as logged:
+        for _ in range(3):
+            drift.saw(inspection, one)
+            drift.saw(silent, one)
+        drift.saw(inspection, decode(answer("other", 1, "hologram")))
+    assert [(line["form"], line["question"], line["kind"]) for line in logged] == [
+        ("Inspection", "where", "hologram"),
+        ("Silent", "where", "hologram"),
+        ("Inspection", "other", "hologram"),
+    ]
+
+
+async def test_a_form_whose_questions_never_end_fills_neither_memory_nor_store(parts: Parts, drift: Drift) -> None:
+    for start in range(0, 5000, 1000):
+        await came(parts, drift, decode(*(answer(f"q{number}", 1) for number in range(start, start + 1000))))
+    rows = await parts.store.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM questions").scalar())
+    assert rows < 2100
+    assert sum(map(len, drift._met.values())) < 3100
+
+
+async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift) -> None:
+    desk = FetchDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses, saw=drift.saw)
+    for key in ("n1", "n2"):
+        await desk.records(await parts.keep(key))
+    await drift.write()
+    rows = await parts.store.read(lambda c: c.exec_driver_sql("SELECT path, seen FROM questions ORDER BY path").all())
+    assert [tuple(row) for row in rows] == [("", 2), ("a.risk", 0), ("site", 2)]
