@@ -36,23 +36,28 @@ def tell(what: str, seen: Seen) -> None:
 
 
 async def tell_counts(simulator: Simulator) -> None:
-    """Print counts now and then, whenever they have changed, for ever."""
-    last = ""
+    """Print counts now and then, whenever something happened, for ever."""
+    last = None
     while True:
         await asyncio.sleep(_BETWEEN)
-        line = counts(simulator)
-        if line.plain != last:
-            stdout.print(line, soft_wrap=True, highlight=False)
-        last = line.plain
+        happened = beliefs(simulator), simulator.requests[-1:]
+        if happened != last:
+            stdout.print(counts(simulator), soft_wrap=True, highlight=False)
+        last = happened
+
+
+def beliefs(simulator: Simulator) -> Counter[str]:
+    """Return how many notifications doForms believes what of; lost ones are counted as lost."""
+    return Counter("lost" if one.lost else one.belief for one in simulator.notifications.values())
 
 
 def counts(simulator: Simulator) -> Text:
     """Return a line of what doForms believes, and how its API is used."""
-    beliefs = Counter("lost" if one.lost else one.belief for one in simulator.notifications.values())
+    believed = beliefs(simulator)
     line = Text(f"{len(simulator.notifications):,} notifications: ", style="")
     for belief in ("new", "received", "completed", "failed", "lost"):
-        if beliefs[belief]:
-            line.append(f"{beliefs[belief]:,} {belief}  ", COLOURS.get(belief, ""))
+        if believed[belief]:
+            line.append(f"{believed[belief]:,} {belief}  ", COLOURS.get(belief, ""))
     since = time.time() - _MINUTE
     calls = Counter(one.status for one in simulator.requests if one.at >= since)
     line.append(f"API calls in the last 60 s: {calls.total():,}")
