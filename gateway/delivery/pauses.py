@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -51,10 +52,19 @@ class Pauses:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pauses: dict[tuple[str, str], Pause] = {}
+        self._changes = 0
+        self._changing = 0
+        """Changes of this process, and how many of them are on their way to the store."""
 
     async def refresh(self) -> None:
-        """Read the pauses, so that what a person ordered by a command is noticed."""
+        """Read the pauses, so that what a person ordered by a command is noticed.
+
+        What was read while this process changed something may lack that; then the next look counts.
+        """
+        changes, changing = self._changes, self._changing
         found = await self._store.read(pauses.list_pauses)
+        if changing or changes != self._changes:
+            return
         self._pauses = {(pause.kind, pause.name): pause for pause in found}
 
     def reason(self, kind: Kind, name: str) -> str | None:
@@ -106,14 +116,25 @@ class Pauses:
         moment = self._store.now()
         end = moment + micros(PROBE_AFTER.total_seconds()) if until is None else to_store(until)
         pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=moment, until=end)
-        self._pauses[kind, name] = pause
-        await self._store.write(lambda connection: _pause(connection, pause))
+        with self._change():
+            self._pauses[kind, name] = pause
+            await self._store.write(lambda connection: _pause(connection, pause))
 
     async def resume(self, kind: Kind, name: str) -> None:
         """End a pause and clear its alarm."""
-        if self._pauses.pop((kind, name), None) is not None:
-            log.info(f"{kind} resumed", name=name)
-        await self._store.write(lambda connection: pauses.resume(connection, kind, name))
+        with self._change():
+            if self._pauses.pop((kind, name), None) is not None:
+                log.info(f"{kind} resumed", name=name)
+            await self._store.write(lambda connection: pauses.resume(connection, kind, name))
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        self._changes += 1
+        self._changing += 1
+        try:
+            yield
+        finally:
+            self._changing -= 1
 
 
 def _pause(connection: Connection, pause: Pause) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,3 +98,12 @@ async def test_new_settings_end_what_they_may_have_mended_but_not_a_quota(store:
     assert [one.name for one in await kept(store)] == ["two"]
     assert [one.subject for one in await raised(store)] == ["two"]
     assert restarted.reason(Kind.WEBSERVICE, "two") == "used up"
+
+
+async def test_a_look_at_the_store_that_began_before_a_pause_does_not_end_it(store: Store) -> None:
+    some = Pauses(store)
+    looking = asyncio.create_task(some.refresh())
+    await asyncio.sleep(0)
+    await some.pause(Kind.WEBSERVICE, "acme", "over quota", cause=Cause.QUOTA)
+    await looking
+    assert some.reason(Kind.WEBSERVICE, "acme") == "over quota"

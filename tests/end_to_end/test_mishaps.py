@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gateway.doforms.simulator import Conditions, Seen
-from tests.end_to_end.conftest import FORM, World, made_world
+from gateway.doforms.simulator import AccountLimit, Conditions, Seen
+from tests.end_to_end.conftest import FORM, OTHER, World, made_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROUTE = """
 [[routes]]
 name = "mirrored"
-form = "Inspection"
+form = ["Inspection", "Other"]
 mode = "delayed"
 events = ["create", "update", "delete"]
 [[routes.deliver]]
@@ -124,7 +124,28 @@ async def test_a_report_that_doforms_will_not_hear_is_not_repeated(doforms: Worl
     assert seen.belief == "received"
 
 
-async def test_wall_clock_times_and_numbers_are_passed_on_digit_by_digit(doforms: World) -> None:
-    seen = await doforms.doforms.create(FORM, {"score": 9007199254740993}, key="digits")
-    await completed(doforms, seen)
+async def test_a_number_with_more_digits_than_a_float_can_hold_arrives_whole(doforms: World) -> None:
+    await completed(doforms, await doforms.doforms.create(FORM, {"score": 9007199254740993}, key="digits"))
     assert score(doforms, "digits") == 9007199254740993
+
+
+async def test_forty_records_at_once_are_read_by_no_more_than_four_calls_at_once(doforms: World) -> None:
+    doforms.doforms.conditions.limit = AccountLimit(a_minute=60_000, in_flight=4)
+    asked = len(doforms.doforms.requests)
+    keys = [f"forty-{number}" for number in range(40)]
+    await completed(
+        doforms, *await asyncio.gather(*(doforms.doforms.create(FORM, {"score": 13}, key=key) for key in keys))
+    )
+    assert {request.status for request in doforms.doforms.requests[asked:]} == {200}
+
+
+async def test_a_used_up_quota_said_inside_a_200_parks_that_web_service_and_no_other(doforms: World) -> None:
+    doforms.doforms.faults.add("over-quota")
+    parked = await doforms.doforms.create(OTHER, {"score": 14}, key="parked")
+    paused = "SELECT count(*) FROM pauses WHERE cause = 'quota'"
+    await doforms.doforms.until(lambda: doforms.stored(paused) == [(1,)])
+    later = await doforms.doforms.create(OTHER, {"score": 15}, key="parked-too")
+    await completed(doforms, await doforms.doforms.create(FORM, {"score": 16}, key="not-parked"))
+    assert [parked.belief, later.belief] == ["received", "received"]
+    assert score(doforms, "not-parked") == 16
+    assert score(doforms, "parked") is None
