@@ -15,7 +15,7 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.downloads import Downloads
 from gateway.delivery.pauses import Pauses
-from gateway.delivery.setbacks import GivenUp, PutOff
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.spool import Spool, spool_of
 from gateway.doforms.blobs import Blob, find_blobs
 from gateway.doforms.download import ANY

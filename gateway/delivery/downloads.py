@@ -10,10 +10,11 @@ from urllib.parse import quote
 import structlog
 from sqlalchemy import Connection
 
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.pauses import Cause, Kind, Pauses
-from gateway.delivery.setbacks import PutOff
+from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.put_off import PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
@@ -25,7 +26,6 @@ from gateway.models import AttachmentState, Record
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, attachments
 from gateway.store.attachments import KeptAttachment
-from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 ALARM = "attachment missing"
 """The kind of the alarm of a web service whose attachments could not be downloaded."""
 _PUT_OFF = 60.0
-"""Seconds until a delivery looks again whether its paused web service goes on, or the disk has room."""
+"""Seconds until a delivery looks again whether the disk has room."""
 _BUSY = 2.0
 """Seconds until a delivery looks again at what another process downloads."""
 
@@ -48,6 +48,7 @@ class Downloads:
         self._current = current
         self._calls = calls
         self._pauses = pauses
+        self._callers = Callers(store=store, current=current, pauses=pauses)
         self._alarm = SpoolAlarm(store)
         self._slots: dict[str, tuple[int, asyncio.Semaphore]] = {}
 
@@ -59,9 +60,9 @@ class Downloads:
         """
         if row.size is None and await self._shared(kept, row):
             return
-        account = self._current.account(self._webservice(kept))
+        account = self._current.account(self._callers.caller(kept))
         async with self._slot(account):
-            webservice = self._webservice(kept)  # it may have been paused meanwhile
+            webservice = self._callers.caller(kept)  # it may have been paused meanwhile
             part = await self._begin(row)
             try:
                 await self._receive(kept, record, blob, row, part, webservice)
@@ -105,9 +106,9 @@ class Downloads:
             got = await self._calls.download(account, webservice, _path(account, blob, record), part, wanted)
             sha256 = await part.finish()
         except Unauthorised as error:
-            raise await self._paused(webservice, error, Cause.UNAUTHORISED) from error
+            await self._callers.refused(webservice, error)
         except Quota as error:
-            raise await self._paused(webservice, error, Cause.QUOTA) from error
+            await self._callers.over_quota(webservice, error)
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:
@@ -157,14 +158,6 @@ class Downloads:
         if await self._store.write(note):
             log.warning("alarm raised", kind=ALARM, subject=subject, text=reason)
 
-    async def _paused(self, webservice: Webservice, error: Unauthorised | Quota, cause: Cause) -> PutOff:
-        """Pause a web service, unless it was loaded again meanwhile; returns what the delivery is told."""
-        if self._current.webservice(webservice.id) != webservice:
-            return PutOff(self._store.now(), f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile")
-        until = error.until if isinstance(error, Quota) else None
-        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, until=until)
-        return PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {error}")
-
     async def _no_spool(self, error: NoRoom | OSError) -> PutOff:
         """Raise the alarm that nothing can be spooled; no attempt is spent."""
         said = (
@@ -175,17 +168,6 @@ class Downloads:
         text = f"attachments cannot be spooled: {said}"
         await self._alarm.begin(str(spool_of(self._current.routes).root), text)
         return PutOff(self._soon(), text)
-
-    def _webservice(self, kept: KeptNotification) -> Webservice:
-        """Return the web service in whose name to download; raises PutOff where that cannot be done now."""
-        ident = kept.notification.webservice_id
-        webservice = self._current.webservice(ident)
-        if webservice is None or webservice.password is None:
-            missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{ident!r} {missing}")
-        if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise PutOff(self._soon(), f"{WEBSERVICE_WAITS}{webservice.name} is paused: {paused}")
-        return webservice
 
     def _slot(self, account: Account) -> asyncio.Semaphore:
         """Return what limits the downloads of an account to half of its calls at once: records go on meanwhile."""

@@ -11,12 +11,14 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
-from gateway.delivery.setbacks import GivenUp, PutOff, Setbacks
+from gateway.delivery.put_off import GivenUp, PutOff
+from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.failures import Quota, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
@@ -64,7 +66,8 @@ class FetchDesk:
         self._pauses = pauses
         self._saw = saw
         self._ladder = Ladder(store=store, calls=calls)
-        self._setbacks = Setbacks(store=store, current=current, pauses=pauses)
+        self._callers = Callers(store=store, current=current, pauses=pauses)
+        self._setbacks = Setbacks(store=store)
         self.unreadable = self._ladder.unreadable
         self._running: dict[int, asyncio.Task[None]] = {}
         self._turns = FetchTurns(store)
@@ -178,13 +181,7 @@ class FetchDesk:
             return None
         if fresh.fetch_due_at is not None and not fresh.fetch_held and fresh.fetch_due_at > self._store.now():
             raise PutOff(fresh.fetch_due_at, fresh.fetch_reason or "the record could not be fetched yet")
-        webservice = self._current.webservice(fresh.notification.webservice_id)
-        if webservice is None or webservice.password is None:
-            missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
-            self._setbacks.waits_for_webservice(f"{fresh.notification.webservice_id!r} {missing}")
-        if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            self._setbacks.waits_for_webservice(f"{webservice.name} is paused: {paused}")
-        return _Look(kept=fresh, webservice=webservice, learnt=learnt)
+        return _Look(kept=fresh, webservice=self._callers.caller(fresh), learnt=learnt)
 
     async def _call(self, look: _Look, kinds: Collection[RecordKind | None], *, urgent: bool) -> None:
         kept, webservice = look.kept, look.webservice
@@ -211,9 +208,9 @@ class FetchDesk:
         except NotYet as told:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
         except Unauthorised as error:
-            await self._setbacks.refused(webservice, error)
+            await self._callers.refused(webservice, error)
         except Quota as error:
-            await self._setbacks.over_quota(webservice, error)
+            await self._callers.over_quota(webservice, error)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(look, found)

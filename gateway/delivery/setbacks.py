@@ -9,16 +9,14 @@ import httpx
 import structlog
 from sqlalchemy import Connection
 
-from gateway.delivery.current import Current
 from gateway.delivery.ladder import NotYet
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Later, Quota, Unauthorised
+from gateway.doforms.failures import Later
 from gateway.errors import DoformsError
 from gateway.models import FetchState
-from gateway.routing.loaded import Account, Webservice
+from gateway.routing.loaded import Account
 from gateway.store import alarms, records
-from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -29,46 +27,13 @@ ALARM = "record not fetched"
 """The kind of the alarm of a web service whose records could not be fetched."""
 _MOMENT = 1.0
 """Seconds until a record that could not be found is looked for once more; no longer than the first wait of retries."""
-_PUT_OFF = 60.0
-"""Seconds until a delivery looks again whether its paused web service goes on."""
-
-
-class PutOff(Exception):
-    """The record is not there yet; ``until`` is in the store's time."""
-
-    def __init__(self, until: int, reason: str) -> None:
-        super().__init__(reason)
-        self.until = until
-
-
-class GivenUp(Exception):
-    """The record could not be fetched, and is not tried again."""
 
 
 class Setbacks:
     """Each function raises `PutOff` or `GivenUp`."""
 
-    def __init__(self, *, store: Store, current: Current, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store) -> None:
         self._store = store
-        self._current = current
-        self._pauses = pauses
-
-    def waits_for_webservice(self, what: str) -> NoReturn:
-        """Put off what waits until doForms can be called in a web service's name; spends nothing of its retries."""
-        raise PutOff(self._store.now() + micros(_PUT_OFF), f"{WEBSERVICE_WAITS}{what}")
-
-    async def refused(self, webservice: Webservice, error: Unauthorised) -> NoReturn:
-        """Pause a web service whose password is not accepted, unless another one was loaded meanwhile."""
-        if self._current.webservice(webservice.id) != webservice:
-            reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
-            raise PutOff(self._store.now(), reason) from error
-        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-        self.waits_for_webservice(f"{webservice.name} is paused: {error}")
-
-    async def over_quota(self, webservice: Webservice, error: Quota) -> NoReturn:
-        """Park a web service until its quota is new."""
-        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
-        self.waits_for_webservice(f"{webservice.name} is paused: {error}")
 
     async def not_yet(self, kept: KeptNotification, account: Account, told: NotYet, duration: float) -> NoReturn:
         """Put off a record that could not be found at first; the look after a moment belongs to the same attempt."""

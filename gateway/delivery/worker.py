@@ -22,8 +22,8 @@ from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pipelines import Pipelines
 from gateway.delivery.prepare import Job, is_refused
 from gateway.delivery.pressure import Pressure
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
-from gateway.delivery.setbacks import GivenUp, PutOff
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask

@@ -11,7 +11,7 @@ from sqlalchemy import Table, update
 from structlog.testing import capture_logs
 
 from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.setbacks import GivenUp, PutOff
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.delivery.attached import Attached
 from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.fetch import GivenUp, PutOff
 from gateway.delivery.pauses import Kind
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.retention import Retention
 from gateway.models import AttachmentState, Event
 from gateway.store import attachments, pauses

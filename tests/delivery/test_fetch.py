@@ -11,7 +11,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.setbacks import GivenUp, PutOff
+from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.models import Event, FetchState, RecordKind
 from gateway.store import pauses
 from gateway.store.clock import SECOND, from_store, now

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.setbacks import PutOff
+from gateway.delivery.put_off import PutOff
 from gateway.models import FetchState
 from gateway.store.store import Store
 from tests.delivery.conftest import Parts

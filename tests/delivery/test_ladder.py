@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.delivery.fetch import Records
-from gateway.delivery.setbacks import PutOff
+from gateway.delivery.put_off import PutOff
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM, IN_A_ROW
 from gateway.delivery.watch import Watch

@@ -1,0 +1,48 @@
+"""What waits for a web service that cannot be called."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from gateway.delivery.callers import Callers
+from gateway.delivery.pauses import Cause, Kind
+from gateway.delivery.put_off import PutOff
+from gateway.store.clock import SECOND
+from gateway.store.records import KeptNotification
+from tests.delivery.conftest import Parts
+from tests.support.keeping import WEBSERVICE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BETWEEN = SECOND // 1000
+"""The routes of these tests allow 60,000 calls a minute."""
+
+
+def next_look(callers: Callers, kept: KeptNotification) -> int:
+    with pytest.raises(PutOff) as raised:
+        callers.caller(kept)
+    return raised.value.until
+
+
+async def test_those_that_wait_for_a_paused_web_service_look_again_no_faster_than_records_can_be_fetched(
+    parts: Parts,
+) -> None:
+    kept = await parts.keep("n1")
+    callers = Callers(store=parts.store, current=parts.current, pauses=parts.pauses)
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    looks = [next_look(callers, kept) for _ in range(5000)]
+    assert looks[0] >= parts.store.now() + 55 * SECOND
+    assert all(after - before >= BETWEEN for before, after in pairwise(looks))
+
+
+async def test_the_line_of_those_that_waited_is_forgotten_once_the_web_service_goes_on(parts: Parts) -> None:
+    kept = await parts.keep("n1")
+    callers = Callers(store=parts.store, current=parts.current, pauses=parts.pauses)
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    for _ in range(5000):
+        last = next_look(callers, kept)
+    await parts.pauses.resume(Kind.WEBSERVICE, WEBSERVICE)
+    assert callers.caller(kept).id == WEBSERVICE
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    assert next_look(callers, kept) < last
