@@ -19,7 +19,7 @@ from gateway.doforms.limits import AccountLimits, LocalBucket, LocalSlots, Prior
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
-from gateway.store import rates
+from gateway.store import rates, record_ids
 from gateway.store.store import Store
 
 _PAUSE_AFTER_429 = 5.0
@@ -72,10 +72,13 @@ class Calls:
         limit: int = MOST,
         priority: Priority = Priority.BACKFILL,
     ) -> list[ListedRecord]:
-        """List what doForms received in a window; raises what `DoformsClient.list_submissions` raises."""
+        """List what doForms received in a window, and learn the ids; raises what the client raises."""
         async with self._turn(account, webservice, CallKind.LISTING, priority):
             credentials = _credentials(account, webservice)
-            return await self._client.list_submissions(credentials, begin, end, skip=skip, limit=limit)
+            listed = await self._client.list_submissions(credentials, begin, end, skip=skip, limit=limit)
+        if pairs := {record.key: record.id for record in listed if record.id}:
+            await self._store.write(lambda connection: record_ids.learn(connection, account.name, pairs))
+        return listed
 
     async def report(
         self, account: Account, webservice: Webservice, key: str, outcome: Outcome, *, may_send: Callable[[], bool]

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.delivery.calls import Calls
-from gateway.delivery.lookup import Lookup
+from gateway.delivery.lookup import Lookup, windows_of
 from gateway.delivery.unreadable import Unreadable
-from gateway.delivery.windows import windows_of
 from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
@@ -64,7 +63,7 @@ class Ladder:
 
     def __init__(self, *, store: Store, calls: Calls) -> None:
         self._calls = calls
-        self._lookup = Lookup(store=store, calls=calls)
+        self._lookup = Lookup(calls)
         self.unreadable = Unreadable(store)
 
     async def stop(self) -> None:

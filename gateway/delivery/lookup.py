@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway.delivery.calls import Calls
-from gateway.delivery.windows import Window, pages, windows_of
+from gateway.doforms.failures import Later
 from gateway.doforms.limits import Priority
 from gateway.doforms.listing import ListedRecord
+from gateway.doforms.windows import walk
 from gateway.models import Notification
 from gateway.routing.loaded import Account, Webservice
-from gateway.store import record_ids
-from gateway.store.store import Store
+
+_AROUND = timedelta(minutes=15)
+"""How far doForms' clock and ours may be apart, and a record's receipt and its notification."""
+_MINUTE = timedelta(minutes=1)
+_MOST_CALLS = 50
+"""Listings made in one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From ``begin`` to before ``end``."""
+
+    begin: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.begin:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+def windows_of(notification: Notification) -> tuple[Window, ...]:
+    """Return where a notification's record is looked for: around the time of both, or of each if they are far apart.
+
+    Whole minutes, so that many notifications of one moment look in the same place.
+    """
+    created = notification.created or notification.received
+    early, late = min(created, notification.received), max(created, notification.received)
+    if late - early <= 2 * _AROUND:
+        return (_around(early, late),)
+    return _around(created, created), _around(notification.received, notification.received)
+
+
+def _around(early: datetime, late: datetime) -> Window:
+    begin, end = early - _AROUND, late + _AROUND + _MINUTE
+    return Window(begin.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0))
+
 
 Place = tuple[str, tuple[Window, ...]]
 """Where is listed: the web service's id, and the windows."""
+
+
+class _AllFound(Exception):
+    """Nothing more needs to be listed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,11 +73,10 @@ class Lookup:
     """Lists in rounds, one at a time for each web service.
 
     Whoever looks in the same place while a round waits for its turn takes part in it: a burst of records that cannot be
-    read by their keys costs a few listings, not one for each. All that is listed is learnt.
+    read by their keys costs a few listings, not one for each, because all that is listed is learnt.
     """
 
-    def __init__(self, *, store: Store, calls: Calls) -> None:
-        self._store = store
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._waiting: dict[Place, tuple[_Round, asyncio.Task[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -81,21 +120,25 @@ class Lookup:
     async def _list(
         self, one: _Round, place: Place, account: Account, webservice: Webservice, priority: Priority
     ) -> None:
-        async def list_page(window: Window, skip: int) -> Sequence[ListedRecord]:
-            return await self._calls.list_submissions(
-                account, webservice, window.begin, window.end, skip=skip, priority=priority
-            )
+        calls = 0
+
+        async def ask(begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+            nonlocal calls
+            if calls == _MOST_CALLS:
+                raise Later(
+                    f"after {calls} listings those received from {begin:%Y-%m-%d %H:%M:%S} on were not looked at"
+                )
+            calls += 1
+            found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip, priority=priority)
+            one.found |= {record.key: record.id for record in found if record.key in one.wanted}
+            if one.wanted <= one.found.keys():
+                raise _AllFound
+            return found
 
         turn = self._turns.setdefault(webservice.id, asyncio.Lock())
         async with turn:
             del self._waiting[place]  # from here on nobody takes part who came later
-            async for page in pages(place[1], list_page):
-                listed = {record.key: record.id for record in page}
-                one.found |= {key: listed[key] for key in one.wanted & listed.keys()}
-                await self._learn(account.name, {key: id_ for key, id_ in listed.items() if id_})
-                if one.wanted <= one.found.keys():
-                    return
-
-    async def _learn(self, account: str, pairs: Mapping[str, str]) -> None:
-        if pairs:
-            await self._store.write(lambda connection: record_ids.learn(connection, account, pairs))
+            with suppress(_AllFound):
+                for window in place[1]:
+                    async for _ in walk(ask, window.begin, window.end):
+                        continue

@@ -117,19 +117,6 @@ async def test_every_id_in_a_listing_is_learnt_so_that_a_burst_needs_few_listing
     assert parts.asked().count("submissions") <= 4
 
 
-async def test_a_listing_of_several_pages_is_read_on_until_the_record_is_found(parts: Parts) -> None:
-    moment = datetime.now(UTC)
-    for number in range(2500):
-        parts.doforms.world.put(WEBSERVICE, f"x{number}", {}, received=moment)
-    unreadable(parts, "last")
-    await parts.keep("n1", "last", created=moment)
-    await not_yet(parts)
-    await parts.wait_is_over()
-    assert (await ask(parts)).record.key == "last"
-    assert parts.asked().count("submissions") == 3
-    assert len(await learnt(parts, *(f"x{number}" for number in range(2500)))) == 2500
-
-
 async def test_a_notification_that_comes_days_late_is_looked_for_at_both_times(parts: Parts) -> None:
     created = datetime.now(UTC) - timedelta(days=2)
     parts.doforms.world.put(WEBSERVICE, "late", {"site": "Mill"}, received=created)
