@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,10 +87,10 @@ async def calling(routes: Routes) -> AsyncIterator[Calling]:
     opened = Store(routes.store, lease=routes.lease)
     await opened.open(beside=True)
     try:
-        async with build_client() as http:
+        async with build_client() as http, aclosing(Calls(http, opened)) as calls:
             current, pauses = Current(routes), Pauses(opened)
             await pauses.refresh()
-            backfill = Backfill(store=opened, current=current, calls=Calls(http, opened), pauses=pauses)
+            backfill = Backfill(store=opened, current=current, calls=calls, pauses=pauses)
             yield Calling(routes=routes, store=opened, current=current, backfill=backfill)
     finally:
         await opened.close()

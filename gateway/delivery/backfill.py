@@ -21,7 +21,7 @@ from gateway.doforms.windows import Page, walk
 from gateway.errors import DoformsError, GatewayError, NotANotification
 from gateway.models import Event
 from gateway.routing.loaded import Webservice
-from gateway.store import backfill, reconciled, record_ids
+from gateway.store import backfill, reconciled
 from gateway.store.clock import to_store
 from gateway.store.inbox import Keep
 from gateway.store.store import Store
@@ -148,7 +148,7 @@ class Backfill:
         )
 
     async def let_in(self, webservice: Webservice, records: Sequence[ListedRecord]) -> list[str]:
-        """Let in those of the records that are still unknown, by the ids that were listed; returns their keys.
+        """Let in those of the records that are still unknown; returns their keys.
 
         Raises:
             NotListed: there is no room for more, or no route takes them any more.
@@ -156,8 +156,6 @@ class Backfill:
         let_in: list[str] = []
         if records:
             await self._look_for_room()
-            ids = {record.key: record.id for record in records if record.id is not None}
-            await self._store.write(lambda c: record_ids.learn(c, webservice.account, ids))
         for start in range(0, len(records), backfill.AT_ONCE):
             items = list(self._keeps(webservice, records[start : start + backfill.AT_ONCE]))
             kept = await self._store.let_in(items)
