@@ -82,7 +82,12 @@ class World:
         self.gateway = GatewayProcess(self.folder / "routes.toml", environ=secrets | (environ or {}))
 
     def rewrite(self, routes: str, *, gateway: str = "") -> None:
-        """Write the routes file of a gateway that runs already."""
+        """Write the routes file of a gateway that runs already.
+
+        Its end is waited for in the loop that serves the destinations, so what is being sent then gets no answer.
+        """
+        if "shutdown_grace" not in gateway:
+            gateway += '\nshutdown_grace = "2s"'
         head = HEAD.format(
             api=self.doforms.api, folder=self.folder, rest=self.rest.url, mail=self.mail.port, gateway=gateway
         )
