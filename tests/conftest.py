@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.postgresql import Server
+
+os.environ.pop("COLUMNS", None)  # of the terminal that the tests run in: what is printed is not to depend on it
 
 
 @pytest.fixture(scope="session")

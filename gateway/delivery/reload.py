@@ -66,13 +66,13 @@ class Reloader:
     async def _failed(self, error: Exception) -> None:
         problems = [str(one) for one in error.problems] if isinstance(error, RoutesFileError) else [str(error)]
         stays = "the routes that were loaded before stay in force"
-        log.error(f"reload failed: {stays}", file=str(self._file), problems=problems)
         more = f" (and {len(problems) - 1} more, see the log or `gateway check`)" if len(problems) > 1 else ""
         text = f"{stays}: {problems[0]}{more}"
         try:
             await self._store.write(lambda c: alarms.raise_alarm(c, KIND, str(self._file), text))
         except Exception as failure:
             log.warning("the alarm could not be raised", error=str(failure))
+        log.error(f"reload failed: {stays}", file=str(self._file), problems=problems)
 
     async def _clear(self) -> None:
         try:
