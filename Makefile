@@ -11,6 +11,7 @@ STORE ?= sqlite
 PROCESSES ?= 1
 RECORDS ?= 5000
 A_MINUTE ?= 6000
+RATE ?= 500
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: help demo test check format bench crash burst docs clean
@@ -22,7 +23,7 @@ help:
 	@echo "make format  put the format right"
 	@echo "make bench   measure: acknowledged and delivered per second"
 	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
-	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 A_MINUTE=6000 PROCESSES=1"
+	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 RATE=500 A_MINUTE=6000 PROCESSES=1"
 	@echo "make docs    write the configuration reference anew from the models"
 	@echo "make clean   remove $(VENV) and what tools left"
 
@@ -61,7 +62,7 @@ crash: $(VENV)/.dev
 	@$(BIN)/python -m tests.crash --seeds $(SEEDS) --seed $(SEED) --store $(STORE) --processes $(PROCESSES)
 
 burst: $(VENV)/.dev
-	@$(BIN)/python -m tests.burst --records $(RECORDS) --a-minute $(A_MINUTE) --processes $(PROCESSES)
+	@$(BIN)/python -m tests.burst --records $(RECORDS) --a-minute $(A_MINUTE) --rate $(RATE) --processes $(PROCESSES)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.routing.describe > docs/configuration.md

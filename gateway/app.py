@@ -167,12 +167,13 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
     store = Store(routes.store, lease=routes.lease)
+    pressure = Pressure()
     await store.open()
     try:
         async with (
             build_client() as http,
-            aclosing(Calls(http, store)) as calls,
-            _parts(routes, store=store, calls=calls, mask=mask, role=role) as made,
+            aclosing(Calls(http, store, steps_back=lambda: pressure.is_high)) as calls,
+            _parts(routes, store=store, calls=calls, pressure=pressure, mask=mask, role=role) as made,
         ):
             yield made
     finally:
@@ -180,12 +181,13 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
 
 
 @asynccontextmanager
-async def _parts(routes: Routes, *, store: Store, calls: Calls, mask: Mask, role: Role) -> AsyncIterator[Gateway]:
+async def _parts(
+    routes: Routes, *, store: Store, calls: Calls, pressure: Pressure, mask: Mask, role: Role
+) -> AsyncIterator[Gateway]:
     current = Current(routes)
     outcomes = Outcomes()
     room = Room(store=store, current=current)
     pauses = Pauses(store)
-    pressure = Pressure()
     unloaded = Unloaded(store=store, current=current)
     drift = Drift(store=store, current=current)
     desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses, saw=drift.saw)

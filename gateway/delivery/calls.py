@@ -31,11 +31,14 @@ class LeaseLost(Exception):
 
 
 class Calls:
-    """Makes calls within the limits of their account."""
+    """Makes calls within the limits of their account, few of them while ``steps_back()``."""
 
-    def __init__(self, http: httpx.AsyncClient, store: Store) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, store: Store, *, steps_back: Callable[[], bool] = lambda: False
+    ) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
+        self._steps_back = steps_back
         self._counts = CallCounts(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
         self._slots: dict[str, tuple[StoreBank, SharedSlots]] = {}
@@ -116,7 +119,7 @@ class Calls:
         wanted = (account.requests_per_minute, account.max_in_flight)
         known, limits = self._limits.get(account.name, (None, None))
         if limits is None:
-            limits = AccountLimits(requests_per_minute=wanted[0], max_in_flight=wanted[1])
+            limits = AccountLimits(requests_per_minute=wanted[0], max_in_flight=wanted[1], steps_back=self._steps_back)
         if known != wanted:  # new, or changed by a reload; calls that are under way still count
             self._set(account, limits, new=known is None)
             self._limits[account.name] = (wanted, limits)

@@ -1,16 +1,16 @@
-"""Receiving comes first: while many requests wait for their answer, the worker sends little."""
+"""Receiving comes first: while many notifications wait to be kept, the worker sends and fetches little."""
 
 from __future__ import annotations
 
-_MANY = 16
-"""Requests that wait at the same moment; doForms by itself hardly ever has as many."""
+_MANY = 4
+"""Notifications that wait at the same moment; doForms by itself hardly ever has as many."""
 
 TRICKLE = 4
 """Deliveries that a destination starts together while there is pressure."""
 
 
 class Pressure:
-    """Counts the requests that wait for their answer."""
+    """Counts the notifications that wait to be kept."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -21,7 +21,7 @@ class Pressure:
         return self._open >= _MANY
 
     def __enter__(self) -> None:
-        """Count a request while it is handled: ``with pressure: ...``."""
+        """Count one while it is kept: ``with pressure: ...``."""
         self._open += 1
 
     def __exit__(self, *_: object) -> None:

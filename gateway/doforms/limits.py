@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+_STEP = 0.05
+"""Seconds between two calls while something else comes first."""
 _REPORTS_SHARE = 10
 """At least every tenth call is a report while one waits."""
 
@@ -111,15 +114,24 @@ class LocalBucket:
 class AccountLimits:
     """One bucket and one set of slots; calls wait in order of priority, then of arrival.
 
+    While ``steps_back()`` only a few calls begin, but for those that a request waits for: something else comes first.
+
     Both can be put in the place of those that are there, by a reload too: calls under way are counted here.
     """
 
     def __init__(
-        self, *, requests_per_minute: int, max_in_flight: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        requests_per_minute: int,
+        max_in_flight: int,
+        clock: Callable[[], float] = time.monotonic,
+        steps_back: Callable[[], bool] = lambda: False,
     ) -> None:
         self.bucket: Bucket = LocalBucket(requests_per_minute, clock)
         self.slots: Slots = LocalSlots(max_in_flight)
         self._clock = clock
+        self._steps_back = steps_back
+        self._began_at = -math.inf
         self._in_flight = 0
         self._paused_until = 0.0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -161,13 +173,21 @@ class AccountLimits:
             wanted = min(self.slots.free(self._in_flight, waiting), waiting)
             if wanted <= 0:
                 return
-            wait = self._paused_until - self._clock()
+            wanted, held_back = self._held_back(wanted)
+            wait = max(held_back, self._paused_until - self._clock())
             permitted = self.bucket.take(wanted, backlog=waiting) if wait <= 0 else 0
             if permitted == 0:
                 self._come_back(max(wait, self.bucket.wait()))
                 return
             for _ in range(permitted):
                 self._start_next()
+
+    def _held_back(self, wanted: int) -> tuple[int, float]:
+        """Return how many of the wanted calls may begin, and in how many seconds the first one."""
+        if not self._steps_back():
+            return wanted, 0.0
+        urgent = bool(self._waiting) and self._waiting[0][0] == Priority.IMMEDIATE_FETCH
+        return 1, 0.0 if urgent else self._began_at + _STEP - self._clock()
 
     def _start_next(self) -> None:
         queue = self._next_queue()
@@ -176,6 +196,7 @@ class AccountLimits:
         _, _, turn = heapq.heappop(queue)
         self._since_report = 0 if queue is self._reports else self._since_report + 1
         self._in_flight += 1
+        self._began_at = self._clock()
         turn.set_result(None)
 
     def _next_queue(self) -> list[tuple[int, int, asyncio.Future[None]]] | None:

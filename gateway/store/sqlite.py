@@ -26,6 +26,31 @@ _ROOM_FOR_THE_LOG = 16 * 1024 * 1024
 """Bytes that the write-ahead log may need, however much of the file may be written over."""
 
 
+class FairLock:
+    """A lock whose holder cannot take it again before who waits has had it, as a plain lock's holder can.
+
+    Without that the ledger, which writes one transaction after the other while there is work, would keep receiving out.
+    """
+
+    def __init__(self) -> None:
+        self._next = threading.Lock()
+        self._held = threading.Lock()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return self._next.locked()
+
+    def __enter__(self) -> None:
+        """Take it; one waits for its holder, any others for that one."""
+        with self._next:
+            self._held.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go."""
+        self._held.release()
+
+
 class SqliteDatabase:
     """An SQLite database as the gateway uses it: WAL, every commit on disk, one writer at a time.
 
@@ -43,7 +68,7 @@ class SqliteDatabase:
         self.ids = CountedIds()
         self._readers = _engine(url, "BEGIN")
         self._writers = _engine(url, "BEGIN IMMEDIATE")
-        self._writing = threading.Lock()
+        self._writing = FairLock()
         self._lock: IO[str] | None = None
 
     @contextmanager

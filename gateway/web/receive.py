@@ -115,13 +115,13 @@ class Receiver:
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
-        with self._pressure:
-            return await self._keep(notification, receive, send, started)
+        return await self._keep(notification, receive, send, started)
 
     async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
         item = self._decider.decide(notification)
         try:
-            kept = await self._kept(item, started)
+            with self._pressure:
+                kept = await self._kept(item, started)
         except CannotKeep as error:
             log.error("not kept", notification=notification.key, reason=str(error))
             return await answer.error(send, 503, str(error), answer.retry_later())

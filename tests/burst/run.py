@@ -63,6 +63,8 @@ class Plan:
     """So many of them are notified twice."""
     rate: float = 500.0
     """Notifications a second."""
+    warm_up: int = 100
+    """So many of them come before, one after the other: a gateway that runs has seen some."""
     limit: AccountLimit = field(default_factory=lambda: AccountLimit(a_minute=6000, in_flight=4, window="sliding"))
     report: bool = True
     processes: int = 1
@@ -72,6 +74,11 @@ class Plan:
     def notifications(self) -> int:
         """How many notifications are sent."""
         return self.records + self.again
+
+    @property
+    def measured(self) -> int:
+        """How many of them are sent at the full rate."""
+        return self.notifications - self.warm_up
 
     @property
     def longest(self) -> float:
@@ -122,7 +129,15 @@ async def burst(plan: Plan, folder: Path) -> Came:
                 for number in range(plan.processes)
             ]
             started = time.monotonic()
-            loads = await asyncio.gather(*(_load(gateway.url, plan, number) for number, gateway in enumerate(gateways)))
+            for gateway in gateways:
+                await _load(gateway.url, plan, first=0, count=plan.warm_up, rate=50.0)
+            share, rate = plan.measured // plan.processes, plan.rate / plan.processes
+            loads = await asyncio.gather(
+                *(
+                    _load(gateway.url, plan, first=plan.warm_up + number * share, count=share, rate=rate)
+                    for number, gateway in enumerate(gateways)
+                )
+            )
             answers = _sum([load["statuses"] for load in loads])
             if answers.keys() != {"200"}:
                 raise RuntimeError(f"the gateway did not take all of them: it answered {answers}")
@@ -197,12 +212,9 @@ def _gateway(plan: Plan, folder: Path, api: str, store: str, effects: str) -> It
         gateway.stop()
 
 
-async def _load(url: str, plan: Plan, number: int) -> dict[str, Any]:
-    """Send this gateway's share of the notifications from a process of its own."""
-    share = plan.notifications // plan.processes
-    first = number * share
-    count = plan.notifications - first if number == plan.processes - 1 else share
-    options = {"first": first, "records": plan.records, "rate": plan.rate / plan.processes}
+async def _load(url: str, plan: Plan, *, first: int, count: int, rate: float) -> dict[str, Any]:
+    """Send notifications from a process of its own."""
+    options = {"first": first, "records": plan.records, "rate": rate}
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.load", url, str(count), *arguments, stdout=asyncio.subprocess.PIPE

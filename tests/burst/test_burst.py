@@ -15,6 +15,6 @@ async def test_a_burst_stays_within_the_limits_of_its_account_and_all_of_it_arri
 ) -> None:
     plan = Plan(records=300, again=30, processes=processes)
     came = await burst(plan, tmp_path)
-    assert came.answers == {"200": plan.notifications}
+    assert came.answers == {"200": plan.measured}
     assert (came.missing, came.twice, came.out_of_order, came.not_believed) == (0, 0, 0, 0)
     assert came.refused <= 0.02 * came.calls

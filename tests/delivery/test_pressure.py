@@ -7,10 +7,10 @@ import pytest
 from gateway.delivery.pressure import Pressure
 
 
-def test_many_requests_at_once_are_pressure_until_they_are_answered() -> None:
+def test_many_notifications_at_once_are_pressure_until_they_are_kept() -> None:
     pressure = Pressure()
     with ExitStack() as requests:
-        for _ in range(15):
+        for _ in range(3):
             requests.enter_context(pressure)
         assert not pressure.is_high
         with pressure:
@@ -18,7 +18,7 @@ def test_many_requests_at_once_are_pressure_until_they_are_answered() -> None:
         assert not pressure.is_high
 
 
-def test_a_request_that_fails_no_longer_counts() -> None:
+def test_one_that_could_not_be_kept_no_longer_counts() -> None:
     pressure = Pressure()
     for _ in range(100):
         with pytest.raises(RuntimeError), pressure:

@@ -188,3 +188,22 @@ async def test_a_pause_holds_every_call_until_it_is_over() -> None:
         some._ends[name].set()
         await some.tasks[name]
     assert 0.09 < time.monotonic() - started < 0.3
+
+
+async def test_while_something_else_comes_first_few_calls_begin_but_for_those_that_a_request_waits_for() -> None:
+    seconds, busy = 0.0, True
+    limits = AccountLimits(requests_per_minute=MANY, max_in_flight=10, clock=lambda: seconds, steps_back=lambda: busy)
+    some = Calls(limits)
+    for name in "abc":
+        await some.queue(name)
+    assert some.begun == ["a"]
+    await some.queue("urgent", Priority.IMMEDIATE_FETCH)
+    assert some.begun == ["a", "urgent"]
+    seconds = 1.0
+    limits.more()
+    await settled()
+    assert some.begun == ["a", "urgent", "b"]
+    busy = False
+    limits.more()
+    await settled()
+    assert some.begun == ["a", "urgent", "b", "c"]
