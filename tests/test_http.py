@@ -112,8 +112,8 @@ async def test_no_url_is_logged(client: httpx.AsyncClient, caplog: pytest.LogCap
         ("", None),
         ("soon", None),
         ("٣", None),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0.0),
-        (format_datetime(datetime.now(UTC) + timedelta(days=9), usegmt=True), LONGEST_WAIT),
+        pytest.param(format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0.0, id="past"),
+        pytest.param(format_datetime(datetime.now(UTC) + timedelta(days=9), usegmt=True), LONGEST_WAIT, id="far"),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_a_date(header: str, seconds: float | None) -> None:
