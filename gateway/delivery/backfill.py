@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.delivery.backlog import Backlog
+from gateway.delivery.callers import pause_refused
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.rematch import decide
 from gateway.doforms.failures import Forbidden, Later, Quota, Unauthorised
 from gateway.doforms.listing import MOST, ListedRecord
@@ -105,12 +106,8 @@ class Backfill:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
-        except Unauthorised as error:
-            if self._current.webservice(webservice.id) == webservice:  # else the refused password is an old one
-                await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
-        except Quota as error:
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
+        except (Unauthorised, Quota) as error:
+            await pause_refused(self._pauses, self._current, webservice, error)
             raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         return found

@@ -20,6 +20,20 @@ _UNKNOWN = 600
 """Looks a minute for a web service that is not in the routes file."""
 
 
+async def pause_refused(pauses: Pauses, current: Current, webservice: Webservice, error: Unauthorised | Quota) -> bool:
+    """Pause a web service whose password is not accepted or whose quota is used up.
+
+    False: nothing was paused, because the password that was refused is an old one.
+    """
+    if isinstance(error, Quota):
+        await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
+        return True
+    if current.webservice(webservice.id) != webservice:
+        return False
+    await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
+    return True
+
+
 class Callers:
     """Finds web services for what waits, and puts off what waits for them; that spends nothing of its retries."""
 
@@ -41,17 +55,11 @@ class Callers:
         self._last_look.pop(ident, None)
         return webservice
 
-    async def refused(self, webservice: Webservice, error: Unauthorised) -> NoReturn:
-        """Pause a web service whose password is not accepted, unless another one was loaded meanwhile."""
-        if self._current.webservice(webservice.id) != webservice:
+    async def refused(self, webservice: Webservice, error: Unauthorised | Quota) -> NoReturn:
+        """Pause a web service that doForms lets make no calls, and put off what needed one."""
+        if not await pause_refused(self._pauses, self._current, webservice, error):
             reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
             raise PutOff(self._store.now(), reason) from error
-        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-        self._wait(webservice.id, f"{webservice.name} is paused: {error}")
-
-    async def over_quota(self, webservice: Webservice, error: Quota) -> NoReturn:
-        """Park a web service until its quota is new."""
-        await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
         self._wait(webservice.id, f"{webservice.name} is paused: {error}")
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:

@@ -105,10 +105,8 @@ class Downloads:
         try:
             got = await self._calls.download(account, webservice, _path(account, blob, record), part, wanted)
             sha256 = await part.finish()
-        except Unauthorised as error:
+        except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
-        except Quota as error:
-            await self._callers.over_quota(webservice, error)
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:

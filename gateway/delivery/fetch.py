@@ -207,10 +207,8 @@ class FetchDesk:
                 )
         except NotYet as told:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
-        except Unauthorised as error:
+        except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
-        except Quota as error:
-            await self._callers.over_quota(webservice, error)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(look, found)

@@ -11,10 +11,11 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
+from gateway.delivery.callers import pause_refused
 from gateway.delivery.calls import Calls, LeaseLost
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
@@ -145,14 +146,8 @@ class Reporter:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
-        except Unauthorised as error:
-            if self._current.webservice(webservice.id) != webservice:  # the password that was refused is an old one
-                await self._put_off(report, str(error))
-                return
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
-            await self._put_off(report, str(error))
-        except Quota as error:
-            await self._pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
+        except (Unauthorised, Quota) as error:
+            await pause_refused(self._pauses, self._current, webservice, error)
             await self._put_off(report, str(error))
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
