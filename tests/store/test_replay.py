@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
-from gateway.store import causes, lane_leases, outbox, records
+from gateway.store import causes, fetches, lane_leases, outbox, records
 from gateway.store.clock import SECOND, now
 from gateway.store.orders import By, Ordered
 from gateway.store.queries import show_delivery
@@ -301,7 +301,7 @@ async def test_without_reports_the_outcome_changes_silently(store: Store) -> Non
 
 async def test_a_record_that_was_given_up_is_fetched_once_more(store: Store) -> None:
     id_ = await kept(store, fetch=True)
-    await store.write(lambda c: records.note_failed_fetch(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
+    await store.write(lambda c: fetches.note_failed(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
     (due,) = await store.claim(ALL)
     await store.settle([Settlement(due=due, attempt_id=None, state=DeliveryState.DEAD, **REJECTED)])
     assert await store.read(lambda c: causes.not_fetched(c, WEBSERVICE))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url, select, update
 
 from gateway.models import FetchState, Mode, Outcome
-from gateway.store import inbox, outbox, queue, rates, records
+from gateway.store import fetches, inbox, outbox, queue, rates
 from gateway.store.clock import SECOND, now
 from gateway.store.queue import Begin
 from gateway.store.store import Store
@@ -162,14 +162,14 @@ async def test_a_fetch_is_claimed_by_one_and_lapses(store: Store, others: Store)
     kept = await store.submit(keep(fetch=True))
 
     async def claim(of: Store, lease: float = 30.0) -> float | None:
-        return await of.write(lambda c: records.claim_fetch(c, kept.id, token=of.token(), lease=lease))
+        return await of.write(lambda c: fetches.claim(c, kept.id, token=of.token(), lease=lease))
 
     assert await claim(store, lease=0.2) is not None
     assert await claim(others) is None
     await asyncio.sleep(0.3)
     assert await claim(others) is not None
     await store.write(
-        lambda c: records.note_failed_fetch(
+        lambda c: fetches.note_failed(
             c, kept.id, state=FetchState.DUE, reason="503", spent=0, due_at=store.now() + 60 * SECOND
         )
     )
