@@ -33,6 +33,7 @@ ALARM = "outcome not reported"
 """The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
 POLL = 1.0
 _AT_ONCE = 50
+"""Reports held at once; more are claimed when half of them have ended, not one for each that ends."""
 _NOT_LOADED = 60.0
 
 
@@ -96,10 +97,12 @@ class Reporter:
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
         room = _AT_ONCE - len(self._running)
+        if 2 * room < _AT_ONCE:
+            return POLL
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
-        if room <= 0 or due_at is None or due_at > moment:
-            return POLL if due_at is None or room <= 0 else max(0.001, min(POLL, (due_at - moment) / SECOND))
+        if due_at is None or due_at > moment:
+            return POLL if due_at is None else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         claimed = await self._store.write(
