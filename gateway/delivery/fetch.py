@@ -212,7 +212,7 @@ class FetchDesk:
         taught = {key: id_ for one in found.values() for key, id_ in one.ids.items()}
         new = {key: id_ for key, id_ in taught.items() if standing.learnt.get(key) != id_}
         self._turns.ends(kept.id)
-        await self._store.write(lambda c: records.pin(c, kept, bodies, new))
+        await self._store.note(kept.id, lambda c: records.pin(c, kept, bodies, new))
         self._turns.ended(kept.id)
 
 

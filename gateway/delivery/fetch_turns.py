@@ -27,8 +27,8 @@ class FetchTurns:
         if not self._store.database.shared:
             return True
         token, lease = self._store.token(), self._store.lease
-        until = await self._store.write(
-            lambda c: fetches.claim(c, notification_id, token=token, lease=lease, state=state)
+        until = await self._store.note(
+            notification_id, lambda c: fetches.claim(c, notification_id, token=token, lease=lease, state=state)
         )
         if until is None:
             return False
@@ -52,4 +52,5 @@ class FetchTurns:
         if token is None:
             return
         self._leases.forget(notification_id, token)
-        await asyncio.shield(self._store.write(lambda c: fetches.release(c, notification_id, token=token)))
+        release = self._store.note(notification_id, lambda c: fetches.release(c, notification_id, token=token))
+        await asyncio.shield(release)

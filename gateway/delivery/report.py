@@ -205,5 +205,6 @@ class Reporter:
             return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
 
         self._leases.ends(report.notification_id, report.token)
-        if await self._store.write(write):
+        write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
+        if await write_end:
             log.warning("alarm raised", kind=ALARM, subject=report.webservice_id, text=text)

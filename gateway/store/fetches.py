@@ -65,6 +65,15 @@ _earlier_due = Prepared(
     )
     .order_by(_columns.id)
 )
+_claim = Prepared(
+    update(notifications)
+    .where(
+        _columns.id == bindparam("of_id", required=True),
+        _columns.fetch_state == bindparam("state", required=True),
+        or_(_columns.fetch_due_at.is_(None), _columns.fetch_due_at <= bindparam("moment", required=True)),
+    )
+    .values(fetch_due_at=bindparam("until", required=True), fetch_holder=bindparam("token", required=True))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +157,8 @@ def claim(
     Returns the lease's end by `time.monotonic`, None if it is not to be had.
     """
     asked_at, moment = ask(connection)
-    made = connection.execute(
-        update(notifications)
-        .where(
-            _columns.id == notification_id,
-            _columns.fetch_state == state.value,
-            or_(_columns.fetch_due_at.is_(None), _columns.fetch_due_at <= moment),
-        )
-        .values(fetch_due_at=moment + micros(lease), fetch_holder=token)
-    )
+    until = moment + micros(lease)
+    made = _claim.run(connection, of_id=notification_id, state=state.value, moment=moment, until=until, token=token)
     return asked_at + lease if made.rowcount == 1 else None
 
 
