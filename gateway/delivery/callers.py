@@ -7,7 +7,7 @@ from typing import NoReturn
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.put_off import PutOff
-from gateway.doforms.failures import Quota, Unauthorised
+from gateway.doforms.failures import Paused, Quota, Unauthorised
 from gateway.routing.loaded import Webservice
 from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import micros
@@ -61,6 +61,11 @@ class Callers:
             reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
             raise PutOff(self._store.now(), reason) from error
         self._wait(webservice.id, f"{webservice.name} is paused: {error}")
+
+    def paused(self, webservice: Webservice, error: Paused) -> NoReturn:
+        """Put off what needed a call of an account that makes none for some time."""
+        until = self._store.now() + micros(error.retry_after or 0.0)
+        raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {webservice.account}: {error}")
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:
         raise PutOff(self._next_look(webservice_id), f"{WEBSERVICE_WAITS}{why}")

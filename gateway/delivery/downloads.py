@@ -20,7 +20,7 @@ from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
 from gateway.doforms.download import ANY, Wanted
-from gateway.doforms.failures import Later, Quota, Unauthorised, Unwanted
+from gateway.doforms.failures import Later, Paused, Quota, Unauthorised, Unwanted
 from gateway.errors import DoformsError
 from gateway.models import AttachmentState, Record
 from gateway.routing.loaded import Account, Webservice
@@ -107,6 +107,8 @@ class Downloads:
             sha256 = await part.finish()
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
+        except Paused as error:
+            self._callers.paused(webservice, error)
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:
@@ -129,9 +131,10 @@ class Downloads:
         error: DoformsError,
         duration: float,
     ) -> None:
-        number, retry = row.attempts + 1, account.attachment_retry
+        counted = not (isinstance(error, Later) and error.too_many)
+        number, retry = row.attempts + (1 if counted else 0), account.attachment_retry
         wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(retry, number, jitter=random.random(), wish=wish)
+        wait = delay(retry, max(1, number), jitter=random.random(), wish=wish)
         verdict = gives_up(retry, number=number, spent=row.spent / SECOND + duration, wait=wait)
         if isinstance(error, Unwanted):
             verdict = "refused"
@@ -149,6 +152,7 @@ class Downloads:
                 spent=micros(wait + duration),
                 due_at=due_at,
                 etag=part.validator if part.offset else None,
+                counted=counted,
             )
             text = f"notification {key}: {row.place} ({row.filename}) {reason}"
             return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)

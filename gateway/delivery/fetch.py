@@ -18,7 +18,7 @@ from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
-from gateway.doforms.failures import Quota, Unauthorised
+from gateway.doforms.failures import Paused, Quota, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
@@ -198,6 +198,8 @@ class FetchDesk:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
+        except Paused as error:
+            self._callers.paused(webservice, error)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(standing, found)

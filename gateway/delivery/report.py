@@ -17,7 +17,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Gone, Later, Paused, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
 from gateway.models import ReportState
 from gateway.routing.loaded import Account, Webservice
@@ -152,6 +152,8 @@ class Reporter:
         except (Unauthorised, Quota) as error:
             await pause_refused(self._pauses, self._current, webservice, error)
             await self._put_off(report, str(error))
+        except Paused as error:
+            await self._put_off(report, str(error), wait=error.retry_after or 0.0)
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
         else:
@@ -170,9 +172,10 @@ class Reporter:
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
     ) -> None:
-        number = report.attempts + 1
+        counted = not (isinstance(error, Later) and error.too_many)
+        number = report.attempts + (1 if counted else 0)
         wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(account.report_retry, number, jitter=random.random(), wish=wish)
+        wait = delay(account.report_retry, max(1, number), jitter=random.random(), wish=wish)
         spent = report.spent / SECOND + duration
         verdict = gives_up(account.report_retry, number=number, spent=spent, wait=wait)
         log.warning(
@@ -181,7 +184,8 @@ class Reporter:
         if verdict:
             await self._settle(report, ReportState.GIVEN_UP, f"{verdict}: {error}", alarm=True)
         else:
-            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait + duration)
+            spent = wait + duration
+            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=spent, counted=counted)
 
     async def _settle(
         self,

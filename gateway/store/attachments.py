@@ -169,8 +169,9 @@ def note_failed(
     spent: int,
     due_at: int | None,
     etag: str | None = None,
+    counted: bool = True,
 ) -> None:
-    """Note that a download failed, and when it is tried again or that it was the last."""
+    """Note that a download failed, and when it is tried again or that it was the last; ``counted`` as an attempt."""
     connection.execute(
         update(attachments)
         .where(_column.id == id_)
@@ -179,7 +180,7 @@ def note_failed(
             reason=clean(reason),
             due_at=due_at,
             etag=None if etag is None else clean(etag),
-            attempts=_column.attempts + 1,
+            attempts=_column.attempts + int(counted),
             spent=_column.spent + spent,
             ended_at=None if due_at is not None else ask(connection)[1],
         )
