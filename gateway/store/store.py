@@ -67,7 +67,7 @@ def _shares(operation: Operation) -> Hashable:
     """
     if isinstance(operation, Settlements | Begins):
         return "lanes"
-    return "notifications" if isinstance(operation, Note) else operation
+    return "notifications" if isinstance(operation, Note) else object()
 
 
 class Store:
