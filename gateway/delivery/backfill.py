@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ import structlog
 
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.callers import pause_refused
-from gateway.delivery.calls import Calls
+from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.rematch import decide
-from gateway.doforms.failures import Forbidden, Later, Quota, Unauthorised
+from gateway.doforms.failures import Forbidden, Later, NotAListing, Quota, Unauthorised
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.doforms.stand_in import stand_in
 from gateway.doforms.windows import Page, walk
@@ -32,6 +33,10 @@ log = structlog.get_logger(__name__)
 REASON = "backfilled: doForms lists the record, and no notification of it came"
 _BOUNDARY = timedelta(minutes=1)
 """How far the time that a notification tells may be from that by which doForms lists its record."""
+_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds until a listing that failed is asked for again, unless doForms names a time; then nothing is listed now."""
+_LONGEST = 60.0
+"""Seconds that are waited for a single listing, if doForms names a time."""
 _SHARE_OF_BACKLOG = 2
 _SHARE_OF_DISK = 2
 """Records are let in only while the backlog is below a half of its limit and twice the least disk is free."""
@@ -99,11 +104,28 @@ class Backfill:
             raise NotListed(text, retry_after=wait) from error
 
     async def _ask(self, webservice: Webservice, begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+        """Ask for a listing, again after a while if it fails: of hundreds a single one must not cost all before it."""
+        for wait in _AGAIN:
+            try:
+                return await self._ask_once(webservice, begin, end, skip)
+            except (Later, NotAListing) as error:
+                wished = error.retry_after if isinstance(error, Later) else None
+                if (wished or 0.0) > _LONGEST:
+                    raise
+                log.info("listing failed; asking again", webservice=webservice.name, error=str(error))
+                await asyncio.sleep(wait if wished is None else wished)
+        return await self._ask_once(webservice, begin, end, skip)
+
+    async def _ask_once(
+        self, webservice: Webservice, begin: datetime, end: datetime, skip: int
+    ) -> Sequence[ListedRecord]:
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
             raise NotListed(f"the web service {webservice.name} is paused: {paused}", told=True)
         account = self._current.account(webservice)
         try:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
+        except NotCalled as told:
+            raise NotListed(f"the web service {webservice.name} is paused: {told}", told=True) from None
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
         except (Unauthorised, Quota) as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
 
-from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls
+from gateway.delivery.callers import Callers, turn_of
+from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
@@ -19,6 +19,7 @@ from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.failures import Paused, Quota, Unauthorised
+from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
@@ -49,14 +50,21 @@ class FetchDesk:
     """Where deliveries ask for the record they need."""
 
     def __init__(
-        self, *, store: Store, current: Current, calls: Calls, pauses: Pauses, saw: Saw = lambda *_: None
+        self,
+        *,
+        store: Store,
+        current: Current,
+        calls: Calls,
+        callers: Callers,
+        pauses: Pauses,
+        saw: Saw = lambda *_: None,
     ) -> None:
         self._store = store
         self._current = current
         self._pauses = pauses
         self._saw = saw
         self._ladder = Ladder(store=store, calls=calls)
-        self._callers = Callers(store=store, current=current, pauses=pauses)
+        self._callers = callers
         self._setbacks = Setbacks(store=store)
         self.unreadable = self._ladder.unreadable
         self._running: dict[int, asyncio.Task[Records]] = {}
@@ -84,15 +92,15 @@ class FetchDesk:
         """
         if kept.notification.event is Event.DELETE:
             return await self._last_known(kept)
-        task = self._running.get(kept.id)
+        task, priority = self._running.get(kept.id), turn_of(kept.notification, urgent=urgent)
         if task is None:
-            task = asyncio.create_task(self._fetch_in_order(kept, urgent=urgent))
+            task = asyncio.create_task(self._fetch_in_line(kept, priority=priority))
             self._running[kept.id] = task
             task.add_done_callback(partial(self._ended, kept.id))
         found = await asyncio.shield(task)
         if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
             # Only after a reload: routes loaded later can need a record that those before did not.
-            found = await self._fetch(kept, urgent=urgent, lacking=lacking)
+            found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
 
     def _ended(self, id_: int, task: asyncio.Task[Records]) -> None:
@@ -115,25 +123,30 @@ class FetchDesk:
         record = Record(kind=kind, key=key, id=learnt[key])
         return Records(record=record, by_kind={kind: record})
 
-    async def _fetch_in_order(self, kept: KeptNotification, *, urgent: bool) -> Records:
+    async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority) -> Records:
+        may_call = kept.fetch_state is not FetchState.PINNED
+        with self._callers.in_line(kept.notification) if may_call else nullcontext():
+            return await self._fetch_in_order(kept, priority=priority)
+
+    async def _fetch_in_order(self, kept: KeptNotification, *, priority: Priority) -> Records:
         key = kept.notification.record_key
         if key is None:
-            return await self._fetch(kept, urgent=urgent)
+            return await self._fetch(kept, priority=priority)
         lock = self._in_order.setdefault((kept.account, key), asyncio.Lock())
         async with lock:
             standing = await self._standing(kept)
             if not standing.has_earlier:
-                return await self._fetch(kept, urgent=urgent, standing=standing)
+                return await self._fetch(kept, priority=priority, standing=standing)
             for one in await self._store.read(lambda c: fetches.earlier_due(c, kept)):
                 with suppress(GivenUp):
-                    await self._fetch(one, urgent=urgent)
-            return await self._fetch(kept, urgent=urgent)
+                    await self._fetch(one, priority=priority)
+            return await self._fetch(kept, priority=priority)
 
     async def _fetch(
         self,
         kept: KeptNotification,
         *,
-        urgent: bool,
+        priority: Priority,
         standing: Standing | None = None,
         lacking: frozenset[RecordKind] = frozenset(),
     ) -> Records:
@@ -153,7 +166,7 @@ class FetchDesk:
             wait, standing = min(2 * wait, _LONGEST_LOOK), None
         kinds = lacking or self._current.kinds(kept.notification) or {kept.notification.record_kind}
         try:
-            found = await self._call(standing, webservice, kinds, urgent=urgent)
+            found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
         return _records(kept, _decoded(standing.pinned) | found)
@@ -171,7 +184,7 @@ class FetchDesk:
         return self._callers.caller(kept)
 
     async def _call(
-        self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, urgent: bool
+        self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
     ) -> dict[RecordKind, Record]:
         kept = standing.kept
         account = self._current.account(webservice)
@@ -191,7 +204,7 @@ class FetchDesk:
                         key=key,
                         learnt=standing.learnt.get(key),
                         again=kept.fetch_reason is not None,
-                        urgent=urgent,
+                        priority=priority,
                     )
                 )
         except NotYet as told:
@@ -200,6 +213,8 @@ class FetchDesk:
             await self._callers.refused(webservice, error)
         except Paused as error:
             self._callers.paused(webservice, error)
+        except NotCalled as told:
+            self._callers.not_called(webservice, told)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(standing, found)

@@ -45,7 +45,7 @@ class Wanted:
     """The id that was learnt for the key."""
     again: bool
     """Whether it was looked for before."""
-    urgent: bool
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Ladder:
         return await self._by_listing(wanted, names, told)
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
-        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, urgent=wanted.urgent)
+        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
         record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
         if not {record.key, record.id} & {wanted.key, name}:
             raise NotARecord(
@@ -106,7 +106,7 @@ class Ladder:
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:
             listed = await self._lookup.look(
-                wanted.account, wanted.webservice, wanted.notification, wanted.key, urgent=wanted.urgent
+                wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
             )
         except DoformsError as error:
             raise _judge_listing(told, error) from told
@@ -127,11 +127,10 @@ class Ladder:
     async def _unlisted(self, wanted: Wanted, told: DoformsError) -> Found:
         """Give up on a dispatch, which no listing shows; a listing can still prove that the password is right."""
         if isinstance(told, Forbidden):
-            priority = Priority.IMMEDIATE_FETCH if wanted.urgent else Priority.FETCH
             end = wanted.notification.received
             try:
                 await self._calls.list_submissions(
-                    wanted.account, wanted.webservice, end - _PROOF, end, limit=1, priority=priority
+                    wanted.account, wanted.webservice, end - _PROOF, end, limit=1, priority=wanted.priority
                 )
             except DoformsError as error:
                 raise _judge_listing(told, error) from told

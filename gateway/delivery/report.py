@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.callers import pause_refused
-from gateway.delivery.calls import Calls, LeaseLost
+from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Kind, Pauses
@@ -145,6 +145,8 @@ class Reporter:
                 self._unsent.append(report)
                 return
             log.warning("a report was not sent: its lease was lost", notification=report.notification_key)
+        except NotCalled as told:
+            await self._put_off(report, f"the web service {webservice.name} is paused: {told}")
         except Gone as error:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:

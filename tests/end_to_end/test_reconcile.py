@@ -133,6 +133,18 @@ async def test_a_listing_that_is_too_short_raises_an_alarm_and_ends_when_it_is_w
         assert world.rows("SELECT count(*) FROM state") == [(7,)]
 
 
+async def test_what_is_live_overtakes_a_thousand_backfilled_records(world: World, route: Make) -> None:
+    lose(world, 1000)
+    slow = "[accounts.acme]\nrequests_per_minute = 600\n"
+    with world.running(slow + reconciling(route(UPSERT))):
+        await world.doforms.until(lambda: world.stored(KINDS) == [(1, 1000)])
+        for number in range(3):
+            seen = await world.doforms.create(FORM, {"score": 1}, key=f"live{number}")
+            await world.doforms.until(lambda seen=seen: seen.belief == "completed", timeout=3)
+        assert world.rows("SELECT count(*) FROM state")[0][0] < 300
+        await world.doforms.until(lambda: world.rows("SELECT count(*) FROM state")[0][0] > 60, timeout=20)
+
+
 async def test_the_books_say_complete_only_when_they_are(world: World, route: Make) -> None:
     lose(world, 12)
     books = ("reconcile", "--books", "--webservice", "inspection")
