@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -28,8 +29,6 @@ log = structlog.get_logger(__name__)
 TOO_SHORT = "listing too short"
 NOT_RECONCILED = "not reconciled"
 """Kinds of alarms; the subject is the web service's id."""
-LEASE = 300.0
-"""Seconds that a process may take for one listing until another one may take over, which would do no harm."""
 _LOOK = 1.0
 """Seconds between two looks whether anything is due."""
 _FIRST_WAIT = 60.0
@@ -56,7 +55,7 @@ class Round:
 
 
 class Reconciler:
-    """Makes the rounds, one web service after the other."""
+    """Makes the rounds, those of one account one after the other: what one has to wait for is not in others' way."""
 
     def __init__(
         self, *, store: Store, current: Current, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
@@ -67,6 +66,8 @@ class Reconciler:
         self._on_reports = on_reports
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
+        self._running: dict[str, asyncio.Task[Round | None]] = {}
+        """By account."""
 
     async def keep_following(self) -> None:
         """Give notifications of records that were backfilled before the outcome of those, until cancelled."""
@@ -81,16 +82,22 @@ class Reconciler:
 
     async def keep_reconciling(self) -> None:
         """Make the rounds that fall due, until cancelled."""
-        while True:
-            rules = self._current.routes.reconcile
-            try:
-                if rules is not None:
-                    await self._look(rules)
-            except Exception as error:
-                log.warning("reconciliation broke off; it goes on", error=say(error))
-            await asyncio.sleep(_LOOK)
+        try:
+            while True:
+                try:
+                    if (rules := self._current.routes.reconcile) is not None:
+                        await self._look(rules)
+                except Exception as error:
+                    log.warning("it could not be seen whether to reconcile", error=say(error))
+                await asyncio.sleep(_LOOK)
+        finally:
+            rounds = list(self._running.values())
+            for one in rounds:
+                one.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
 
     async def _look(self, rules: Reconcile) -> None:
+        """Begin the rounds that are due, one for each account that has none under way."""
         marks = await self._store.read(reconciled.marks)
         before = self._store.now() - micros(rules.every)
         for webservice in list(self._current.routes.webservices.values()):
@@ -99,7 +106,15 @@ class Reconciler:
                 continue
             if self._not_before.get(webservice.id, 0.0) > time.monotonic() or self._backfill.obstacle(webservice):
                 continue
-            await self.round(webservice, rules, before=before)
+            if webservice.account not in self._running:
+                task = asyncio.create_task(self.round(webservice, rules, before=before))
+                self._running[webservice.account] = task
+                task.add_done_callback(partial(self._has_run, webservice.account))
+
+    def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
+        del self._running[account]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("reconciliation broke off; it goes on", account=account, error=say(error))
 
     async def round(self, webservice: Webservice, rules: Reconcile, *, before: int | None = None) -> Round | None:
         """Compare what doForms received as far back as the rules say, and let in what is missing.
@@ -108,12 +123,13 @@ class Reconciler:
         """
         token = self._store.token()
         mark = await self._store.write(
-            lambda c: reconciled.take(c, webservice.id, token=token, lease=LEASE, before=before)
+            lambda c: reconciled.take(c, webservice.id, token=token, lease=self._store.lease, before=before)
         )
         if mark is None:
             return None
         made = self._begin(webservice, rules, mark)
         ended = False
+        holding = asyncio.create_task(self._keep_hold(webservice, token))
         try:
             await self._go(webservice, made, token)
             ended = True
@@ -121,10 +137,26 @@ class Reconciler:
             made.broke_off = str(error)
             await self._failed(webservice, rules, error)
         finally:
+            holding.cancel()
             await self._store.write(lambda c: reconciled.let_go(c, webservice.id, token=token, ended=ended))
         if ended:
             await self._ended(webservice, made)
         return made
+
+    async def _keep_hold(self, webservice: Webservice, token: str) -> None:
+        """Renew the lease on a mark until cancelled: a listing may wait for its turn for long."""
+        while True:
+            await asyncio.sleep(self._store.lease / 3)
+            try:
+                await self._go_on(webservice, token)
+            except Exception as error:
+                log.warning("a lease could not be renewed", webservice=webservice.name, error=say(error))
+
+    async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
+        lease = self._store.lease
+        return await self._store.write(
+            lambda c: reconciled.go_on(c, webservice.id, token=token, lease=lease, until=until)
+        )
 
     def _begin(self, webservice: Webservice, rules: Reconcile, mark: Mark) -> Round:
         """Decide from when to when: over all that the rules say, and over all since the mark."""
@@ -150,9 +182,8 @@ class Reconciler:
                 if window.doubt is not None and made.end - window.end < _DOUBTED_FOR:
                     made.doubt = made.doubt or window.doubt
                 until = to_store(window.end) if window.last and made.doubt is None else None
-                await self._store.write(
-                    lambda c, at=until: reconciled.go_on(c, webservice.id, token=token, lease=LEASE, until=at)  # type: ignore[misc]
-                )
+                if not await self._go_on(webservice, token, until):
+                    raise NotListed(f"another process reconciles {webservice.name} now", told=True)
 
     async def _failed(self, webservice: Webservice, rules: Reconcile, error: NotListed) -> None:
         failures = self._failures[webservice.id] = self._failures.get(webservice.id, 0) + 1
