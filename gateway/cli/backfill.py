@@ -109,7 +109,7 @@ async def _look(caller: Calling, webservice: Webservice, found: Backfilled) -> l
                 found.listed += len(window.listed)
                 unknown |= {record.key: record for record in window.unknown}
                 if window.doubt is not None:
-                    found.warnings.append(window.doubt)
+                    found.warnings.append(window.doubt.text)
                 progress.update(task, completed=(window.end - found.since).total_seconds())
     found.unknown, found.known = len(unknown), found.listed - len(unknown)
     found.keys = list(unknown)[:_SHOWN]

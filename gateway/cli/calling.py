@@ -23,6 +23,7 @@ from gateway.destinations.registry import load_registry
 from gateway.doforms.windows import aligned
 from gateway.http import build_client
 from gateway.log import Mask, configure
+from gateway.routing.durations import say_duration
 from gateway.routing.load import load
 from gateway.routing.loaded import Reconcile, Routes, Webservice
 from gateway.routing.problems import suggest
@@ -64,11 +65,17 @@ class Calling:
         """Return from when to when doForms is asked; left out: as the rules say."""
         now = datetime.now(UTC)
         begin = aligned(since or now - timedelta(seconds=self.rules.lookback))
-        end = aligned(min(until or now - timedelta(seconds=self.rules.grace), now))
+        end = aligned(min(until or self.closed, now))
         if begin >= end:
-            text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until"
+            default = "" if until else f" (left out: {say_duration(self.rules.grace)} ago, `grace`)"
+            text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until{default}"
             raise fail(text, status=2)
         return begin, end
+
+    @property
+    def closed(self) -> datetime:
+        """Up to when all that doForms received should be here, if nothing was lost."""
+        return datetime.now(UTC) - timedelta(seconds=self.rules.grace)
 
 
 def load_calling(file: Path) -> Routes:

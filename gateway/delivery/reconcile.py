@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway.delivery.backfill import Backfill, NotListed
+from gateway.delivery.backfill import Backfill, Doubt, NotListed
 from gateway.delivery.current import Current
 from gateway.doforms.windows import aligned
 from gateway.routing.loaded import Reconcile, Webservice
@@ -50,6 +50,8 @@ class Round:
     let_in: int = 0
     doubt: str | None = None
     """Why a listing cannot have been all that there is."""
+    lacking: list[str] = field(default_factory=list)
+    """Keys of the records that should have been listed."""
     broke_off: str | None = None
     """Why it did not get to its end."""
 
@@ -66,6 +68,7 @@ class Reconciler:
         self._on_reports = on_reports
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
+        self._told_lacking: dict[str, frozenset[str]] = {}
         self._running: dict[str, asyncio.Task[Round | None]] = {}
         """By account."""
 
@@ -179,11 +182,18 @@ class Reconciler:
             async for window in windows:
                 made.listed += len(window.listed)
                 made.let_in += len(await self._backfill.let_in(webservice, window.unknown))
-                if window.doubt is not None and made.end - window.end < _DOUBTED_FOR:
-                    made.doubt = made.doubt or window.doubt
+                self._note_doubt(made, window.doubt)
                 until = to_store(window.end) if window.last and made.doubt is None else None
                 if not await self._go_on(webservice, token, until):
                     raise NotListed(f"another process reconciles {webservice.name} now", told=True)
+
+    def _note_doubt(self, made: Round, doubt: Doubt | None) -> None:
+        if doubt is None:
+            return
+        lacking = [key for key, created in doubt.lacking.items() if made.end - created < _DOUBTED_FOR]
+        made.lacking += lacking
+        if lacking:
+            made.doubt = made.doubt or doubt.text
 
     async def _failed(self, webservice: Webservice, rules: Reconcile, error: NotListed) -> None:
         failures = self._failures[webservice.id] = self._failures.get(webservice.id, 0) + 1
@@ -196,12 +206,16 @@ class Reconciler:
     async def _ended(self, webservice: Webservice, made: Round) -> None:
         self._failures.pop(webservice.id, None)
         self._not_before.pop(webservice.id, None)
+        known = self._told_lacking.get(webservice.id, frozenset())
+        self._told_lacking[webservice.id] = frozenset(made.lacking)
 
         def tell(connection: Connection) -> bool:
             alarms.clear_alarm(connection, NOT_RECONCILED, webservice.id)
             if made.doubt is None:
                 alarms.clear_alarm(connection, TOO_SHORT, webservice.id)
                 return False
+            if known.issuperset(made.lacking) and not alarms.is_raised(connection, TOO_SHORT, webservice.id):
+                return False  # a person has cleared it
             return alarms.raise_alarm(connection, TOO_SHORT, webservice.id, made.doubt)
 
         if await self._store.write(tell):

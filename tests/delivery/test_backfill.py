@@ -13,14 +13,15 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from gateway.delivery.backfill import Backfill, NotListed
+from gateway.delivery.books import Books, balance
 from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.reconcile import Reconciler
+from gateway.delivery.reconcile import TOO_SHORT, Reconciler
 from gateway.routing.loaded import Reconcile, Webservice
-from gateway.store import reconciled
+from gateway.store import alarms, reconciled
 from gateway.store.clock import now
 from gateway.store.tables import reconciled as marks
 from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
-from tests.support.keeping import WEBSERVICE
+from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -144,3 +145,92 @@ async def test_a_round_that_waits_holds_up_none_of_another_account(
     making.cancel()
     await asyncio.gather(making, return_exceptions=True)
     assert not (await parts.store.read(reconciled.marks))[WEBSERVICE].held
+
+
+async def doubts(backfill: Backfill, parts: Parts) -> list[str]:
+    """Return why the listing of a day cannot be all that there is."""
+    end = datetime.now(UTC).replace(microsecond=0)
+    pages = backfill.compare(inspection(parts), end - timedelta(days=1), end)
+    return [page.doubt.text async for page in pages if page.doubt is not None]
+
+
+async def told_of(parts: Parts, *keys: str, ago: timedelta = AGO, on_the_way: timedelta = timedelta()) -> None:
+    """Keep notifications of new records, made so long ago."""
+    made = datetime.now(UTC) - ago
+    for key in keys:
+        of = notification(f"n-{key}", record=key, created=made, received=made + on_the_way)
+        await parts.store.submit(keep(of))
+
+
+async def test_a_listing_that_lacks_what_was_told_of_is_doubted_though_it_has_others(
+    backfill: Backfill, parts: Parts
+) -> None:
+    await told_of(parts, "r1", "r2")
+    put(parts, "r1", "r2", "never told of", "nor this")
+    assert await doubts(backfill, parts) == []
+    del parts.doforms.world.records["submission", "r2"]
+    [doubt] = await doubts(backfill, parts)
+    assert "doForms lists 3 records" in doubt
+    assert "notifications of 2 new ones came in that time. Not listed: r2." in doubt
+
+
+async def test_a_record_that_can_be_listed_in_the_window_beside_is_not_missed(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "one", "two", "three")
+    await told_of(parts, "edge", ago=timedelta(minutes=10))
+    await told_of(parts, "whose clock is off", on_the_way=timedelta(minutes=20))
+    assert await doubts(backfill, parts) == []
+
+
+async def test_an_alarm_cleared_by_hand_is_raised_again_only_for_another_record(
+    backfill: Backfill, parts: Parts
+) -> None:
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+
+    async def round_() -> list[str]:
+        made = await reconciler.round(inspection(parts), Reconcile())
+        assert made is not None
+        return made.lacking
+
+    await told_of(parts, "deleted")
+    assert await round_() == await round_() == ["deleted"]
+    [alarm] = await parts.alarms()
+    assert (alarm.kind, alarm.times) == (TOO_SHORT, 2)
+    assert "Not listed: deleted." in alarm.text
+    await parts.store.write(lambda c: alarms.clear_by_id(c, alarm.id))
+    assert await round_() == ["deleted"]
+    assert await parts.alarms() == []
+    await told_of(parts, "another")
+    assert sorted(await round_()) == ["another", "deleted"]
+    [alarm] = await parts.alarms()
+    assert "Not listed: another, deleted." in alarm.text
+
+
+async def test_what_was_told_of_a_week_ago_is_not_waited_for_any_more(backfill: Backfill, parts: Parts) -> None:
+    await told_of(parts, "old", ago=timedelta(days=8))
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    made = await reconciler.round(inspection(parts), Reconcile(lookback=20 * 86400.0))
+    assert made is not None
+    assert (made.doubt, made.lacking) == (None, [])
+    mark = (await parts.store.read(reconciled.marks))[WEBSERVICE]
+    assert mark.until is not None
+
+
+async def test_books_that_go_on_after_what_is_closed_are_never_complete(backfill: Backfill, parts: Parts) -> None:
+    end = datetime.now(UTC).replace(microsecond=0)
+
+    async def made(closed: datetime) -> Books:
+        return await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=closed)
+
+    assert (await made(end)).verdict.startswith("complete for new records up to ")
+    found = await made(end - timedelta(minutes=5))
+    assert not found.complete
+    assert "(`grace`) may not be here yet" in found.verdict
+
+
+async def test_books_are_not_complete_while_no_route_took_a_record(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "r1")
+    await parts.store.submit(keep(notification(), matched=False, to=()))
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert (found.listed, found.kept, found.unmatched, found.complete) == (1, 1, 1, False)
+    assert "1 were taken by no route" in found.verdict
