@@ -56,26 +56,27 @@ class Calling:
     current: Current
     backfill: Backfill
 
-    @property
-    def rules(self) -> Reconcile:
-        """What ``[reconcile]`` says, or would say by default."""
-        return self.routes.reconcile or Reconcile()
 
-    def period(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-        """Return from when to when doForms is asked; left out: as the rules say."""
-        now = datetime.now(UTC)
-        begin = aligned(since or now - timedelta(seconds=self.rules.lookback))
-        end = aligned(min(until or self.closed, now))
-        if begin >= end:
-            default = "" if until else f" (left out: {say_duration(self.rules.grace)} ago, `grace`)"
-            text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until{default}"
-            raise fail(text, status=2)
-        return begin, end
+def rules(routes: Routes) -> Reconcile:
+    """Return what ``[reconcile]`` says, or would say by default."""
+    return routes.reconcile or Reconcile()
 
-    @property
-    def closed(self) -> datetime:
-        """Up to when all that doForms received should be here, if nothing was lost."""
-        return datetime.now(UTC) - timedelta(seconds=self.rules.grace)
+
+def closed(routes: Routes) -> datetime:
+    """Return up to when all that doForms received should be here, if nothing was lost."""
+    return datetime.now(UTC) - timedelta(seconds=rules(routes).grace)
+
+
+def period(routes: Routes, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return from when to when doForms is asked; left out: as the rules say."""
+    now = datetime.now(UTC)
+    begin = aligned(since or now - timedelta(seconds=rules(routes).lookback))
+    end = aligned(min(until or closed(routes), now))
+    if begin >= end:
+        default = "" if until else f" (left out: {say_duration(rules(routes).grace)} ago, `grace`)"
+        text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until{default}"
+        raise fail(text, status=2)
+    return begin, end
 
 
 def load_calling(file: Path) -> Routes:

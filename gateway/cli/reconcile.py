@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, webservice_named
+from gateway.cli.calling import SINCE, Calling, Until, calling, closed, load_calling, period, rules, webservice_named
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, stderr
 from gateway.delivery.books import LIMITS, Books, balance
@@ -56,7 +56,7 @@ async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) 
                 if named:
                     raise fail(obstacle)
                 continue
-            done = await reconciler.round(one, caller.rules)
+            done = await reconciler.round(one, rules(routes))
             if done is None:
                 raise fail(f"{one.name} is being reconciled at this moment, by a gateway or another command")
             made.append(done)
@@ -80,7 +80,7 @@ async def _books(
     routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None, *, named: bool
 ) -> list[Books]:
     async with calling(routes) as caller:
-        begin, end = caller.period(since, until)
+        begin, end = period(routes, since, until)
         left_out = [] if named else [one for one in wanted if not caller.current.plan(one, Event.CREATE).routes]
         for one in left_out:
             stderr.print(f"Left out: no route takes new records of {one.name}.", markup=False, highlight=False)
@@ -95,7 +95,7 @@ async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: da
             progress.update(task, completed=(upto - begin).total_seconds())
 
         return await balance(
-            caller.backfill, caller.store, webservice, begin, end, closed=caller.closed, on_progress=show
+            caller.backfill, caller.store, webservice, begin, end, closed=closed(caller.routes), on_progress=show
         )
 
 
