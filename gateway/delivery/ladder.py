@@ -18,6 +18,7 @@ from gateway.delivery.unreadable import Unreadable
 from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
+from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
@@ -90,7 +91,11 @@ class Ladder:
         if not wanted.again and not isinstance(told, Forbidden):
             raise NotYet(str(told)) from told
         if wanted.kind is not RecordKind.SUBMISSION:
-            return await self._unlisted(wanted, told)
+            await self._prove_password(wanted, told)
+            raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+        if is_stand_in(wanted.notification):  # a listing told of it, but not of when it was received
+            await self._prove_password(wanted, told)
+            raise await self._only_listed(wanted, wanted.learnt, told) from told
         return await self._by_listing(wanted, names, told)
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
@@ -121,11 +126,14 @@ class Ladder:
                 if not _leads_on(error, wanted):
                     raise
                 told = error
-        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
-        raise NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}") from told
+        raise await self._only_listed(wanted, id_, told) from told
 
-    async def _unlisted(self, wanted: Wanted, told: DoformsError) -> Found:
-        """Give up on a dispatch, which no listing shows; a listing can still prove that the password is right."""
+    async def _only_listed(self, wanted: Wanted, id_: str | None, told: DoformsError) -> NotFound:
+        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
+        return NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}")
+
+    async def _prove_password(self, wanted: Wanted, told: DoformsError) -> None:
+        """Let a listing prove that the password is right where a record is forbidden; raises what follows if not."""
         if isinstance(told, Forbidden):
             end = wanted.notification.received
             try:
@@ -134,7 +142,6 @@ class Ladder:
                 )
             except DoformsError as error:
                 raise _judge_listing(told, error) from told
-        raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
 
 
 def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
