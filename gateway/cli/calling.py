@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from gateway.cli.options import moment, store
+from gateway.cli.options import store, time_option
 from gateway.cli.output import fail, local
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
@@ -30,20 +28,12 @@ from gateway.routing.problems import suggest
 from gateway.settings import LogFormat
 from gateway.store.store import Store
 
-SINCE = typer.Option(
-    "--since",
-    parser=lambda text: moment(text),
-    metavar="TIME",
-    help="What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d.",
+SINCE = time_option(
+    "--since", "What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d."
 )
 Until = Annotated[
     datetime | None,
-    typer.Option(
-        "--until",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="What doForms received before: a time, or how long ago. Left out: `grace` ago.",
-    ),
+    time_option("--until", "What doForms received before: a time, or how long ago. Left out: `grace` ago."),
 ]
 
 

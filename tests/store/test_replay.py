@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
 from gateway.store import causes, fetches, lane_leases, outbox, records
@@ -155,6 +155,19 @@ async def test_once_a_later_one_of_the_lane_was_attempted_it_is_refused(store: S
         "refused: a later delivery of its record was attempted already: `--overtaken` sends it all the same, behind it"
     )
     assert (await shown(store, first)).state == "dead"
+
+
+async def test_a_later_one_that_retention_has_deleted_is_not_forgotten(store: Store) -> None:
+    first, second = await kept(store, "n1"), await kept(store, "n2")
+    await ended(store, **GIVEN_UP)
+    await ended(store, DeliveryState.DELIVERED)
+    await store.write(lambda c: c.execute(delete(deliveries).where(deliveries.c.id == second)))
+    assert await told(store, first) == (
+        "refused: a later delivery of its record has ended, and was deleted by retention: "
+        "`--overtaken` sends it all the same, behind it"
+    )
+    assert (await told(store, first, overtaken=True)).startswith("done: ")
+    assert (await told(store, first)).startswith("done: ")  # it is the last of its lane now
 
 
 async def test_while_a_later_one_is_being_sent_it_is_overtaken(store: Store) -> None:
