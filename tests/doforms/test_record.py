@@ -105,6 +105,12 @@ def test_a_number_of_any_size_keeps_every_digit(digits: str) -> None:
     assert str(value).replace("+", "").lower() == digits.lower()
 
 
+@pytest.mark.parametrize("digits", ["1e999999999", "1E-5001", "-1.5e+123456"])
+def test_a_number_that_would_fill_the_memory_when_written_out_stays_a_text(digits: str) -> None:
+    body = f'{{"key": "k", "fields": [{{"name": "q", "data": "number", "number": {digits}}}]}}'
+    assert decode_record(body.encode(), kind=RecordKind.SUBMISSION).fields["q"] == digits
+
+
 def test_sections_nest_and_a_single_name_is_found_at_any_depth() -> None:
     record = decoded(section("a", section("b", question("site", "Dock")), question("risk", "High")))
     assert record.fields == {"site": "Dock", "risk": "High"}

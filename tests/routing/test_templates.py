@@ -26,6 +26,9 @@ from gateway.routing.templates import compile_expression, judge, mentions, templ
         ("{{ record.fields.findings[0] }}", {"finding": "rust", "score": 1}),
         ("{{ now }}", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ("  {{- record.fields.count -}}\n", 31),
+        ("{{+ record.fields.count }}", 31),
+        ("{{ -record.fields.count }}", -31),
+        ("{{- -record.fields.score -}}", Decimal("-1.10")),
         ("{{ '}}' }}", "}}"),
         ("{{ [1] }}", [1]),
         ("{{ record.fields.tags|map('upper') }}", ["RED", "BLUE"]),
@@ -138,6 +141,11 @@ def test_comparing_follows_the_rules_for_null_and_decimals(evaluate, expression:
         ("record.fields.score * 1.1", "1.210"),
         ("record.fields.score + 0.2", "1.30"),
         ("record.fields.score|round(1)", "1.1"),
+        ("record.fields.long * 1", "12345678901234567890.123456789"),
+        ("(0 - record.fields.long)|abs", "12345678901234567890.123456789"),
+        ("[record.fields.long, record.fields.score]|sum", "12345678901234567891.223456789"),
+        ("record.fields.long|round(2)", "12345678901234567890.12"),
+        ("record.fields.score / 3", "0.3666666666666666666666666667"),
     ],
 )
 def test_decimals_lose_nothing(evaluate, expression: str, value: str) -> None:
