@@ -107,6 +107,24 @@ def test_null_stays_null(evaluate, expression: str, value: Any) -> None:
     assert evaluate("{{ " + expression + " }}") == value
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("record.fields.findings|sum(attribute='score')", 6),
+        ("record.fields.findings|map(attribute='score')|sum", 6),
+        ("[record.fields.score, none, 0.5]|sum", Decimal("1.60")),
+        ("record.fields.findings|map(attribute='score')|max", 5),
+        ("(record.fields.findings|max(attribute='score')).finding", "dent"),
+        ("record.fields.findings|map(attribute='score')|min", 1),
+        ("[none]|max", None),
+        ("[]|min", None),
+        ("record.fields.unanswered|sum", None),
+    ],
+)
+def test_rows_without_an_answer_count_for_nothing_in_sums_and_extremes(evaluate, expression: str, value: Any) -> None:
+    assert evaluate("{{ " + expression + " }}") == value
+
+
 @pytest.mark.parametrize("order", ["<", "<=", ">", ">="])
 def test_ordering_against_null_is_false(evaluate, order: str) -> None:
     for left, right in (("unanswered", "count"), ("count", "unanswered"), ("unanswered", "unanswered")):
