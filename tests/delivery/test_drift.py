@@ -138,10 +138,12 @@ async def test_an_unknown_kind_of_value_is_warned_of_once_for_each_form_and_ques
             drift.saw(inspection, one)
             drift.saw(silent, one)
         drift.saw(inspection, decode(answer("other", 1, "hologram")))
+        drift.saw(inspection, decode(answer("site", 1, "hologram")))
     assert [(line["form"], line["question"], line["kind"]) for line in logged] == [
         ("Inspection", "where", "hologram"),
         ("Silent", "where", "hologram"),
         ("Inspection", "other", "hologram"),
+        ("Inspection", "site", "hologram"),
     ]
 
 
