@@ -71,7 +71,9 @@ site = "{{ submission.fields.site }}" """
 
 
 async def test_of_two_gateways_one_tells_of_a_new_question(tmp_path: Path, postgresql: Server, route: Make) -> None:
-    deliver = 'to = "table"\ntable = "plain"\ncolumns = { record = "{{ record.key }}", event = "{{ record.fields.site }}" }'
+    deliver = (
+        'to = "table"\ntable = "plain"\ncolumns = { record = "{{ record.key }}", event = "{{ record.fields.site }}" }'
+    )
     async with several_gateways(tmp_path, postgresql) as several:
         several.write(route(deliver))
         await several.start()
