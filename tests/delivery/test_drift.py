@@ -109,7 +109,8 @@ async def test_a_new_column_is_told_only_where_columns_are_picked_one_by_one(
 
     whole = "{{ record.fields.site }} {{ record.fields.findings }}"
     parts.current.load(load_routes(tmp_path, routes(parts, whole)))
-    await came(parts, drift, *[with_row(a=1)] * 12, *[with_row(a=1, b=1)] * 3)
+    await came(parts, drift, *[with_row(a=1)] * 12)
+    await came(parts, drift, *[with_row(a=1, b=1)] * 3)
     assert await told(parts) == []
 
 
