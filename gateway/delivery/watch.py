@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
@@ -28,8 +29,11 @@ UNAUTHORISED_FOR = timedelta(hours=1)
 class Watch:
     """Looks at the raised alarms now and then."""
 
-    def __init__(self, *, store: Store, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable) -> None:
+    def __init__(
+        self, *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable
+    ) -> None:
         self._store = store
+        self._current = current
         self._pauses = pauses
         self._unloaded = unloaded
         self._unreadable = unreadable
@@ -58,6 +62,6 @@ class Watch:
         if alarm.kind == "unauthorised":
             return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
         if alarm.kind == NOT_READABLE:
-            return self._unreadable.has_ended(alarm)
+            return self._current.webservice(alarm.subject) is None or self._unreadable.has_ended(alarm)
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))
