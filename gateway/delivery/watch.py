@@ -9,6 +9,7 @@ import structlog
 
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
+from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
@@ -24,6 +25,8 @@ _EVERY = 30.0
 """Seconds between two looks."""
 UNAUTHORISED_FOR = timedelta(hours=1)
 """How long there must be no burst of wrong secrets until its alarm is cleared."""
+_WHILE_LOADED = frozenset({NOT_READABLE, NOT_RECONCILED, TOO_SHORT})
+"""Alarms of web services that calls to doForms end."""
 
 
 class Watch:
@@ -61,7 +64,9 @@ class Watch:
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":
             return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+        if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
+            return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:
-            return self._current.webservice(alarm.subject) is None or self._unreadable.has_ended(alarm)
+            return self._unreadable.has_ended(alarm)
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))
