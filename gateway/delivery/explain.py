@@ -91,8 +91,8 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
         deliveries=tuple(
             _delivery(routes, route, spec, notification, webservice, record) for route, spec in _pairs(decided)
         ),
-        not_asked_for=() if record is None else not_asked_for(record, asked),
-        not_in_record=() if record is None else not_in_record(record, asked),
+        not_asked_for=() if record is None else not_asked_for(record.kinds, asked),
+        not_in_record=() if record is None else not_in_record(record.kinds, asked),
     )
 
 

@@ -51,6 +51,11 @@ def load(connection: Connection, form: FormOf) -> dict[str, Question]:
     The form is locked and not its rows: a row that another process has just added would not be among those waited for.
     """
     lock_name(connection, f"questions of {form.record_kind.value} of {form.webservice_id}")
+    return known(connection, form)
+
+
+def known(connection: Connection, form: FormOf) -> dict[str, Question]:
+    """Read what is known of a form, by path, whoever is changing it."""
     statement = select(questions).where(*_of(form))
     return {
         row.path: Question(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.delivery.compare import not_asked_for, not_in_record
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
-from gateway.models import Record
 from tests.support.records import answer, decode, section
 
 
@@ -13,9 +14,9 @@ def asked(*wanted: Wanted, choosing: bool = True, whole: frozenset[Wanted] = fro
     return Mappings(places, (("route", "table"),) if choosing else (), whole)
 
 
-def record() -> Record:
+def record() -> Mapping[str, str]:
     table = {"name": "findings", "fields": [{"fields": [answer("finding", "Rust"), answer("photo", "p")]}]}
-    return decode(section("a", answer("site", "Dock")), table, {"name": "tools", "fields": []})
+    return decode(section("a", answer("site", "Dock")), table, {"name": "tools", "fields": []}).kinds
 
 
 SITE, FINDINGS = Wanted("fields", "site"), Wanted("tables", "findings")
