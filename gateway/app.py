@@ -197,7 +197,7 @@ async def _parts(
     drift = Drift(store=store, current=current)
     desk = FetchDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=drift.saw)
     attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-    watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
+    watch = Watch(store=store, current=current, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:

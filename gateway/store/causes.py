@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, Outcome
 from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
 from gateway.store.tables import NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
@@ -23,9 +23,15 @@ class Waiting:
     deliveries: int
 
 
+DROPPED = "dropped by "
+"""How the mode's reason of an unmatched notification begins that a person has given up."""
+
+
 def unmatched(connection: Connection, webservice_id: str) -> bool:
-    """Tell whether a web service has notifications that no route matched."""
-    return _any_notification(connection, webservice_id, ~notifications.c.matched)
+    """Tell whether notifications that no route matched wait for a person: not those dropped, or completed as wished."""
+    column = notifications.c
+    waits = column.outcome.is_distinct_from(Outcome.COMPLETED.value) & column.mode_reason.not_like(f"{DROPPED}%")
+    return _any_notification(connection, webservice_id, ~column.matched, waits)
 
 
 def not_fetched(connection: Connection, webservice_id: str) -> bool:

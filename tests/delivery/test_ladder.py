@@ -224,6 +224,7 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
     assert "doForms lists the records of inspection but hands none of them out: 3 in a row" in alarm.text
     watch = Watch(
         store=parts.store,
+        current=parts.current,
         pauses=parts.pauses,
         unloaded=Unloaded(store=parts.store, current=parts.current),
         unreadable=parts.desk.unreadable,
