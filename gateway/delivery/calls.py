@@ -150,7 +150,7 @@ class Calls:
         return slots
 
     async def _slow_down(self, account: Account, limits: AccountLimits, error: Later) -> None:
-        if error.status != httpx.codes.TOO_MANY_REQUESTS:
+        if not error.too_many:
             return
         pause = error.retry_after or _PAUSE_AFTER_429
         limits.pause(pause)

@@ -14,13 +14,15 @@ from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.proof import prove_password
 from gateway.delivery.put_off import PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
-from gateway.doforms.download import ANY, Wanted
-from gateway.doforms.failures import Later, Quota, Unauthorised, Unwanted
+from gateway.doforms.download import ANY, Downloaded, Wanted
+from gateway.doforms.failures import Forbidden, Later, Quota, Refused, Unauthorised, Unwanted
+from gateway.doforms.limits import Priority
 from gateway.errors import DoformsError
 from gateway.models import AttachmentState, Record
 from gateway.routing.loaded import Account, Webservice
@@ -103,7 +105,7 @@ class Downloads:
         account, started = self._current.account(webservice), time.monotonic()
         wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
         try:
-            got = await self._calls.download(account, webservice, _path(account, blob, record), part, wanted)
+            got = await self._call(kept, account, webservice, _path(account, blob, record), part, wanted)
             sha256 = await part.finish()
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
@@ -120,6 +122,17 @@ class Downloads:
         await self._alarm.end()
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
+    async def _call(
+        self, kept: KeptNotification, account: Account, webservice: Webservice, path: str, part: Part, wanted: Wanted
+    ) -> Downloaded:
+        """Download what is missing; one that alone is forbidden (403) says nothing about its web service."""
+        try:
+            return await self._calls.download(account, webservice, path, part, wanted)
+        except Forbidden as told:
+            end = kept.notification.received
+            await prove_password(self._calls, account, webservice, told, end=end, priority=Priority.ATTACHMENT)
+            raise Refused(f"{told}: since a listing works they are, so look at `blob_path`") from told
+
     async def _failed(
         self,
         kept: KeptNotification,
@@ -129,9 +142,10 @@ class Downloads:
         error: DoformsError,
         duration: float,
     ) -> None:
-        number, retry = row.attempts + 1, account.attachment_retry
+        counted = not (isinstance(error, Later) and error.too_many)
+        number, retry = row.attempts + (1 if counted else 0), account.attachment_retry
         wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(retry, number, jitter=random.random(), wish=wish)
+        wait = delay(retry, max(1, number), jitter=random.random(), wish=wish)
         verdict = gives_up(retry, number=number, spent=row.spent / SECOND + duration, wait=wait)
         if isinstance(error, Unwanted):
             verdict = "refused"
@@ -148,6 +162,7 @@ class Downloads:
                 reason=reason,
                 spent=micros(wait + duration),
                 due_at=due_at,
+                counted=counted,
                 etag=part.validator if part.offset else None,
             )
             text = f"notification {key}: {row.place} ({row.filename}) {reason}"

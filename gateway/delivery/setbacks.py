@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import NoReturn
 
-import httpx
 import structlog
 from sqlalchemy import Connection
 
@@ -47,7 +46,7 @@ class Setbacks:
 
         "Too many requests" is no attempt: it says nothing about the record.
         """
-        counted = not (isinstance(error, Later) and error.status == httpx.codes.TOO_MANY_REQUESTS)
+        counted = not (isinstance(error, Later) and error.too_many)
         number = kept.fetch_attempts + (1 if counted else 0)
         spent = kept.fetch_spent / SECOND + duration
         wish = error.retry_after if isinstance(error, Later) else None

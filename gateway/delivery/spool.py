@@ -21,6 +21,8 @@ from gateway.routing.loaded import Routes
 _PART = ".part"
 _NAME = re.compile(r"[0-9a-f]{32}")
 _READ = 1024 * 1024
+_SHARE_OF_DISK = 2
+"""So many times `min_free_disk` must stay free: below it notifications are refused."""
 _LOOK_AGAIN = 16 * 1024 * 1024
 """Bytes after which the disk is looked at again."""
 
@@ -91,8 +93,8 @@ class Spool:
         free = shutil.disk_usage(self.root).free
         if self.least_free and free - more < self.least_free:
             raise NoRoom(
-                f"the disk of the spool {self.root} has {free} bytes left, which is not enough for {more} more "
-                f"above min_free_disk ({self.least_free})"
+                f"the disk of the spool {self.root} has {free} bytes left, which is not enough for {more} more: "
+                f"{self.least_free} bytes must stay free, so that receiving stays above min_free_disk"
             )
 
     def names(self) -> Iterator[str]:
@@ -118,8 +120,8 @@ class Spool:
 
 
 def spool_of(routes: Routes) -> Spool:
-    """Return the spool that the routes file names."""
-    return Spool(routes.spool, least_free=routes.min_free_disk)
+    """Return the spool that the routes file names; photos alone never fill the disk so far that receiving stops."""
+    return Spool(routes.spool, least_free=_SHARE_OF_DISK * routes.min_free_disk)
 
 
 class Part:

@@ -29,6 +29,11 @@ class Later(DoformsError):
         self.retry_after = retry_after
         self.status = status
 
+    @property
+    def too_many(self) -> bool:
+        """Whether it only says that there were too many calls (429): no attempt at what was asked for."""
+        return self.status == 429
+
 
 class Gone(DoformsError):
     """doForms does not know what was asked for (404, 410)."""

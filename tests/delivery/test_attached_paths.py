@@ -83,7 +83,23 @@ def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../a.jpg", "a.jpg"), ("C:\\x\\b.png", "b.png"), ("a\0:b.jpg", "a__b.jpg"), ("..", ""), (None, "")],
+    [
+        ("../../a.jpg", "a.jpg"),
+        ("C:\\x\\b.png", "b.png"),
+        ("a\0:b.jpg", "a__b.jpg"),
+        ("..", ""),
+        (None, ""),
+        ("photo\u202egpj.exe", "photo_gpj.exe"),
+    ],
 )
 def test_a_file_name_leads_nowhere(name: str | None, safe: str) -> None:
     assert safe_filename(name) == safe
+
+
+def test_a_key_that_no_index_could_hold_names_no_attachment() -> None:
+    raw = '{"key": "r1", "photo": {"key": "%s", "fileName": "a.jpg"}}'
+    lengths = {
+        length: find_blobs(decode_record((raw % ("k" * length)).encode(), kind=RecordKind.SUBMISSION))
+        for length in (512, 513)
+    }
+    assert [len(found) for found in lengths.values()] == [1, 0]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.spool import Busy, NoRoom, Spool
+from gateway.delivery.spool import Busy, NoRoom, Spool, spool_of
+from tests.support.sink import load_routes
 
 NAME = "ab" + "0" * 30
 
@@ -71,6 +72,10 @@ async def test_what_would_leave_too_little_on_the_disk_is_not_begun(spool: Spool
     with pytest.raises(NoRoom, match="min_free_disk"):
         await part.expect(10**18, None, afresh=True)
     part.close()
+
+
+def test_photos_leave_twice_what_receiving_needs(tmp_path: Path) -> None:
+    assert spool_of(load_routes(tmp_path, '[gateway]\nmin_free_disk = "1kB"\n')).least_free == 2000
 
 
 def test_only_files_of_the_spool_are_listed_and_removed(spool: Spool) -> None:
