@@ -15,7 +15,7 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.lookup import Lookup, windows_of
 from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
-from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError

@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.routing.loaded import Routes
@@ -97,14 +97,14 @@ class Spool:
                 f"{self.least_free} bytes must stay free, so that receiving stays above min_free_disk"
             )
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all files, whole or not; what else is in the folder is none of ours."""
-        for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]")):
-            yield from {
-                name
-                for found in folder.iterdir()
-                if _NAME.fullmatch(name := found.name.removesuffix(_PART)) and name[:2] == folder.name
-            }
+    def folders(self) -> list[Path]:
+        """Return the folders in which files are."""
+        return sorted(self.root.glob("[0-9a-f][0-9a-f]"))
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of the files in one of them, whole or not; what else is in it is none of ours."""
+        found = {one.name.removesuffix(_PART) for one in folder.iterdir()}
+        return sorted(name for name in found if _NAME.fullmatch(name) and name[:2] == folder.name)
 
     def remove(self, names: Iterable[str]) -> int:
         """Remove files, and what has come of them; returns how many there were."""

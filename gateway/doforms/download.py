@@ -127,7 +127,8 @@ def _whole_size(answer: httpx.Response, target: Target) -> int | None:
 
 
 def _is_encoded(answer: httpx.Response) -> bool:
-    return answer.headers.get("content-encoding", "identity") != "identity"
+    coding: str = answer.headers.get("content-encoding", "identity")
+    return coding != "identity"
 
 
 def _look_at(first: bytes, content_type: str, wanted: Wanted) -> None:
@@ -143,7 +144,7 @@ def _look_at(first: bytes, content_type: str, wanted: Wanted) -> None:
 
 
 def _is_binary(content_type: str) -> bool:
-    """Tell whether it is a picture, a recording, a film, a PDF or an office file: none begins as JSON or a page does."""
+    """Tell whether it is a picture, a recording, a film or a document: none of them begins as JSON or a page does."""
     kind, _, subtype = content_type.partition("/")
     if kind in ("image", "audio", "video"):
         return "svg" not in subtype

@@ -84,10 +84,11 @@ def test_only_files_of_the_spool_are_listed_and_removed(spool: Spool) -> None:
     for name in (NAME, f"{NAME}.part", "notes.txt", "cd" + "0" * 30):
         (folder / name).write_text("x")
     (spool.root / "other").mkdir()
-    assert list(spool.names()) == [NAME]
+    assert spool.folders() == [folder]
+    assert spool.names(folder) == [NAME]
     assert spool.remove([NAME]) == 2
     assert sorted(path.name for path in folder.iterdir()) == ["cd" + "0" * 30, "notes.txt"]
 
 
 def test_a_spool_that_is_not_there_has_no_files(spool: Spool) -> None:
-    assert list(spool.names()) == []
+    assert spool.folders() == []
