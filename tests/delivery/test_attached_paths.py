@@ -40,6 +40,18 @@ def test_what_is_no_path_is_told(path: str) -> None:
     assert "is no path into a record" in str(fault_of_attachment_path(path))
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("record.fields.photo", "Write 'photo'"),
+        ("record.tables.findings[].photo", "Write 'findings[].photo'"),
+        ("dispatch.fields.photo", "Write 'photo', in a route for whose events that is the dispatch"),
+    ],
+)
+def test_a_path_that_begins_like_a_template_is_told_how_to_begin(path: str, told: str) -> None:
+    assert told in str(fault_of_attachment_path(path))
+
+
 async def test_an_attachment_is_read_in_pieces(tmp_path: Path) -> None:
     one = make_attachment(tmp_path, content=b"x" * 600_000)
     pieces = [piece async for piece in stream_attachment(one)]
