@@ -17,6 +17,7 @@ from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later
 from gateway.doforms.limits import AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
 from gateway.doforms.listing import MOST, ListedRecord
+from gateway.log import Mask
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import rates, record_ids
@@ -31,13 +32,22 @@ class LeaseLost(Exception):
 
 
 class Calls:
-    """Makes calls within the limits of their account, few of them while ``steps_back()``."""
+    """Makes calls within the limits of their account, few of them while ``steps_back()``.
+
+    ``mask`` knows the secrets that the text of an error must not tell, though doForms may repeat them.
+    """
 
     def __init__(
-        self, http: httpx.AsyncClient, store: Store, *, steps_back: Callable[[], bool] = lambda: False
+        self,
+        http: httpx.AsyncClient,
+        store: Store,
+        *,
+        mask: Mask | None = None,
+        steps_back: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
+        self._mask = mask or Mask()
         self._steps_back = steps_back
         self._counts = CallCounts(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
@@ -110,6 +120,7 @@ class Calls:
                 raise
             except BaseException as error:
                 self._counts.count(webservice.id, kind, error)
+                error.args = tuple(map(self._mask.data, error.args))
                 if isinstance(error, Later):
                     await self._slow_down(account, limits, error)
                 raise
