@@ -131,7 +131,8 @@ class Downloads:
         except Forbidden as told:
             end = kept.notification.received
             await prove_password(self._calls, account, webservice, told, end=end, priority=Priority.ATTACHMENT)
-            raise Refused(f"{told}: since a listing works they are, so look at `blob_path`") from told
+            text = f"{told.said}, though a listing works, so the password is right. Look whether `blob_path` is, too"
+            raise Refused(text) from told
 
     async def _failed(
         self,

@@ -32,6 +32,7 @@ LARGEST_RECORD = 64 * 1024 * 1024
 WITHIN = 120.0
 """Seconds for a whole call: a server that sends a byte now and then must not hold a slot of the account for ever."""
 _LOOKED_AT = 2048
+_WHO = "Look whether the web service's id and password are right"
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
 
@@ -169,9 +170,10 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
         return _quota(answer)
     status = answer.status_code
     text = f"doForms answered {status} for {what}{excerpt(answer)}"
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        refusal = Forbidden if status == httpx.codes.FORBIDDEN else Unauthorised
-        return refusal(f"{text}. Look whether the web service's id and password are right")
+    if status == httpx.codes.UNAUTHORIZED:
+        return Unauthorised(f"{text}. {_WHO}")
+    if status == httpx.codes.FORBIDDEN:
+        return Forbidden(text, _WHO)
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return Gone(text)
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):

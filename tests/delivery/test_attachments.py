@@ -265,7 +265,7 @@ async def test_a_forbidden_photo_pauses_nothing_as_long_as_a_listing_works(desk:
     desk.parts.doforms.faults.add(path_contains="/blobs/", status=403, body=b"not yours")
     told = str(await desk.put_off(photo=desk.put()))
     assert "doForms answered 403 for the attachment at blobs/p1: not yours" in told
-    assert "since a listing works they are, so look at `blob_path`" in told
+    assert "though a listing works, so the password is right. Look whether `blob_path` is, too" in told
     assert (await desk.rows())["p1"].attempts == 1
     assert await desk.parts.store.read(pauses.list_pauses) == []
 
