@@ -50,7 +50,8 @@ class Retention:
             deleted, step = await self._store.write(step)
             done += deleted
             await asyncio.sleep(_PAUSE)
-        await sweep(spool_of(self._current.routes), self._belonging)
+        if removed := await sweep(spool_of(self._current.routes), self._belonging):
+            log.info("removed attachments that belong to nothing", files=removed)
         return done
 
     async def _belonging(self, names: Sequence[str]) -> set[str]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.routing.loaded import Routes
+from gateway.routing.sizes import say_size
 
 _PART = ".part"
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -93,8 +94,8 @@ class Spool:
         free = shutil.disk_usage(self.root).free
         if self.least_free and free - more < self.least_free:
             raise NoRoom(
-                f"the disk of the spool {self.root} has {free} bytes left, which is not enough for {more} more: "
-                f"{self.least_free} bytes must stay free, so that receiving stays above min_free_disk"
+                f"the disk of the spool {self.root} has {say_size(free)} left, too little for {say_size(more)} more: "
+                f"{say_size(self.least_free)} must stay free, so that receiving stays above min_free_disk"
             )
 
     def folders(self) -> list[Path]:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from gateway.delivery.spool import Spool
-
-log = structlog.get_logger(__name__)
 
 _AT_ONCE = 200
 """Files that are looked up together."""
@@ -27,6 +23,4 @@ async def sweep(spool: Spool, belonging: Callable[[Sequence[str]], Awaitable[set
         for some in (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)):
             left = set(some) - await belonging(some)
             removed += await asyncio.to_thread(spool.remove, left)
-    if removed:
-        log.info("removed attachments that belong to nothing", files=removed)
     return removed

@@ -118,6 +118,7 @@ def test_the_photos_of_what_was_deleted_go_with_it_and_no_others(run: Run, aging
     told = run("prune", "--routes", aging, "--dry-run")
     assert all(file.exists() for file in files.values())
     deleted = run("prune", "--routes", aging, "--yes")
+    assert [line.partition(":")[0] for line in deleted.out.splitlines() if line.strip()] == ["To delete", "Deleted"]
     database = open_database(store_of(aging))
     with database.read() as connection:
         left = set(connection.execute(select(attachments.c.notification_id)).scalars())
