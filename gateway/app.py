@@ -177,7 +177,7 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
     try:
         async with (
             build_client() as http,
-            aclosing(Calls(http, store, steps_back=lambda: pressure.is_high, paused=paused)) as calls,
+            aclosing(Calls(http, store, mask=mask, steps_back=lambda: pressure.is_high, paused=paused)) as calls,
             _parts(routes, store=store, calls=calls, pauses=pauses, pressure=pressure, mask=mask, role=role) as made,
         ):
             yield made

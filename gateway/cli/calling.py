@@ -72,11 +72,15 @@ def period(routes: Routes, since: datetime | None, until: datetime | None) -> tu
 def load_calling(file: Path) -> Routes:
     """Load a routes file with the passwords of web services; no destination's secret is looked up."""
     routes = load(file, load_registry(), make_context=make_context, environ=os.environ, secrets=False, calls=True)
-    mask = Mask()
-    mask.learn(routes.secrets)
-    configure(LogFormat.CONSOLE, "ERROR", mask)  # what goes wrong is printed; the log would tell it twice
+    configure(LogFormat.CONSOLE, "ERROR", _mask_of(routes))  # what goes wrong is printed; the log would tell it twice
     with store(file):  # it is there, and of this gateway
         return routes
+
+
+def _mask_of(routes: Routes) -> Mask:
+    mask = Mask()
+    mask.learn(routes.secrets)
+    return mask
 
 
 @asynccontextmanager
@@ -85,7 +89,7 @@ async def calling(routes: Routes) -> AsyncIterator[Calling]:
     opened = Store(routes.store, lease=routes.lease)
     await opened.open(beside=True)
     try:
-        async with build_client() as http, aclosing(Calls(http, opened)) as calls:
+        async with build_client() as http, aclosing(Calls(http, opened, mask=_mask_of(routes))) as calls:
             current, pauses = Current(routes), Pauses(opened)
             await pauses.refresh()
             backfill = Backfill(store=opened, current=current, calls=calls, pauses=pauses)

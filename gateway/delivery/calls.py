@@ -17,6 +17,7 @@ from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later
 from gateway.doforms.limits import AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
 from gateway.doforms.listing import MOST, ListedRecord
+from gateway.log import Mask
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import rates, record_ids
@@ -39,6 +40,7 @@ class Calls:
 
     ``paused`` returns why no call may be made in a web service's name (its id), if that is so: whoever waited for a
     turn meanwhile hears `NotCalled`.
+    ``mask`` knows the secrets that the text of an error must not tell, though doForms may repeat them.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class Calls:
         http: httpx.AsyncClient,
         store: Store,
         *,
+        mask: Mask | None = None,
         steps_back: Callable[[], bool] = lambda: False,
         paused: Callable[[str], str | None] = lambda webservice_id: None,
     ) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
+        self._mask = mask or Mask()
         self._steps_back = steps_back
         self._paused = paused
         self._counts = CallCounts(store)
@@ -138,6 +142,7 @@ class Calls:
                 raise
             except BaseException as error:
                 self._counts.count(webservice.id, kind, error)
+                error.args = tuple(map(self._mask.data, error.args))
                 if isinstance(error, Later):
                     await self._slow_down(account, limits, error)
                 raise

@@ -14,13 +14,14 @@ from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.proof import prove_password
 from gateway.delivery.put_off import PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
-from gateway.doforms.download import ANY, Wanted
-from gateway.doforms.failures import Later, Paused, Quota, Unauthorised, Unwanted
+from gateway.doforms.download import ANY, Downloaded, Wanted
+from gateway.doforms.failures import Forbidden, Later, Paused, Quota, Refused, Unauthorised, Unwanted
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
@@ -108,7 +109,7 @@ class Downloads:
         wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
         try:
             path = _path(account, blob, record)
-            got = await self._calls.download(account, webservice, path, part, wanted, priority=priority)
+            got = await self._call(kept, account, webservice, path, part, wanted, priority)
             sha256 = await part.finish()
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
@@ -128,6 +129,25 @@ class Downloads:
         )
         await self._alarm.end()
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+
+    async def _call(
+        self,
+        kept: KeptNotification,
+        account: Account,
+        webservice: Webservice,
+        path: str,
+        part: Part,
+        wanted: Wanted,
+        priority: Priority,
+    ) -> Downloaded:
+        """Download what is missing; one that alone is forbidden (403) says nothing about its web service."""
+        try:
+            return await self._calls.download(account, webservice, path, part, wanted, priority=priority)
+        except Forbidden as told:
+            end = kept.notification.received
+            await prove_password(self._calls, account, webservice, told, end=end, priority=priority)
+            text = f"{told.said}, though a listing works, so the password is right. Look whether `blob_path` is, too"
+            raise Refused(text) from told
 
     async def _failed(
         self,
@@ -158,8 +178,8 @@ class Downloads:
                 reason=reason,
                 spent=micros(wait + duration),
                 due_at=due_at,
-                etag=part.validator if part.offset else None,
                 counted=counted,
+                etag=part.validator if part.offset else None,
             )
             text = f"notification {key}: {row.place} ({row.filename}) {reason}"
             return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)

@@ -10,12 +10,12 @@ Nothing is concluded from a record that is not found, or from a listing in which
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.lookup import Lookup, windows_of
+from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
-from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.doforms.stand_in import is_stand_in
@@ -26,7 +26,6 @@ from gateway.store.store import Store
 
 _NOT_THIS_ONE = (Gone, Refused, NotARecord, Forbidden)
 """What an answer must be to speak of the name that was asked for, not of doForms' state or our password."""
-_PROOF = timedelta(minutes=1)
 
 
 class NotYet(Exception):
@@ -114,7 +113,7 @@ class Ladder:
                 wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
             )
         except DoformsError as error:
-            raise _judge_listing(told, error) from told
+            raise judge_listing(told, error) from told
         if not listed:
             where = " and ".join(str(window) for window in windows_of(wanted.notification))
             raise NotFound(f"{told}; nor is it among the records that doForms lists as received from {where}") from told
@@ -136,12 +135,9 @@ class Ladder:
         """Let a listing prove that the password is right where a record is forbidden; raises what follows if not."""
         if isinstance(told, Forbidden):
             end = wanted.notification.received
-            try:
-                await self._calls.list_submissions(
-                    wanted.account, wanted.webservice, end - _PROOF, end, limit=1, priority=wanted.priority
-                )
-            except DoformsError as error:
-                raise _judge_listing(told, error) from told
+            await prove_password(
+                self._calls, wanted.account, wanted.webservice, told, end=end, priority=wanted.priority
+            )
 
 
 def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
@@ -152,19 +148,6 @@ def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
     if isinstance(error, Later):
         return wanted.again and error.status is not None and error.status >= 500
     return isinstance(error, _NOT_THIS_ONE)
-
-
-def _judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
-    """Return what follows from a listing that failed too.
-
-    That a listing is forbidden says nothing about a web service whose records are not: it is paused only where both
-    are, or where the password is not accepted at all.
-    """
-    if isinstance(error, Quota | Later):
-        return error
-    if isinstance(error, Unauthorised) and (isinstance(told, Forbidden) or not isinstance(error, Forbidden)):
-        return error
-    return NotFound(f"{told}; and the listing to look for it in failed: {error}")
 
 
 def _ids(wanted: Wanted, record: Record) -> dict[str, str]:

@@ -34,6 +34,7 @@ WITHIN = 120.0
 _LOOKED_AT = 2048
 _CLOCKS = timedelta(minutes=15)
 """How far doForms' clock may be behind ours."""
+_WHO = "Look whether the web service's id and password are right"
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
 
@@ -171,9 +172,10 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
         return _quota(answer)
     status = answer.status_code
     text = f"doForms answered {status} for {what}{excerpt(answer)}"
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        refusal = Forbidden if status == httpx.codes.FORBIDDEN else Unauthorised
-        return refusal(f"{text}. Look whether the web service's id and password are right")
+    if status == httpx.codes.UNAUTHORIZED:
+        return Unauthorised(f"{text}. {_WHO}")
+    if status == httpx.codes.FORBIDDEN:
+        return Forbidden(text, _WHO)
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         return Gone(text)
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):

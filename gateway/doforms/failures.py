@@ -61,6 +61,14 @@ class Unauthorised(DoformsError):
 class Forbidden(Unauthorised):
     """The web service may not have what was asked for (403): it alone, or anything; another call can tell which."""
 
+    @property
+    def said(self) -> str:
+        """What doForms answered."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return ". ".join(map(str, self.args))
+
 
 class Quota(DoformsError):
     """The daily quota of the web service is used up until ``until`` (aware, UTC)."""

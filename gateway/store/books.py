@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import Connection, func, not_, select
+from sqlalchemy import Connection, func, select
 
-from gateway.models import DeliveryState, Outcome
-from gateway.store.drop import DROPPED
+from gateway.models import DeliveryState
+from gateway.store.causes import UNDECIDED
 from gateway.store.tables import deliveries, notifications
 
 ORDER = (
@@ -59,15 +59,10 @@ def _first(order: Sequence[DeliveryState], states: Iterable[str]) -> str:
 
 
 def count_unmatched(connection: Connection, account: str, keys: Collection[str]) -> int:
-    """Count those of these records of which no route has taken any notification, and nobody decided that none shall.
-
-    ``unmatched = "complete"`` decides so, and a person who drops the notification.
-    """
+    """Count those of these records of which no route has taken any notification, and nobody decided that none shall."""
     column = notifications.c
-    decided = (column.outcome == Outcome.COMPLETED.value) | column.mode_reason.like(f"{DROPPED} by %")
-    open_ = not_(column.matched | func.coalesce(decided, False))
     found = (
-        select(column.record_key, func.count().label("all"), func.count().filter(open_).label("open"))
+        select(column.record_key, func.count().label("all"), func.count().filter(UNDECIDED).label("open"))
         .where(column.account == account, column.record_key.in_(keys))
         .group_by(column.record_key)
         .subquery()
