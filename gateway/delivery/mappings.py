@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,26 @@ from gateway.routing.nodes import Node
 _NUMBERED = re.compile(r"\[\d+\]$")
 
 
+class Paths:
+    """The known paths of a form, found by how they end."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.known = dict.fromkeys(paths)
+        self._by_end: dict[str, list[str]] = {}
+        for path in self.known:
+            if "[]" not in path:
+                for end in {_end(path), _end(_NUMBERED.sub("", path))}:
+                    self._by_end.setdefault(end, []).append(path)
+
+    def ending_like(self, name: str) -> Sequence[str]:
+        """Return the paths outside of tables whose last part is that of a name or path."""
+        return self._by_end.get(_end(name), ())
+
+
+def _end(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A question that a template asks for, or a column of the rows of a table."""
@@ -27,17 +47,14 @@ class Wanted:
     name: str
     column: str | None = None
 
-    def find(self, paths: Collection[str]) -> list[str]:
+    def find(self, paths: Paths) -> list[str]:
         """Return those of the known paths that it may mean."""
-        tables = [path for path in paths if self._names(path)]
+        tables = [path for path in paths.ending_like(self.name) if self._names(path)]
         if self.column is None:
             return tables
-        known = set(paths)
-        return [path for table in tables if (path := f"{table}[].{self.column}") in known]
+        return [path for table in tables if (path := f"{table}[].{self.column}") in paths.known]
 
     def _names(self, path: str) -> bool:
-        if "[]" in path:
-            return False
         plain = _NUMBERED.sub("", path)
         return path == self.name or (self.by != "paths" and (plain == self.name or plain.endswith(f".{self.name}")))
 
@@ -65,7 +82,7 @@ class Mappings:
     whole_rows: frozenset[Wanted] = frozenset()
     """Tables whose rows are taken as they are."""
 
-    def takes(self, paths: Collection[str]) -> Callable[[str], bool]:
+    def takes(self, paths: Paths) -> Callable[[str], bool]:
         """Return what tells of each path of a form, of which these are known, whether it is asked for or taken."""
         taken = {path for one in {place.wanted for place in self.places} for path in one.find(paths)}
         rows = tuple(f"{path}[]." for one in self.whole_rows for path in one.find(paths))
