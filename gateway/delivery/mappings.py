@@ -98,13 +98,21 @@ class _Mention:
     rows: frozenset[Asked] = frozenset()
 
 
-def mappings(routes: Routes, webservice: Webservice, kind: RecordKind) -> Mappings:
-    """Gather what the routes that take a web service's notifications ask of its records of one kind."""
+def mappings(
+    routes: Routes, webservice: Webservice, kind: RecordKind, *, event: Event | None = None, alone: bool = False
+) -> Mappings:
+    """Gather what the routes that take a web service's notifications ask of its records of one kind.
+
+    ``record`` is the dispatch for a status event, else the submission, else the dispatch: the record of an ``event``,
+    and dispatches that nothing but a create or update brought, where a web service has no other records (``alone``).
+    """
     places: list[Mapped] = []
     choosing: list[tuple[str, str]] = []
     whole_rows: set[Wanted] = set()
-    for route, spec in _taking(routes, webservice):
-        mentions, own = list(_of_delivery(route, spec)), _names_of(route, kind)
+    taking = list(_taking(routes, webservice))
+    alone = alone and kind is RecordKind.DISPATCH and not any(Event.STATUS in route.events for route, _ in taking)
+    for route, spec in taking:
+        mentions, own = list(_of_delivery(route, spec)), _names_of(route, kind, alone=alone or event in route.events)
         named = [
             Mapped(route.name, spec.name, mention.place, wanted)
             for mention in mentions
@@ -134,10 +142,10 @@ def _taking(routes: Routes, webservice: Webservice) -> Iterator[tuple[Route, Del
                 yield route, spec
 
 
-def _names_of(route: Route, kind: RecordKind) -> frozenset[str]:
+def _names_of(route: Route, kind: RecordKind, *, alone: bool) -> frozenset[str]:
     """Return the names under which a route's templates speak of the records of a kind."""
     usual = RecordKind.DISPATCH if route.events == {Event.STATUS} else RecordKind.SUBMISSION
-    return frozenset({kind.value, "record"} if kind is usual else {kind.value})
+    return frozenset({kind.value, "record"} if alone or kind is usual else {kind.value})
 
 
 def _of_delivery(route: Route, spec: DeliverySpec) -> Iterator[_Mention]:
