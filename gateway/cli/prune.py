@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
-from gateway.cli.output import print_json
+from gateway.cli.output import fail, print_json
+from gateway.delivery.spool import Spool
+from gateway.delivery.sweep import sweep
+from gateway.routing.load import spool_folder_of
+from gateway.store.attachments import files_of
 from gateway.store.clock import now
 from gateway.store.retention import Pruned, Step, count, first_step
 
@@ -43,6 +49,7 @@ def prune(
         if not yes:
             typer.confirm("Delete it?", abort=True)
         found = _delete(routes, found, moment=moment, age=age)
+        asyncio.run(_sweep(routes))
         if not json:
             typer.echo(f"Deleted: {_say(found)}, {found.lanes} unused lanes.")
     if json:
@@ -63,6 +70,22 @@ def _delete(routes: RoutesFile, found: Pruned, *, moment: int, age: float) -> Pr
     return done
 
 
+async def _sweep(routes: RoutesFile) -> None:
+    """Remove the files of the attachments that were deleted."""
+
+    async def belonging(names: Sequence[str]) -> set[str]:
+        with store(routes) as connection:
+            return files_of(connection, names)
+
+    spool = Spool(spool_folder_of(routes), least_free=0)
+    try:
+        await sweep(spool, belonging)
+    except OSError as error:
+        raise fail(
+            f"the spool {spool.root} could not be swept: {error}. `gateway serve` does it within an hour"
+        ) from None
+
+
 def _span(text: str) -> float:
     match = _SPAN.fullmatch(text)
     if match is None:
@@ -72,6 +95,6 @@ def _span(text: str) -> float:
 
 def _say(what: Pruned) -> str:
     return (
-        f"{what.notifications} notifications, {what.tombstones} remembered keys, "
+        f"{what.notifications} notifications, {what.attachments} attachments, {what.tombstones} remembered keys, "
         f"{what.quarantine} bodies in quarantine, {what.alarms} cleared alarms"
     )

@@ -10,14 +10,15 @@ Nothing is concluded from a record that is not found, or from a listing in which
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from gateway.delivery.calls import Calls
 from gateway.delivery.lookup import Lookup, windows_of
+from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
-from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
+from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
@@ -25,7 +26,6 @@ from gateway.store.store import Store
 
 _NOT_THIS_ONE = (Gone, Refused, NotARecord, Forbidden)
 """What an answer must be to speak of the name that was asked for, not of doForms' state or our password."""
-_PROOF = timedelta(minutes=1)
 
 
 class NotYet(Exception):
@@ -45,7 +45,7 @@ class Wanted:
     """The id that was learnt for the key."""
     again: bool
     """Whether it was looked for before."""
-    urgent: bool
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,15 @@ class Ladder:
         if not wanted.again and not isinstance(told, Forbidden):
             raise NotYet(str(told)) from told
         if wanted.kind is not RecordKind.SUBMISSION:
-            return await self._unlisted(wanted, told)
+            await self._prove_password(wanted, told)
+            raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+        if is_stand_in(wanted.notification):  # a listing told of it, but not of when it was received
+            await self._prove_password(wanted, told)
+            raise await self._only_listed(wanted, wanted.learnt, told) from told
         return await self._by_listing(wanted, names, told)
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
-        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, urgent=wanted.urgent)
+        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
         record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
         if not {record.key, record.id} & {wanted.key, name}:
             raise NotARecord(
@@ -106,10 +110,10 @@ class Ladder:
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:
             listed = await self._lookup.look(
-                wanted.account, wanted.webservice, wanted.notification, wanted.key, urgent=wanted.urgent
+                wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
             )
         except DoformsError as error:
-            raise _judge_listing(told, error) from told
+            raise judge_listing(told, error) from told
         if not listed:
             where = " and ".join(str(window) for window in windows_of(wanted.notification))
             raise NotFound(f"{told}; nor is it among the records that doForms lists as received from {where}") from told
@@ -121,21 +125,19 @@ class Ladder:
                 if not _leads_on(error, wanted):
                     raise
                 told = error
-        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
-        raise NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}") from told
+        raise await self._only_listed(wanted, id_, told) from told
 
-    async def _unlisted(self, wanted: Wanted, told: DoformsError) -> Found:
-        """Give up on a dispatch, which no listing shows; a listing can still prove that the password is right."""
+    async def _only_listed(self, wanted: Wanted, id_: str | None, told: DoformsError) -> NotFound:
+        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
+        return NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}")
+
+    async def _prove_password(self, wanted: Wanted, told: DoformsError) -> None:
+        """Let a listing prove that the password is right where a record is forbidden; raises what follows if not."""
         if isinstance(told, Forbidden):
-            priority = Priority.IMMEDIATE_FETCH if wanted.urgent else Priority.FETCH
             end = wanted.notification.received
-            try:
-                await self._calls.list_submissions(
-                    wanted.account, wanted.webservice, end - _PROOF, end, limit=1, priority=priority
-                )
-            except DoformsError as error:
-                raise _judge_listing(told, error) from told
-        raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+            await prove_password(
+                self._calls, wanted.account, wanted.webservice, told, end=end, priority=wanted.priority
+            )
 
 
 def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
@@ -146,19 +148,6 @@ def _leads_on(error: DoformsError, wanted: Wanted) -> bool:
     if isinstance(error, Later):
         return wanted.again and error.status is not None and error.status >= 500
     return isinstance(error, _NOT_THIS_ONE)
-
-
-def _judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
-    """Return what follows from a listing that failed too.
-
-    That a listing is forbidden says nothing about a web service whose records are not: it is paused only where both
-    are, or where the password is not accepted at all.
-    """
-    if isinstance(error, Quota | Later):
-        return error
-    if isinstance(error, Unauthorised) and (isinstance(told, Forbidden) or not isinstance(error, Forbidden)):
-        return error
-    return NotFound(f"{told}; and the listing to look for it in failed: {error}")
 
 
 def _ids(wanted: Wanted, record: Record) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
 from gateway.delivery.current import Current
 from gateway.delivery.spool import spool_of
+from gateway.delivery.sweep import sweep
 from gateway.store import attachments
 from gateway.store.engine import say
 from gateway.store.retention import Pruned, Step, first_step
@@ -17,8 +19,6 @@ log = structlog.get_logger(__name__)
 
 _EVERY = 3600.0
 """Seconds between two walks."""
-_SWEPT = 200
-"""Files of the spool that are looked up together."""
 _PAUSE = 0.1
 """Seconds between two steps, for the ledger to do its own work."""
 
@@ -50,15 +50,9 @@ class Retention:
             deleted, step = await self._store.write(step)
             done += deleted
             await asyncio.sleep(_PAUSE)
-        await self._sweep()
+        if removed := await sweep(spool_of(self._current.routes), self._belonging):
+            log.info("removed attachments that belong to nothing", files=removed)
         return done
 
-    async def _sweep(self) -> None:
-        """Remove the attachments of what was deleted, and what a crash has left behind."""
-        spool = spool_of(self._current.routes)
-        names = await asyncio.to_thread(list, spool.names())
-        for some in (names[start : start + _SWEPT] for start in range(0, len(names), _SWEPT)):
-            belonging = await self._store.read(lambda c, some=some: attachments.files_of(c, some))  # type: ignore[misc]
-            removed = await asyncio.to_thread(spool.remove, set(some) - belonging)
-            if removed:
-                log.info("removed attachments that belong to nothing", files=removed)
+    async def _belonging(self, names: Sequence[str]) -> set[str]:
+        return await self._store.read(lambda connection: attachments.files_of(connection, names))

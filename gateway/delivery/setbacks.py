@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import NoReturn
 
-import httpx
 import structlog
 from sqlalchemy import Connection
 
@@ -16,7 +15,7 @@ from gateway.doforms.failures import Later
 from gateway.errors import DoformsError
 from gateway.models import FetchState
 from gateway.routing.loaded import Account
-from gateway.store import alarms, records
+from gateway.store import alarms, fetches
 from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -47,7 +46,7 @@ class Setbacks:
 
         "Too many requests" is no attempt: it says nothing about the record.
         """
-        counted = not (isinstance(error, Later) and error.status == httpx.codes.TOO_MANY_REQUESTS)
+        counted = not (isinstance(error, Later) and error.too_many)
         number = kept.fetch_attempts + (1 if counted else 0)
         spent = kept.fetch_spent / SECOND + duration
         wish = error.retry_after if isinstance(error, Later) else None
@@ -65,7 +64,7 @@ class Setbacks:
     ) -> NoReturn:
         due_at = self._store.now() + micros(wait)
         await self._store.write(
-            lambda c: records.note_failed_fetch(
+            lambda c: fetches.note_failed(
                 c,
                 kept.id,
                 state=FetchState.DUE,
@@ -82,7 +81,7 @@ class Setbacks:
 
         def note(connection: Connection) -> bool:
             state = FetchState.GIVEN_UP
-            records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(spent))
+            fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
             return alarms.raise_alarm(connection, ALARM, subject, f"notification {kept.notification.key}: {reason}")
 
         if await self._store.write(note):

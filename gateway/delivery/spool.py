@@ -13,14 +13,17 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.routing.loaded import Routes
+from gateway.routing.sizes import say_size
 
 _PART = ".part"
 _NAME = re.compile(r"[0-9a-f]{32}")
 _READ = 1024 * 1024
+_SHARE_OF_DISK = 2
+"""So many times `min_free_disk` must stay free: below it notifications are refused."""
 _LOOK_AGAIN = 16 * 1024 * 1024
 """Bytes after which the disk is looked at again."""
 
@@ -91,18 +94,18 @@ class Spool:
         free = shutil.disk_usage(self.root).free
         if self.least_free and free - more < self.least_free:
             raise NoRoom(
-                f"the disk of the spool {self.root} has {free} bytes left, which is not enough for {more} more "
-                f"above min_free_disk ({self.least_free})"
+                f"the disk of the spool {self.root} has {say_size(free)} left, too little for {say_size(more)} more: "
+                f"{say_size(self.least_free)} must stay free, so that receiving stays above min_free_disk"
             )
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all files, whole or not; what else is in the folder is none of ours."""
-        for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]")):
-            yield from {
-                name
-                for found in folder.iterdir()
-                if _NAME.fullmatch(name := found.name.removesuffix(_PART)) and name[:2] == folder.name
-            }
+    def folders(self) -> list[Path]:
+        """Return the folders in which files are."""
+        return sorted(self.root.glob("[0-9a-f][0-9a-f]"))
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of the files in one of them, whole or not; what else is in it is none of ours."""
+        found = {one.name.removesuffix(_PART) for one in folder.iterdir()}
+        return sorted(name for name in found if _NAME.fullmatch(name) and name[:2] == folder.name)
 
     def remove(self, names: Iterable[str]) -> int:
         """Remove files, and what has come of them; returns how many there were."""
@@ -118,8 +121,8 @@ class Spool:
 
 
 def spool_of(routes: Routes) -> Spool:
-    """Return the spool that the routes file names."""
-    return Spool(routes.spool, least_free=routes.min_free_disk)
+    """Return the spool that the routes file names; photos alone never fill the disk so far that receiving stops."""
+    return Spool(routes.spool, least_free=_SHARE_OF_DISK * routes.min_free_disk)
 
 
 class Part:

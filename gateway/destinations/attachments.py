@@ -10,11 +10,17 @@ from gateway.models import Attachment
 
 _PIECE = 256 * 1024
 _NUMBER = re.compile(r"\[\d+\]")
+_SCOPE = re.compile(r"(record|submission|dispatch)\.(?:fields|tables|paths)\.")
+"""What a path has no use for: it begins at a question."""
 _PATH = re.compile(r"\*|[^.\[\]*]+(\[\])?(\.[^.\[\]*]+(\[\])?)*")
 
 
 def fault_of_attachment_path(path: str) -> str | None:
     """Tell what is wrong with a path into the record, such as ``photo``, ``findings[].photo`` or ``*``."""
+    if begins := _SCOPE.match(path):
+        rest = repr(path[begins.end() :])
+        where = "" if begins[1] == "record" else f", in a route for whose events that is the {begins[1]}"
+        return f"{path!r} begins like a template: attach names questions of `record`. Write {rest}{where}"
     if _PATH.fullmatch(path):
         return None
     return f"{path!r} is no path into a record. Write a question, table[].question, or * for every attachment"

@@ -91,9 +91,13 @@ async def receive(answer: httpx.Response, target: Target, wanted: Wanted) -> Dow
     resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT and target.offset > 0
     if not resumed:
         _look_at(first, content_type, wanted)
+    elif answer.headers.get("etag", target.validator) != target.validator:  # whatever If-Range asked for
+        await target.expect(None, None, afresh=True)
+        raise Later("doForms sent a part of another version than the one that had come before")
     if not any(fnmatch.fnmatchcase(content_type, pattern) for pattern in wanted.types):
         raise Unwanted(f"it is {content_type}, and `attachment_types` allows {', '.join(wanted.types)}")
-    await target.expect(size, answer.headers.get("etag"), afresh=not resumed)
+    # An ETag of what came compressed tells nothing of the bytes that were kept.
+    await target.expect(size, None if _is_encoded(answer) else answer.headers.get("etag"), afresh=not resumed)
     piece = first
     while piece:
         if target.offset + len(piece) > wanted.largest:
@@ -119,8 +123,12 @@ def _whole_size(answer: httpx.Response, target: Target) -> int | None:
             raise Later(f"doForms sent another part than was asked for: {answer.headers.get('content-range')!r:.60}")
         return None if match[2] == "*" else int(match[2])
     length = answer.headers.get("content-length", "")
-    encoded = answer.headers.get("content-encoding", "identity") != "identity"
-    return int(length) if length.isdigit() and not encoded else None
+    return int(length) if length.isdigit() and not _is_encoded(answer) else None
+
+
+def _is_encoded(answer: httpx.Response) -> bool:
+    coding: str = answer.headers.get("content-encoding", "identity")
+    return coding != "identity"
 
 
 def _look_at(first: bytes, content_type: str, wanted: Wanted) -> None:
@@ -129,12 +137,15 @@ def _look_at(first: bytes, content_type: str, wanted: Wanted) -> None:
         raise NotAnAttachment("doForms answered with an empty body instead of the attachment")
     is_error = content_type in _ERRORS and content_type != wanted.expected
     is_text = content_type.startswith("text/") or first.lstrip()[:1] in (b"{", b"[", b"<")
-    if is_error or (is_text and _is_medium(wanted.expected or content_type)):
+    if is_error or (is_text and _is_binary(wanted.expected or content_type)):
         shown = " ".join(first[:_LOOKED_AT].decode(errors="replace").split())[:300]
         text = f"doForms answered with {content_type} instead of {wanted.expected or 'an attachment'}: {shown}"
         raise NotAnAttachment(text, body=first[:_LOOKED_AT])
 
 
-def _is_medium(content_type: str) -> bool:
-    """Tell whether it is a picture, a recording or a film: none of them begins as JSON or a page does."""
-    return content_type.partition("/")[0] in ("image", "audio", "video") and "svg" not in content_type
+def _is_binary(content_type: str) -> bool:
+    """Tell whether it is a picture, a recording, a film or a document: none of them begins as JSON or a page does."""
+    kind, _, subtype = content_type.partition("/")
+    if kind in ("image", "audio", "video"):
+        return "svg" not in subtype
+    return kind == "application" and (subtype in ("pdf", "zip") or "openxmlformats" in subtype)

@@ -31,7 +31,7 @@ def asked(tree: nodes.Template) -> frozenset[Asked]:
 
 
 def _in(node: nodes.Node, own: set[str]) -> Iterator[Asked]:
-    chain = _chain(node)
+    chain = taken_apart(node)
     if chain is None:
         for child in node.iter_child_nodes():
             yield from _in(child, own)
@@ -55,7 +55,7 @@ def _of(root: str, steps: list[str | None]) -> Iterator[Asked]:
             yield Asked(root)
 
 
-def _chain(node: nodes.Node) -> tuple[str, list[str | None], list[nodes.Node]] | None:
+def taken_apart(node: nodes.Node) -> tuple[str, list[str | None], list[nodes.Node]] | None:
     """Take ``name.a["b"].get("c")`` apart: the name, what is asked of it, and the other expressions in between."""
     steps: list[str | None] = []
     others: list[nodes.Node] = []

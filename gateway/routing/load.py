@@ -89,12 +89,23 @@ def store_of(file: Path, *, environ: Mapping[str, str] = os.environ) -> str:
     Raises:
         RoutesFileError: the file cannot be read, or its ``[gateway]`` table has problems.
     """
+    return _alone(file, environ)[2]
+
+
+def spool_folder_of(file: Path, *, environ: Mapping[str, str] = os.environ) -> Path:
+    """Read only where the folder for attachments is; raises what `store_of` raises."""
+    whole, gateway, store = _alone(file, environ)
+    return spool_folder(gateway.spool, store=store, entry_folder=whole.single["gateway"].folder, file=file)
+
+
+def _alone(file: Path, environ: Mapping[str, str]) -> tuple[Whole, GatewayTable, str]:
+    """Read ``[gateway]`` and nothing else."""
     problems = Problems()
     whole = combine(read(file, Problems()), Problems())
     references = References(environ, problems)
-    _, store = _gateway(whole, environ, references, problems)
+    gateway, store = _gateway(whole, environ, references, problems)
     problems.raise_any(references.secrets)
-    return store
+    return whole, gateway, store
 
 
 def _gateway(

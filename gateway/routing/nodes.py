@@ -13,6 +13,7 @@ from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.asked import Asked, asked
 from gateway.routing.bounds import bounded, settled, text_of
+from gateway.routing.content import reads_content
 from gateway.routing.parse import attributes, compiled, is_one_expression, mentioned, parsed
 from gateway.routing.sandbox import EMPTY, FAILURES, HTML, TEXT, URL
 
@@ -57,6 +58,8 @@ class _Source(Node):
     def __init__(self, source: str, tree: nodes.Template, extra: Iterable[str]) -> None:
         self.source = source
         self.mentions = mentioned(tree, source, extra)
+        if reads_content(tree, source):
+            self.mentions |= {"attachments"}
         self.asked = asked(tree)
 
     def peek(self) -> Any:

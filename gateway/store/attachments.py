@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import AttachmentState
@@ -168,9 +168,10 @@ def note_failed(
     reason: str,
     spent: int,
     due_at: int | None,
+    counted: bool = True,
     etag: str | None = None,
 ) -> None:
-    """Note that a download failed, and when it is tried again or that it was the last."""
+    """Note that a download failed, and when it is tried again or that it was the last; ``counted`` as an attempt."""
     connection.execute(
         update(attachments)
         .where(_column.id == id_)
@@ -179,7 +180,7 @@ def note_failed(
             reason=clean(reason),
             due_at=due_at,
             etag=None if etag is None else clean(etag),
-            attempts=_column.attempts + 1,
+            attempts=_column.attempts + int(counted),
             spent=_column.spent + spent,
             ended_at=None if due_at is not None else ask(connection)[1],
         )
@@ -195,9 +196,15 @@ def try_again(connection: Connection, notification_ids: Collection[int], *, afre
     connection.execute(statement.values(state=due, attempts=0, spent=0, reason=None, due_at=None, etag=None))
 
 
-def forget(connection: Connection, notification_ids: Collection[int]) -> None:
-    """Forget the attachments of notifications; the sweep removes their files."""
-    connection.execute(delete(attachments).where(_column.notification_id.in_(notification_ids)))
+def forget(connection: Connection, notification_ids: Collection[int]) -> int:
+    """Forget the attachments of notifications, and return how many; the sweep removes their files."""
+    return connection.execute(delete(attachments).where(_column.notification_id.in_(notification_ids))).rowcount
+
+
+def count(connection: Connection, notification_ids: Select[Any]) -> int:
+    """Count the attachments of notifications."""
+    counted = select(func.count()).select_from(attachments).where(_column.notification_id.in_(notification_ids))
+    return connection.execute(counted).scalar_one()
 
 
 def files_of(connection: Connection, names: Collection[str]) -> set[str]:

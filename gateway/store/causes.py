@@ -27,11 +27,16 @@ DROPPED = "dropped by "
 """How the mode's reason of an unmatched notification begins that a person has given up."""
 
 
+UNDECIDED = ~notifications.c.matched & (
+    notifications.c.outcome.is_distinct_from(Outcome.COMPLETED.value)
+    & notifications.c.mode_reason.not_like(f"{DROPPED}%")
+)
+"""No route matched a notification, and nobody decided that none shall, by ``unmatched = "complete"`` or a drop."""
+
+
 def unmatched(connection: Connection, webservice_id: str) -> bool:
-    """Tell whether notifications that no route matched wait for a person: not those dropped, or completed as wished."""
-    column = notifications.c
-    waits = column.outcome.is_distinct_from(Outcome.COMPLETED.value) & column.mode_reason.not_like(f"{DROPPED}%")
-    return _any_notification(connection, webservice_id, ~column.matched, waits)
+    """Tell whether notifications that no route matched wait for a person."""
+    return _any_notification(connection, webservice_id, UNDECIDED)
 
 
 def not_fetched(connection: Connection, webservice_id: str) -> bool:

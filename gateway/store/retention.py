@@ -39,6 +39,7 @@ class Pruned:
     """What was deleted, or would be."""
 
     notifications: int = 0
+    attachments: int = 0
     tombstones: int = 0
     quarantine: int = 0
     alarms: int = 0
@@ -47,6 +48,7 @@ class Pruned:
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(
             notifications=self.notifications + other.notifications,
+            attachments=self.attachments + other.attachments,
             tombstones=self.tombstones + other.tombstones,
             quarantine=self.quarantine + other.quarantine,
             alarms=self.alarms + other.alarms,
@@ -73,6 +75,7 @@ def count(connection: Connection, *, moment: int, older_than: float) -> Pruned:
 
     return Pruned(
         notifications=number(notifications, _ended(before)),
+        attachments=attachments.count(connection, select(_row.id).where(_ended(before))),
         tombstones=number(notifications, _row.pruned_at < moment - micros(TOMBSTONE)),
         quarantine=number(quarantine, quarantine.c.received_at < before),
         alarms=number(alarms, alarms.c.cleared_at < before),
@@ -105,16 +108,17 @@ def prune(connection: Connection, *, after: int, moment: int, older_than: float)
     rows = connection.execute(_window(after, before)).all()
     ended = _locked(connection, [row.id for row in rows if row.ended], before)
     buried = [row.id for row in rows if row.pruned_at is not None and row.pruned_at < moment - micros(TOMBSTONE)]
+    forgotten = 0
     if ended:
         connection.execute(delete(deliveries).where(deliveries.c.notification_id.in_(ended)))
-        attachments.forget(connection, ended)
+        forgotten = attachments.forget(connection, ended)
         connection.execute(delete(records).where(records.c.notification_id.in_(ended)))
         connection.execute(update(notifications).where(_row.id.in_(ended)).values(_tombstone(moment)))
     if buried:
         connection.execute(delete(notifications).where(_row.id.in_(buried)))
     on = len(rows) == BATCH and any(row.received_at < before for row in rows)  # ids rise as notifications come
     onwards = rows[-1].id if on else None
-    return Pruned(notifications=len(ended), tombstones=len(buried)), onwards
+    return Pruned(notifications=len(ended), attachments=forgotten, tombstones=len(buried)), onwards
 
 
 def _locked(connection: Connection, ids: Sequence[int], before: int) -> Sequence[int]:

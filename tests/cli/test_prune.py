@@ -6,12 +6,13 @@ import io
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
-from gateway.routing.load import store_of
+from gateway.delivery.spool import Spool
+from gateway.routing.load import spool_folder_of, store_of
 from gateway.store.clock import SECOND, now
 from gateway.store.connect import open_database
-from gateway.store.tables import deliveries, notifications, quarantine
+from gateway.store.tables import attachments, deliveries, notifications, quarantine
 from tests.cli.conftest import Run, make_filled
 
 
@@ -91,3 +92,39 @@ def test_of_what_was_deleted_the_key_and_the_outcome_can_still_be_shown(run: Run
     assert (shown["body"], shown["all_deliveries"]) == ("", [])
     assert "being older than retention" in run("notifications", "show", gone[0], "--routes", aging).words
     assert run("notifications", "replay", gone[0], "--routes", aging, "--yes").status == 1
+
+
+def attach(routes: Path) -> dict[int, Path]:
+    """Give each notification an attachment in the spool; returns the files by the notification's id."""
+    database, spool = open_database(store_of(routes)), Spool(spool_folder_of(routes), least_free=0)
+    files = {}
+    with database.write() as connection:
+        for id_ in connection.execute(select(notifications.c.id)).scalars().all():
+            name = f"{id_:032x}"
+            values = {"notification_id": id_, "blob_key": "p1", "place": "photo", "filename": "photo.jpg"}
+            more = {"webservice_id": "w", "file": name, "state": "spooled", "size": 1}
+            connection.execute(insert(attachments).values(values | more))
+            files[id_] = spool.path(name)
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    database.close()
+    return files
+
+
+def test_the_photos_of_what_was_deleted_go_with_it_and_no_others(run: Run, aging: Path) -> None:
+    age(aging, 100)
+    files = attach(aging)
+    told = run("prune", "--routes", aging, "--dry-run")
+    assert all(file.exists() for file in files.values())
+    deleted = run("prune", "--routes", aging, "--yes")
+    assert [line.partition(":")[0] for line in deleted.out.splitlines() if line.strip()] == ["To delete", "Deleted"]
+    database = open_database(store_of(aging))
+    with database.read() as connection:
+        left = set(connection.execute(select(attachments.c.notification_id)).scalars())
+    database.close()
+    assert {id_ for id_, file in files.items() if file.exists()} == left
+    gone = len(files) - len(left)
+    assert gone > 0
+    assert f"{gone} attachments" in told.words
+    assert f"Deleted: {gone} notifications, {gone} attachments" in deleted.words

@@ -17,7 +17,7 @@ from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState
-from gateway.store import alarms, records
+from gateway.store import alarms, fetches
 from gateway.store.clock import now, to_store
 from gateway.store.queue import Settlement
 from gateway.store.tables import alarms as alarm_rows
@@ -94,7 +94,7 @@ async def test_replaying_what_was_not_fetched_clears_it_too(parts: Parts, watch:
     await parts.store.write(lambda c: alarms.raise_alarm(c, "record not fetched", WEBSERVICE, "gone"))
     await set_to(parts, deliveries, state=DeliveryState.DEAD.value)
     await parts.store.write(
-        lambda c: records.note_failed_fetch(c, kept.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
+        lambda c: fetches.note_failed(c, kept.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
     )
     await watch.look()
     assert len(await kinds(parts)) == 1

@@ -40,6 +40,18 @@ def test_what_is_no_path_is_told(path: str) -> None:
     assert "is no path into a record" in str(fault_of_attachment_path(path))
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("record.fields.photo", "Write 'photo'"),
+        ("record.tables.findings[].photo", "Write 'findings[].photo'"),
+        ("dispatch.fields.photo", "Write 'photo', in a route for whose events that is the dispatch"),
+    ],
+)
+def test_a_path_that_begins_like_a_template_is_told_how_to_begin(path: str, told: str) -> None:
+    assert told in str(fault_of_attachment_path(path))
+
+
 async def test_an_attachment_is_read_in_pieces(tmp_path: Path) -> None:
     one = make_attachment(tmp_path, content=b"x" * 600_000)
     pieces = [piece async for piece in stream_attachment(one)]
@@ -83,7 +95,23 @@ def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../a.jpg", "a.jpg"), ("C:\\x\\b.png", "b.png"), ("a\0:b.jpg", "a__b.jpg"), ("..", ""), (None, "")],
+    [
+        ("../../a.jpg", "a.jpg"),
+        ("C:\\x\\b.png", "b.png"),
+        ("a\0:b.jpg", "a__b.jpg"),
+        ("..", ""),
+        (None, ""),
+        ("photo\u202egpj.exe", "photo_gpj.exe"),
+    ],
 )
 def test_a_file_name_leads_nowhere(name: str | None, safe: str) -> None:
     assert safe_filename(name) == safe
+
+
+def test_a_key_that_no_index_could_hold_names_no_attachment() -> None:
+    raw = '{"key": "r1", "photo": {"key": "%s", "fileName": "a.jpg"}}'
+    lengths = {
+        length: find_blobs(decode_record((raw % ("k" * length)).encode(), kind=RecordKind.SUBMISSION))
+        for length in (512, 513)
+    }
+    assert [len(found) for found in lengths.values()] == [1, 0]

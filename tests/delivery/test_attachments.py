@@ -30,6 +30,12 @@ PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 800
 """More than one piece."""
 
 
+def desk_of(parts: Parts) -> AttachmentDesk:
+    return AttachmentDesk(
+        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+    )
+
+
 @dataclass
 class Desk:
     """The desk with what it works on."""
@@ -40,8 +46,7 @@ class Desk:
 
     def another(self) -> AttachmentDesk:
         """Make the desk of another process on the same store."""
-        parts = self.parts
-        return AttachmentDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+        return desk_of(self.parts)
 
     def load(self, doforms: str = "", gateway: str = "") -> None:
         """Load routes with more settings in ``[doforms]`` and ``[gateway]``."""
@@ -93,7 +98,7 @@ class Desk:
 @pytest.fixture
 def desk(parts: Parts, tmp_path: Path) -> Desk:
     parts.doforms.world.blobs.clear()
-    made = AttachmentDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    made = desk_of(parts)
     return Desk(parts, tmp_path, made)
 
 
@@ -187,6 +192,14 @@ async def test_a_success_with_something_else_in_it_is_no_attachment(desk: Desk, 
     assert (await desk.again()).attachments[0].path.read_bytes() == PHOTO
 
 
+async def test_a_text_is_no_attachment_where_a_document_was_expected(desk: Desk) -> None:
+    report = desk.put(content=b"%PDF-1.7 \x00", type="application/pdf", file_name="report.pdf")
+    desk.parts.doforms.faults.add(
+        path_contains="/blobs/", status=200, body=b"not now", headers={"Content-Type": "text/plain"}
+    )
+    assert "answered with text/plain instead of application/pdf" in str(await desk.put_off(report=report))
+
+
 async def test_a_json_file_is_an_attachment_where_one_was_expected(desk: Desk) -> None:
     file = desk.put(content=b'{"a": 1}', type="application/json", file_name="a.json")
     assert (await desk.attached(file=file)).attachments[0].path.read_bytes() == b'{"a": 1}'
@@ -253,6 +266,35 @@ async def test_a_refused_password_pauses_the_web_service_and_spends_no_attempt(d
     assert desk.asked() == ["p1"]
 
 
+async def test_a_forbidden_photo_pauses_nothing_as_long_as_a_listing_works(desk: Desk) -> None:
+    desk.parts.doforms.faults.add(path_contains="/blobs/", status=403, body=b"not yours")
+    told = str(await desk.put_off(photo=desk.put()))
+    assert "doForms answered 403 for the attachment at blobs/p1: not yours" in told
+    assert "though a listing works, so the password is right. Look whether `blob_path` is, too" in told
+    assert (await desk.rows())["p1"].attempts == 1
+    assert await desk.parts.store.read(pauses.list_pauses) == []
+
+
+async def test_a_photo_and_a_listing_that_are_forbidden_pause_the_web_service(desk: Desk) -> None:
+    photo = desk.put()
+    for part in ("/blobs/", "/submissions"):
+        desk.parts.doforms.faults.add(path_contains=part, call=None if part == "/blobs/" else "list", status=403)
+    await desk.put_off(photo=photo)
+    [pause] = await desk.parts.store.read(pauses.list_pauses)
+    assert (pause.kind, pause.cause) == (Kind.WEBSERVICE, "unauthorised")
+    assert (await desk.rows())["p1"].attempts == 0
+
+
+async def test_too_many_requests_is_no_attempt_at_a_photo(desk: Desk) -> None:
+    desk.load("attachment_retry = { attempts = 1 }")
+    desk.parts.doforms.faults.add(path_contains="/blobs/", status=429, headers={"Retry-After": "1"}, times=2)
+    await desk.put_off(photo=desk.put())
+    assert (await desk.rows())["p1"].attempts == 0
+    with pytest.raises(PutOff):
+        await desk.again()
+    assert len((await desk.again()).attachments) == 1
+
+
 @pytest.mark.parametrize(("status", "content_type"), [(400, "text/plain"), (200, "application/json")])
 async def test_a_used_up_quota_pauses_the_web_service(desk: Desk, status: int, content_type: str) -> None:
     desk.parts.doforms.faults.add(
@@ -302,6 +344,23 @@ async def test_downloads_leave_half_of_the_slots_to_records(desk: Desk) -> None:
     await desk.parts.desk.records(await desk.parts.keep("n2", "r2"))
     assert desk.asked() == []
     assert len((await downloads).attachments) == 6
+
+
+async def test_photos_of_backfilled_records_do_not_hold_up_those_of_others(desk: Desk) -> None:
+    parts = desk.parts
+    desk.load("max_in_flight = 1")
+    for key in ("old", "new"):
+        parts.doforms.put_record(WEBSERVICE, key, {"photo": desk.put(f"p-{key}")})
+    old, new = await parts.keep("backfill:old", "old"), await parts.keep("n-new", "new")
+    records = [(await parts.desk.records(one)).record for one in (old, new)]
+    parts.doforms.faults.add(path_contains="/submissions/", status=None, delay=0.5)
+    under_way = asyncio.create_task(parts.desk.records(await parts.keep("n1")))
+    await asyncio.sleep(0.05)
+    downloads = [asyncio.create_task(desk.desk.attached(old, records[0], required=False))]
+    await asyncio.sleep(0.05)
+    downloads.append(asyncio.create_task(desk.desk.attached(new, records[1], required=False)))
+    await asyncio.gather(under_way, *downloads)
+    assert desk.asked() == ["p-new", "p-old"]
 
 
 async def test_nothing_is_downloaded_for_a_delete(desk: Desk) -> None:

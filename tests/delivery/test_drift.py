@@ -187,7 +187,14 @@ async def test_a_form_whose_questions_never_end_fills_neither_memory_nor_store(p
 
 
 async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift) -> None:
-    desk = FetchDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses, saw=drift.saw)
+    desk = FetchDesk(
+        store=parts.store,
+        current=parts.current,
+        calls=parts.calls,
+        callers=parts.callers,
+        pauses=parts.pauses,
+        saw=drift.saw,
+    )
     for key in ("n1", "n2"):
         await desk.records(await parts.keep(key))
     await drift.write()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.spool import Busy, NoRoom, Spool
+from gateway.delivery.spool import Busy, NoRoom, Spool, spool_of
+from tests.support.sink import load_routes
 
 NAME = "ab" + "0" * 30
 
@@ -73,16 +74,21 @@ async def test_what_would_leave_too_little_on_the_disk_is_not_begun(spool: Spool
     part.close()
 
 
+def test_photos_leave_twice_what_receiving_needs(tmp_path: Path) -> None:
+    assert spool_of(load_routes(tmp_path, '[gateway]\nmin_free_disk = "1kB"\n')).least_free == 2000
+
+
 def test_only_files_of_the_spool_are_listed_and_removed(spool: Spool) -> None:
     folder = spool.path(NAME).parent
     folder.mkdir(parents=True)
     for name in (NAME, f"{NAME}.part", "notes.txt", "cd" + "0" * 30):
         (folder / name).write_text("x")
     (spool.root / "other").mkdir()
-    assert list(spool.names()) == [NAME]
+    assert spool.folders() == [folder]
+    assert spool.names(folder) == [NAME]
     assert spool.remove([NAME]) == 2
     assert sorted(path.name for path in folder.iterdir()) == ["cd" + "0" * 30, "notes.txt"]
 
 
 def test_a_spool_that_is_not_there_has_no_files(spool: Spool) -> None:
-    assert list(spool.names()) == []
+    assert spool.folders() == []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.doforms.simulator import AccountLimit, Conditions, Seen
 from tests.end_to_end.conftest import FORM, OTHER, World, made_world
 
@@ -27,6 +31,15 @@ table = "state"
 write = "mirror"
 key = ["record"]
 columns = { record = "{{ record.key }}", score = "{{ record.fields.score }}" }
+
+[[routes]]
+name = "whole"
+form = "Inspection"
+mode = "delayed"
+events = ["create", "status"]
+[[routes.deliver]]
+to = "folder"
+filename = "{{ record.key }}.json"
 """
 
 
@@ -149,3 +162,140 @@ async def test_a_used_up_quota_said_inside_a_200_parks_that_web_service_and_no_o
     assert [parked.belief, later.belief] == ["received", "received"]
     assert score(doforms, "not-parked") == 16
     assert score(doforms, "parked") is None
+
+
+def answers(world: World, key: str) -> Any:
+    """Return the answers of a record as they have arrived."""
+    return json.loads((world.folder / "files" / f"{key}.json").read_text())["record"]["fields"]
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [("Edited", 18), ("UPDATE", 18), ("reopened", 18), ("", 18), (None, 18), ("deleted", None), ("Delete", None)],
+)
+async def test_an_event_in_any_words_is_understood(doforms: World, event: str | None, expected: int | None) -> None:
+    key, simulator = f"event-{event}", doforms.doforms
+    await completed(doforms, await simulator.create(FORM, {"score": 17}, key=key))
+    simulator.put_record(FORM, key, {"score": 18})
+    known = {"key": f"n-{key}", "webserviceId": FORM, "submissionKey": key, "priority": {"nobody": "knows"}}
+    told = known | ({} if event is None else {"event": event})
+    await completed(doforms, await simulator.notify(FORM, event or "", key=known["key"], body=told))  # type: ignore[arg-type]
+    assert score(doforms, key) == expected
+
+
+async def test_a_form_that_is_stored_again_at_each_hop_ends_with_its_last_state(doforms: World) -> None:
+    created = await doforms.doforms.create(FORM, {"score": 0}, key="hops")
+    hops = []
+    for hop in range(1, 5):
+        doforms.doforms.put_record(FORM, "hops", {"score": hop})
+        hops.append(asyncio.create_task(doforms.doforms.notify(FORM, "update", submission_key="hops")))
+        await asyncio.sleep(0.02)
+    await completed(doforms, created, *await asyncio.gather(*hops))
+    assert score(doforms, "hops") == 4
+
+
+async def test_a_dispatch_status_of_the_customers_making_arrives_and_its_submission_is_another_record(
+    doforms: World,
+) -> None:
+    simulator = doforms.doforms
+    await completed(doforms, await simulator.status(FORM, "d-1", {"status": "Waiting for parts / Ersatzteile"}))
+    assert answers(doforms, "d-1") == {"status": "Waiting for parts / Ersatzteile"}
+    simulator.put_record(FORM, "of-d-1", {"done": True})
+    await completed(doforms, await simulator.notify(FORM, "create", submission_key="of-d-1", dispatch_key="d-1"))
+    assert answers(doforms, "of-d-1") == {"done": True}
+
+
+async def test_questions_of_one_name_in_several_sections_keep_their_answers(doforms: World) -> None:
+    fields = {"before": {"note": "dry"}, "after": {"note": "wet"}, "site": "Dock"}
+    await completed(doforms, await doforms.doforms.create(FORM, fields, key="sections"))
+    assert answers(doforms, "sections") == {"before.note": "dry", "after.note": "wet", "site": "Dock"}
+
+
+async def test_a_kind_of_answer_that_nobody_knows_arrives_and_is_told_once(doforms: World) -> None:
+    raw = [
+        {"name": "tag", "data": "nfcTag", "type": "nfc", "nfcTag": "04:A2"},
+        {"name": "odd", "type": "gauge", "reading": {"bar": 3}},
+        {"name": "unanswered", "data": "text", "type": "text"},
+    ]
+    for key in ("unknown-1", "unknown-2"):
+        await completed(doforms, await doforms.doforms.create(FORM, raw, key=key))
+        assert answers(doforms, key) == {"tag": "04:A2", "odd": {"bar": 3}, "unanswered": None}
+    assert doforms.gateway is not None
+    told = [line for line in doforms.gateway.lines() if line.get("question") == "tag"]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_table_arrives_in_whichever_shape_it_comes(doforms: World, *, wrapped: bool, nested: bool) -> None:
+    row = {"name": "part", "data": "text", "type": "text", "text": "Bolt"}
+    table = {"fields": [{"fields": [row]}]} if nested else {"data": "rows", "rows": [{"part": "Bolt"}]}
+    key = f"table-{nested}-{wrapped}"
+    doforms.doforms.world.keep(FORM, key, lambda: [{"name": "parts", "type": "table"} | table], wrapped=wrapped)
+    await completed(doforms, await doforms.doforms.notify(FORM, "create", submission_key=key))
+    assert answers(doforms, key) == {"parts": [{"part": "Bolt"}]}
+
+
+async def test_a_time_without_a_zone_is_not_shifted(doforms: World) -> None:
+    moment = "2026-03-29T02:30:00"  # in many zones there was no such time
+    raw = [{"name": "at", "data": "dateTime", "type": "date time", "dateTime": moment}]
+    await completed(doforms, await doforms.doforms.create(FORM, raw, key="wall-clock"))
+    assert answers(doforms, "wall-clock") == {"at": moment}
+
+
+@pytest.mark.parametrize("fault", ["busy", "unavailable", "reset", "half"])
+async def test_a_report_that_does_not_come_through_is_made_again(doforms: World, fault: str) -> None:
+    doforms.doforms.faults.add(fault, call="report", times=2)
+    await completed(doforms, await doforms.doforms.create(FORM, {"score": 19}, key=f"report-{fault}"))
+
+
+async def test_a_record_that_alone_is_forbidden_pauses_nothing(doforms: World) -> None:
+    doforms.doforms.faults.add(call="record", path_contains="/forbidden", status=403, times=3)
+    seen = await doforms.doforms.create(FORM, {"score": 20}, key="forbidden")
+    await completed(doforms, await doforms.doforms.create(FORM, {"score": 21}, key="allowed"), seen)
+    assert doforms.stored("SELECT count(*) FROM pauses WHERE cause = 'unauthorised'") == [(0,)]
+
+
+async def test_a_revoked_password_holds_back_its_web_service_until_it_is_resumed_and_loses_nothing(
+    doforms: World,
+) -> None:
+    doforms.doforms.faults.add(call="record", status=401)
+    seen = await doforms.doforms.create(FORM, {"score": 22}, key="revoked")
+    paused = "SELECT count(*) FROM pauses WHERE cause = 'unauthorised'"
+    await doforms.doforms.until(lambda: doforms.stored(paused) == [(1,)])
+    later = await doforms.doforms.create(FORM, {"score": 23}, key="while-revoked")
+    assert doforms.stored("SELECT kind FROM alarms WHERE cleared_at IS NULL AND kind = 'webservice paused'")
+    assert (score(doforms, "revoked"), later.belief) == (None, "received")
+    ran = CliRunner().invoke(
+        app, ["webservices", "resume", "inspection", "--routes", str(doforms.folder / "routes.toml")]
+    )
+    assert ran.exit_code == 0, ran.output
+    await completed(doforms, seen, later)
+    assert (score(doforms, "revoked"), score(doforms, "while-revoked")) == (22, 23)
+
+
+async def test_an_answer_that_repeats_the_password_at_length_is_told_briefly_and_without_it(doforms: World) -> None:
+    assert doforms.gateway is not None
+    body = f"no: Bearer {FORM}:secret ".encode() + b"x" * 100_000
+    doforms.doforms.faults.add(path_contains="/echo", status=500, body=body, times=None)
+    before = doforms.gateway.log_file.stat().st_size
+    seen = await doforms.doforms.create(FORM, {"score": 24}, key="echo")
+    of_it = f"FROM notifications WHERE notification_key = '{seen.key}'"
+    await doforms.doforms.until(lambda: doforms.stored(f"SELECT fetch_reason {of_it}")[0][0])
+    kept = doforms.stored(f"SELECT fetch_reason {of_it}") + doforms.stored(
+        f"SELECT reason FROM deliveries WHERE notification_id = (SELECT id {of_it})"
+    )
+    doforms.doforms.faults.clear()
+    await completed(doforms, seen)
+    logged = doforms.gateway.log_file.read_bytes()[before:].decode()
+    for told in (logged, str(kept)):
+        assert "no: Bearer" in told
+        assert ":secret" not in told
+        assert len(told) < 20_000
+
+
+async def test_no_call_was_made_but_those_that_a_web_service_may_make(doforms: World) -> None:
+    """Asking for a user's token is punished, each time longer."""
+    asked = {one.path.removeprefix("/api/v2/").partition("/")[0] for one in doforms.doforms.requests}
+    assert asked <= {"submissions", "dispatches", "notifications"}
+    assert {one.method for one in doforms.doforms.requests} == {"GET", "PUT"}

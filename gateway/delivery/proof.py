@@ -1,0 +1,40 @@
+"""What a listing proves: whether doForms refuses one thing alone, or everything in a web service's name."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gateway.delivery.calls import Calls
+from gateway.doforms.failures import Forbidden, Later, NotFound, Quota, Unauthorised
+from gateway.doforms.limits import Priority
+from gateway.errors import DoformsError
+from gateway.routing.loaded import Account, Webservice
+
+_WINDOW = timedelta(minutes=1)
+
+
+async def prove_password(
+    calls: Calls, account: Account, webservice: Webservice, told: Forbidden, *, end: datetime, priority: Priority
+) -> None:
+    """Ask for a listing after a refusal; returns if that works: then the password is right.
+
+    Raises:
+        DoformsError: what follows if it does not, see `judge_listing`.
+    """
+    try:
+        await calls.list_submissions(account, webservice, end - _WINDOW, end, limit=1, priority=priority)
+    except DoformsError as error:
+        raise judge_listing(told, error) from told
+
+
+def judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
+    """Return what follows from a listing that failed too.
+
+    That a listing is forbidden says nothing about a web service whose records are not: it is paused only where both
+    are, or where the password is not accepted at all.
+    """
+    if isinstance(error, Quota | Later):
+        return error
+    if isinstance(error, Unauthorised) and (isinstance(told, Forbidden) or not isinstance(error, Forbidden)):
+        return error
+    return NotFound(f"{told}; and the listing to look for it in failed: {error}")

@@ -1,0 +1,83 @@
+"""Downloads from servers that do as they please."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.download import Downloaded, Wanted
+from gateway.doforms.failures import Later, Quota
+
+WHOLE = b"\xff\xd8\xff" + bytes(range(200))
+WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
+
+
+class Kept:
+    """A target in memory."""
+
+    def __init__(self, content: bytes = b"", validator: str | None = None) -> None:
+        self.content = content
+        self.validator = validator
+
+    @property
+    def offset(self) -> int:
+        return len(self.content)
+
+    async def expect(self, size: int | None, validator: str | None, *, afresh: bool) -> None:
+        self.validator = validator
+        if afresh:
+            self.content = b""
+
+    async def write(self, piece: bytes) -> None:
+        self.content += piece
+
+
+async def download(answer: Callable[[httpx.Request], httpx.Response], target: Kept) -> Downloaded:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
+        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, WANTED)
+
+
+async def test_a_part_of_another_version_is_not_put_behind_the_first_though_the_server_ignores_if_range() -> None:
+    target = Kept(b"old version", '"v1"')
+
+    def part(request: httpx.Request) -> httpx.Response:
+        assert request.headers["range"] == "bytes=11-"
+        headers = {"ETag": '"v2"', "Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
+        return httpx.Response(206, content=WHOLE[11:], headers=headers)
+
+    with pytest.raises(Later, match="part of another version"):
+        await download(part, target)
+    assert (target.content, target.validator) == (b"", None)
+
+
+async def test_a_part_without_an_etag_goes_on_behind_the_first() -> None:
+    target = Kept(WHOLE[:11], '"v1"')
+    headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
+    await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
+    assert target.content == WHOLE
+
+
+async def test_what_came_compressed_is_not_gone_on_with() -> None:
+    target = Kept()
+    headers = {"ETag": '"v1"', "Content-Encoding": "gzip", "Content-Type": "image/jpeg"}
+    got = await download(lambda _: httpx.Response(200, content=gzip.compress(WHOLE), headers=headers), target)
+    assert (target.content, target.validator, got.size) == (WHOLE, None, len(WHOLE))
+
+
+async def test_a_quota_that_is_told_as_plain_text_is_no_document() -> None:
+    wanted = Wanted(expected="application/pdf", largest=10_000, types=["*/*"])
+    text = b"Daily web service quota exceeded."
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=text, headers={"Content-Type": "text/plain"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
+        with pytest.raises(Quota):
+            await DoformsClient(http=http).download(credentials, "blobs/p1", Kept(), wanted)
