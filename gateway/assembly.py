@@ -85,7 +85,12 @@ class Delivering:
         )
         self._services = Services()
         self.watch = Watch(
-            store=store, current=current, pauses=pauses, unloaded=unloaded, unreadable=self._desk.unreadable
+            store=store,
+            current=current,
+            pauses=pauses,
+            unloaded=unloaded,
+            unreadable=self._desk.unreadable,
+            silence=calls.silence,
         )
         self.worker = Worker(
             store=store,

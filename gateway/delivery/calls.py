@@ -12,11 +12,13 @@ import httpx
 from gateway.delivery.call_counts import CallCounts, CallKind
 from gateway.delivery.shared_pace import shared_pace
 from gateway.delivery.shared_slots import SharedSlots, StoreBank
+from gateway.delivery.silence import Silence
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Target, Wanted
-from gateway.doforms.failures import Later
-from gateway.doforms.limits import AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
+from gateway.doforms.failures import Later, NoAnswer
+from gateway.doforms.limits import TOO_MANY, AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
 from gateway.doforms.listing import MOST, ListedRecord
+from gateway.errors import DoformsError
 from gateway.log import Mask
 from gateway.models import Outcome, RecordKind
 from gateway.routing.loaded import Account, Webservice
@@ -58,6 +60,7 @@ class Calls:
         self._steps_back = steps_back
         self._paused = paused
         self._counts = CallCounts(store)
+        self.silence = Silence(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
         self._slots: dict[str, tuple[StoreBank, SharedSlots]] = {}
 
@@ -131,9 +134,10 @@ class Calls:
     async def _turn(
         self, account: Account, webservice: Webservice, kind: CallKind, priority: Priority
     ) -> AsyncIterator[None]:
-        """Hold a slot of the account while a call is made, and count it; a 429 makes the calls after it wait."""
+        """Hold a slot of the account while a call is made, and count it; after a 429 or silence others wait."""
         limits = self._of(account)
         async with limits.slot(priority):
+            began = time.monotonic()
             if (why := self._paused(webservice.id)) is not None:
                 raise NotCalled(why)
             try:
@@ -143,10 +147,11 @@ class Calls:
             except BaseException as error:
                 self._counts.count(webservice.id, kind, error)
                 error.args = tuple(map(self._mask.data, error.args))
-                if isinstance(error, Later):
-                    await self._slow_down(account, limits, error)
+                if isinstance(error, DoformsError):
+                    await self._slow_down(account, limits, error, began)
                 raise
             self._counts.count(webservice.id, kind)
+            self.silence.answered(account.name)
 
     def _of(self, account: Account) -> AccountLimits:
         wanted = (account.requests_per_minute, account.max_in_flight)
@@ -182,11 +187,18 @@ class Calls:
         bank.most = account.max_in_flight
         return slots
 
-    async def _slow_down(self, account: Account, limits: AccountLimits, error: Later) -> None:
-        if not error.too_many:
+    async def _slow_down(self, account: Account, limits: AccountLimits, error: DoformsError, began: float) -> None:
+        """Make the calls after one that failed wait, if doForms said so or does not answer any more."""
+        if isinstance(error, NoAnswer):
+            if (pause := await self.silence.unanswered(account.name, began, error)) > 0:
+                limits.pause(pause, "doForms does not answer")
+            return
+        if not isinstance(error, Later) or error.status is not None:
+            self.silence.answered(account.name)
+        if not (isinstance(error, Later) and error.too_many):
             return
         pause = error.retry_after or _PAUSE_AFTER_429
-        limits.pause(pause)
+        limits.pause(pause, TOO_MANY)
         if self._store.database.shared:
             await self._store.write(lambda c: rates.stop(c, _rate_of(account), pause))
 

@@ -10,6 +10,8 @@ import structlog
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
+from gateway.delivery.silence import ALARM as SILENT
+from gateway.delivery.silence import Silence
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
@@ -33,13 +35,21 @@ class Watch:
     """Looks at the raised alarms now and then."""
 
     def __init__(
-        self, *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable
+        self,
+        *,
+        store: Store,
+        current: Current,
+        pauses: Pauses,
+        unloaded: Unloaded,
+        unreadable: Unreadable,
+        silence: Silence,
     ) -> None:
         self._store = store
         self._current = current
         self._pauses = pauses
         self._unloaded = unloaded
         self._unreadable = unreadable
+        self._silence = silence
 
     async def keep_watching(self) -> None:
         """Look now and then until cancelled; the first look is a thorough one."""
@@ -68,5 +78,7 @@ class Watch:
             return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:
             return self._unreadable.has_ended(alarm)
+        if alarm.kind == SILENT:
+            return self._silence.has_ended(alarm) or alarm.subject not in self._current.routes.accounts
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))

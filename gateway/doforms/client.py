@@ -17,6 +17,7 @@ from gateway.doforms.failures import (
     Forbidden,
     Gone,
     Later,
+    NoAnswer,
     NotAnAttachment,
     NotARecord,
     Quota,
@@ -144,9 +145,9 @@ class DoformsClient:
             ):
                 return await self._read(answer)
         except TimeoutError:
-            raise Later(f"{method} {url} was not answered within {self._within:g} s") from None
+            raise NoAnswer(f"{method} {url} was not answered within {self._within:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Later(f"{method} {url} failed: {_told(error)}") from error
+            raise NoAnswer(f"{method} {url} failed: {_told(error)}") from error
 
     async def _read(self, answer: httpx.Response) -> httpx.Response:
         body = bytearray()

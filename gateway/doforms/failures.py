@@ -2,7 +2,8 @@
 
 DoformsError
 |-- Later          not now: network, 429, 5xx, an answer that makes no sense
-|   `-- Paused     no call was made: an earlier one of the account was answered 429, with a longer wait
+|   |-- NoAnswer   none came: the network, or a time-out
+|   `-- Paused     no call was made: none may be made for the account for some time
 |-- Gone           doForms does not know the thing (404, 410)
 |-- Refused        doForms will never take it (400, 422)
 |-- Unauthorised   the web service's id and password are not accepted (401)
@@ -38,12 +39,15 @@ class Later(DoformsError):
         return self.status == httpx.codes.TOO_MANY_REQUESTS
 
 
-class Paused(Later):
-    """No call is made for an account for ``retry_after`` seconds more, as doForms asked for when it answered 429."""
+class NoAnswer(Later):
+    """The call was not answered."""
 
-    def __init__(self, *, retry_after: float) -> None:
-        text = f"doForms answered 429 to this account: no calls for {retry_after:.0f} s more"
-        super().__init__(text, retry_after=retry_after, status=httpx.codes.TOO_MANY_REQUESTS)
+
+class Paused(Later):
+    """No call is made for an account for ``retry_after`` seconds more; ``why`` is what doForms did before."""
+
+    def __init__(self, why: str, *, retry_after: float) -> None:
+        super().__init__(f"{why}: no calls for {retry_after:.0f} s more", retry_after=retry_after)
 
 
 class Gone(DoformsError):

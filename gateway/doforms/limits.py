@@ -19,6 +19,7 @@ _STEP = 0.05
 """Seconds between two calls while something else comes first."""
 _LONG = 5.0
 """Seconds of a pause that no call waits for: what waited would keep other accounts' work from its place meanwhile."""
+TOO_MANY = "doForms answered 429 to this account"
 _REPORTS_SHARE = 10
 """At least every tenth call is a report while one waits."""
 
@@ -146,31 +147,30 @@ class AccountLimits:
         self._began_at = -math.inf
         self._in_flight = 0
         self._paused_until = 0.0
+        self._why = ""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._reports: list[tuple[int, int, asyncio.Future[None]]] = []
         self._since_report = 0
         self._arrivals = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def pause(self, seconds: float) -> None:
-        """Let no call begin for so long: the account answered that there were too many.
-
-        Those that wait hear of it if it is long.
-        """
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
+    def pause(self, seconds: float, why: str) -> None:
+        """Let no call begin for so long; those that wait hear of it, and ``why``, if it is long."""
+        if (until := self._clock() + seconds) > self._paused_until:
+            self._paused_until, self._why = until, why
         if (left := self._paused_until - self._clock()) <= _LONG:
             return
         for queue in (self._waiting, self._reports):
             for _, _, turn in queue:
                 if not turn.done():
-                    turn.set_exception(Paused(retry_after=left))
+                    turn.set_exception(Paused(self._why, retry_after=left))
             queue.clear()
 
     @asynccontextmanager
     async def slot(self, priority: Priority) -> AsyncIterator[None]:
         """Wait for the turn of a call, and hold its slot while it is made; raises Paused for a wait that is long."""
         if (left := self._paused_until - self._clock()) > _LONG:
-            raise Paused(retry_after=left)
+            raise Paused(self._why, retry_after=left)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._reports if priority is Priority.REPORT else self._waiting
         heapq.heappush(queue, (priority, next(self._arrivals), turn))
@@ -201,7 +201,7 @@ class AccountLimits:
             wait = max(held_back, self._paused_until - self._clock())
             permitted = self.bucket.take(wanted, backlog=waiting) if wait <= 0 else 0
             if permitted == 0 and (stopped := self.bucket.stopped()) > _LONG:
-                self.pause(stopped)
+                self.pause(stopped, TOO_MANY)
                 return
             if permitted == 0:
                 self._come_back(max(wait, self.bucket.wait()))

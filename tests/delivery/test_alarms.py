@@ -38,6 +38,7 @@ def watch(parts: Parts) -> Watch:
         pauses=parts.pauses,
         unloaded=unloaded,
         unreadable=parts.desk.unreadable,
+        silence=parts.calls.silence,
     )
 
 

@@ -228,6 +228,7 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
         pauses=parts.pauses,
         unloaded=Unloaded(store=parts.store, current=parts.current),
         unreadable=parts.desk.unreadable,
+        silence=parts.calls.silence,
     )
     await watch.look()
     assert len(await parts.alarms()) == 1

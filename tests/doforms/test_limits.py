@@ -192,8 +192,8 @@ async def test_less_than_one_call_a_second_still_lets_one_go() -> None:
 
 async def test_a_pause_holds_every_call_until_it_is_over() -> None:
     some = calls(in_flight=4)
-    some.limits.pause(0.1)
-    some.limits.pause(0.01)
+    some.limits.pause(0.1, "busy")
+    some.limits.pause(0.01, "busy")
     started = time.monotonic()
     await some.queue("a", Priority.IMMEDIATE_FETCH)
     await some.queue("b", Priority.REPORT)
@@ -209,13 +209,14 @@ async def test_those_that_wait_hear_of_a_pause_that_is_long_and_later_ones_do_no
     for name in ("under way", "a"):
         await some.queue(name)
     await some.queue("report", Priority.REPORT)
-    some.limits.pause(3600.0)
+    some.limits.pause(3600.0, "doForms answered 429")
     await settled()
     await some.queue("b")
     for name in ("a", "report", "b"):
         with pytest.raises(Paused) as raised:
             await some.tasks[name]
         assert raised.value.retry_after == pytest.approx(3600.0, abs=1.0)
+        assert str(raised.value) == "doForms answered 429: no calls for 3600 s more"
     await some.end("under way")
     assert some.begun == ["under way"]
     assert some.limits._in_flight == 0

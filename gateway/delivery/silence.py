@@ -1,0 +1,78 @@
+"""Accounts of doForms that do not answer at all: their calls pause, longer each time, and an alarm tells a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from gateway.doforms.failures import NoAnswer
+from gateway.store import alarms
+from gateway.store.alarms import Alarm
+from gateway.store.clock import from_store
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+ALARM = "doforms silent"
+"""The kind of the alarm; its subject is the account."""
+IN_A_ROW = 5
+"""So many calls without any answer between them: one or two are lost on any network."""
+_TOLD_AT = 2
+"""Pauses that nobody needs to hear of: a moment without network ends by itself."""
+_FIRST = 2.0
+_LONGEST = 60.0
+"""Seconds of the first pause and of the longest; each is twice the one before."""
+
+
+class Silence:
+    """Counts by account; the watch clears the alarm when doForms has answered after it."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._in_a_row: dict[str, int] = {}
+        self._pauses: dict[str, int] = {}
+        self._paused_at: dict[str, float] = {}
+        self._answered_at: dict[str, datetime] = {}
+
+    def answered(self, account: str) -> None:
+        """Note that doForms answered a call, whatever it said."""
+        self._in_a_row.pop(account, None)
+        self._pauses.pop(account, None)
+        moment = from_store(self._store.now())
+        assert moment is not None
+        self._answered_at[account] = moment
+
+    async def unanswered(self, account: str, began: float, error: NoAnswer) -> float:
+        """Note that a call which ``began`` then, by the clock, had no answer; returns for how long to make none.
+
+        What was under way when a pause began says nothing new.
+        """
+        if began < self._paused_at.get(account, began):
+            return 0.0
+        number = self._in_a_row[account] = self._in_a_row.get(account, 0) + 1
+        if number < IN_A_ROW:
+            return 0.0
+        pauses = self._pauses.get(account, 0)
+        self._pauses[account] = pauses + 1
+        self._paused_at[account] = self._clock()
+        if pauses >= _TOLD_AT:
+            await self._tell(account, number, error)
+        return min(_FIRST * 2.0 ** min(pauses, 10), _LONGEST)
+
+    async def _tell(self, account: str, number: int, error: NoAnswer) -> None:
+        text = (
+            f"doForms does not answer the calls of the account {account}: {number} in a row, the last one: {error}. "
+            "Notifications are taken all the same; what needs a call waits, and one is tried each minute. Look whether "
+            "this machine reaches that address (network, proxy, name service), and at doForms' status page"
+        )
+        if await self._store.write(lambda c: alarms.raise_alarm(c, ALARM, account, text)):
+            log.warning("alarm raised", kind=ALARM, subject=account, text=text)
+
+    def has_ended(self, alarm: Alarm) -> bool:
+        """Tell whether doForms answered this process after the alarm's cause was met last."""
+        answered_at = self._answered_at.get(alarm.subject)
+        return answered_at is not None and answered_at > alarm.last
