@@ -25,7 +25,7 @@ from gateway.api import (
     peek,
 )
 from gateway_email.addresses import is_allowed, read_mailboxes
-from gateway_email.attach import to_attach
+from gateway_email.attach import check_files, to_attach
 from gateway_email.connection import Connections, connect, part
 from gateway_email.message import compose, describe
 from gateway_email.options import EmailOptions, EmailSettings, Security
@@ -122,10 +122,9 @@ class Email(Destination[EmailSettings, EmailOptions]):
     async def deliver(self, delivery: Delivery[EmailOptions]) -> Receipt:
         """Send the mail to all of its recipients or to none."""
         attached = to_attach(self.settings, delivery)
+        mail = compose(self.settings, delivery, attached)
         if attached:
-            mail = await self.context.in_thread(compose, self.settings, delivery, attached)
-        else:
-            mail = compose(self.settings, delivery)
+            await self.context.in_thread(check_files, attached)
         async with self._connections.borrowed(self._left(delivery) * _BEFORE_DATA) as client:
             await address_envelope(client, mail, timeout=self._left(delivery) * _BEFORE_DATA)
             answer = await send_content(client, mail, timeout=self._left(delivery))
