@@ -221,6 +221,15 @@ async def test_a_delivery_that_requires_it_is_given_up_with_it(desk: Desk) -> No
         await desk.attached(photo=desk.put(), required=True)
 
 
+async def test_a_delivery_that_requires_them_does_not_wait_for_others_once_one_is_given_up(desk: Desk) -> None:
+    desk.load('largest_attachment = "1kB"')
+    desk.parts.doforms.faults.add(path_contains="/blobs/p2", status=503)
+    photos = {"photo": desk.put(), "other": desk.put("p2", content=b"\xff\xd8 small")}
+    with pytest.raises(GivenUp, match=r"1 attachment of 2 missing: photo \(p1.jpg\)"):
+        await desk.attached(required=True, **photos)
+    assert (await desk.rows())["p2"].state is AttachmentState.DUE
+
+
 async def test_what_was_given_up_is_tried_again_by_a_replay_which_ends_the_alarm(desk: Desk) -> None:
     desk.load("attachment_retry = { attempts = 1 }")
     desk.parts.doforms.faults.add(path_contains="/blobs/", status=404)
