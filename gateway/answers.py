@@ -12,7 +12,7 @@ from gateway.models import Record
 class Answers(dict[str, Any]):
     """Values by question name. A name that stands in several places is refused when it is asked for.
 
-    ``several`` maps such a name to the paths where it stands.
+    ``several`` maps such a name to the paths where it stands; its values are here under these.
     """
 
     def __init__(self, values: Mapping[str, Any], several: Mapping[str, Sequence[str]]) -> None:
@@ -38,14 +38,15 @@ class Answers(dict[str, Any]):
 
 def every_answer(record: Record) -> dict[str, Any]:
     """Return each answer once: by its question's name or, where that stands in several places, by its path."""
-    fields = record.fields
-    return unfolded(fields, record.paths) if isinstance(fields, Answers) else dict(fields)
+    return dict(record.fields)
 
 
-def unfolded(answers: Answers, paths: Mapping[str, Any]) -> dict[str, Any]:
+def unfolded(
+    single: Mapping[str, Any], several: Mapping[str, Sequence[str]], paths: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return answers as a plain dict, what stands in several places by its paths."""
-    found = dict(answers)
-    for path in (path for several in answers.several.values() for path in several):
+    found = dict(single)
+    for path in (path for some in several.values() for path in some):
         name = path
         while name in found:  # another question has the very name that this path reads like
             name += "[2]"

@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.backfill import Backfill
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
 from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
-from gateway.delivery.pauses import Pauses
+from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.reconcile import Reconciler
 from gateway.delivery.reload import Reloader
@@ -167,13 +168,17 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
     store = Store(routes.store, lease=routes.lease)
-    pressure = Pressure()
+    pressure, pauses = Pressure(), Pauses(store)
+
+    def paused(webservice_id: str) -> str | None:
+        return pauses.reason(Kind.WEBSERVICE, webservice_id)
+
     await store.open()
     try:
         async with (
             build_client() as http,
-            aclosing(Calls(http, store, mask=mask, steps_back=lambda: pressure.is_high)) as calls,
-            _parts(routes, store=store, calls=calls, pressure=pressure, mask=mask, role=role) as made,
+            aclosing(Calls(http, store, mask=mask, steps_back=lambda: pressure.is_high, paused=paused)) as calls,
+            _parts(routes, store=store, calls=calls, pauses=pauses, pressure=pressure, mask=mask, role=role) as made,
         ):
             yield made
     finally:
@@ -182,17 +187,17 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
 
 @asynccontextmanager
 async def _parts(
-    routes: Routes, *, store: Store, calls: Calls, pressure: Pressure, mask: Mask, role: Role
+    routes: Routes, *, store: Store, calls: Calls, pauses: Pauses, pressure: Pressure, mask: Mask, role: Role
 ) -> AsyncIterator[Gateway]:
     current = Current(routes)
     outcomes = Outcomes()
     room = Room(store=store, current=current)
-    pauses = Pauses(store)
+    callers = Callers(store=store, current=current, pauses=pauses)
     unloaded = Unloaded(store=store, current=current)
     drift = Drift(store=store, current=current)
-    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses, saw=drift.saw)
-    attachments = AttachmentDesk(store=store, current=current, calls=calls, pauses=pauses)
-    watch = Watch(store=store, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
+    desk = FetchDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=drift.saw)
+    attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
+    watch = Watch(store=store, current=current, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
     reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
     worker = None
     if role is not Role.RECEIVE:

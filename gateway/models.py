@@ -190,7 +190,8 @@ class Notification:
 class Record:
     """A submission or dispatch as fetched and decoded.
 
-    ``fields`` maps a question's data name to its value (a question anywhere in the form whose name is unique);
+    ``fields`` maps a question's data name to its value (a question anywhere in the form; one whose name is not unique
+    is there under its path);
     ``tables`` maps a repeating part's name to its rows; ``paths`` maps ``section.question`` paths to values; ``kinds``
     maps the same paths, and ``table[].question`` of what stands in rows, to what doForms calls the kind of value;
     ``raw`` is the JSON as it came, numbers as int or Decimal. ``id`` and the rest are empty when only the key is known.

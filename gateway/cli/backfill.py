@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, webservice_named
+from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, period, webservice_named
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.orders import Yes, confirm
 from gateway.cli.output import fail, local, print_json, print_table, stderr
@@ -60,42 +60,50 @@ def backfill(
         raise typer.BadParameter("a program cannot be asked: give --yes or --dry-run too", param_hint="--json")
     loaded = load_calling(routes)
     one = webservice_named(loaded, webservice)
+    begin, end = period(loaded, since, until)
+    found = Backfilled(webservice=one.name, since=begin, until=end)
     try:
-        found = asyncio.run(_backfill(loaded, one, since, until, dry_run=dry_run, yes=yes))
+        asyncio.run(_backfill(loaded, one, found, dry_run=dry_run, yes=yes))
     except NotListed as error:
-        raise fail(f"{error}. What was let in stays; the same order again goes on from there") from None
+        raise fail(f"{error}. {_so_far(found)}") from None
+    except KeyboardInterrupt:
+        stderr.print(f"Broken off. {_so_far(found)}.", highlight=False, soft_wrap=True)
+        raise
     if json:
         print_json(found)
     elif not dry_run:
         typer.echo(f"Let in: {found.let_in}. A running gateway notices within a second.")
 
 
-async def _backfill(
-    routes: Routes, webservice: Webservice, since: datetime, until: datetime | None, *, dry_run: bool, yes: bool
-) -> Backfilled:
+def _so_far(found: Backfilled) -> str:
+    """Say what was done of an order that did not come to its end."""
+    if not found.let_in:
+        return "Nothing was let in; give the same order again later"
+    return f"At least {found.let_in} of {found.unknown} were let in and stay; the same order again goes on from there"
+
+
+async def _backfill(routes: Routes, webservice: Webservice, found: Backfilled, *, dry_run: bool, yes: bool) -> None:
     async with calling(routes) as caller:
         if (obstacle := caller.backfill.obstacle(webservice)) is not None:
             raise fail(obstacle)
-        found = _period(caller, webservice, since, until)
+        found.warnings += _forgotten(routes, found.since)
         unknown = await _look(caller, webservice, found)
         _preview(caller, webservice, found)
         if not dry_run and unknown:
             if not yes:
                 confirm(f"Let in {found.unknown}?")
-            found.let_in = await _let_in(caller, webservice, unknown)
-        return found
+            await _let_in(caller, webservice, found, unknown)
 
 
-def _period(caller: Calling, webservice: Webservice, since: datetime, until: datetime | None) -> Backfilled:
-    begin, end = caller.period(since, until)
-    found = Backfilled(webservice=webservice.name, since=begin, until=end)
-    remembered = datetime.now(UTC) - timedelta(seconds=caller.routes.retention + TOMBSTONE)
-    if begin < remembered:
-        found.warnings.append(
-            f"what was received before {local(remembered)} the gateway may have forgotten (`retention` and 30 days are "
-            "over): records of that time that were delivered once count as unknown and are delivered again"
-        )
-    return found
+def _forgotten(routes: Routes, since: datetime) -> list[str]:
+    """Return the warning that the gateway may not know any more what it delivered."""
+    remembered = datetime.now(UTC) - timedelta(seconds=routes.retention + TOMBSTONE)
+    if since >= remembered:
+        return []
+    return [
+        f"what was received before {local(remembered)} the gateway may have forgotten (`retention` and 30 days are "
+        "over): records of that time that were delivered once count as unknown and are delivered again"
+    ]
 
 
 async def _look(caller: Calling, webservice: Webservice, found: Backfilled) -> list[ListedRecord]:
@@ -109,7 +117,7 @@ async def _look(caller: Calling, webservice: Webservice, found: Backfilled) -> l
                 found.listed += len(window.listed)
                 unknown |= {record.key: record for record in window.unknown}
                 if window.doubt is not None:
-                    found.warnings.append(window.doubt)
+                    found.warnings.append(window.doubt.text)
                 progress.update(task, completed=(window.end - found.since).total_seconds())
     found.unknown, found.known = len(unknown), found.listed - len(unknown)
     found.keys = list(unknown)[:_SHOWN]
@@ -133,12 +141,10 @@ def _preview(caller: Calling, webservice: Webservice, found: Backfilled) -> None
         stderr.print(f"Records: {', '.join(found.keys)}{more}", markup=False, highlight=False, soft_wrap=True)
 
 
-async def _let_in(caller: Calling, webservice: Webservice, unknown: Sequence[ListedRecord]) -> int:
-    let_in = 0
+async def _let_in(caller: Calling, webservice: Webservice, found: Backfilled, unknown: Sequence[ListedRecord]) -> None:
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("Letting in", total=len(unknown))
         for start in range(0, len(unknown), AT_ONCE):
             part = unknown[start : start + AT_ONCE]
-            let_in += len(await caller.backfill.let_in(webservice, part))
+            found.let_in += len(await caller.backfill.let_in(webservice, part))
             progress.advance(task, len(part))
-    return let_in

@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from gateway.cli.options import moment, store
+from gateway.cli.options import store, time_option
 from gateway.cli.output import fail, local
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
@@ -23,26 +21,19 @@ from gateway.destinations.registry import load_registry
 from gateway.doforms.windows import aligned
 from gateway.http import build_client
 from gateway.log import Mask, configure
+from gateway.routing.durations import say_duration
 from gateway.routing.load import load
 from gateway.routing.loaded import Reconcile, Routes, Webservice
 from gateway.routing.problems import suggest
 from gateway.settings import LogFormat
 from gateway.store.store import Store
 
-SINCE = typer.Option(
-    "--since",
-    parser=lambda text: moment(text),
-    metavar="TIME",
-    help="What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d.",
+SINCE = time_option(
+    "--since", "What doForms received since: a time such as 2026-01-31T08:00Z, or how long ago such as 3d."
 )
 Until = Annotated[
     datetime | None,
-    typer.Option(
-        "--until",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="What doForms received before: a time, or how long ago. Left out: `grace` ago.",
-    ),
+    time_option("--until", "What doForms received before: a time, or how long ago. Left out: `grace` ago."),
 ]
 
 
@@ -55,20 +46,27 @@ class Calling:
     current: Current
     backfill: Backfill
 
-    @property
-    def rules(self) -> Reconcile:
-        """What ``[reconcile]`` says, or would say by default."""
-        return self.routes.reconcile or Reconcile()
 
-    def period(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-        """Return from when to when doForms is asked; left out: as the rules say."""
-        now = datetime.now(UTC)
-        begin = aligned(since or now - timedelta(seconds=self.rules.lookback))
-        end = aligned(min(until or now - timedelta(seconds=self.rules.grace), now))
-        if begin >= end:
-            text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until"
-            raise fail(text, status=2)
-        return begin, end
+def rules(routes: Routes) -> Reconcile:
+    """Return what ``[reconcile]`` says, or would say by default."""
+    return routes.reconcile or Reconcile()
+
+
+def closed(routes: Routes) -> datetime:
+    """Return up to when all that doForms received should be here, if nothing was lost."""
+    return datetime.now(UTC) - timedelta(seconds=rules(routes).grace)
+
+
+def period(routes: Routes, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return from when to when doForms is asked; left out: as the rules say."""
+    now = datetime.now(UTC)
+    begin = aligned(since or now - timedelta(seconds=rules(routes).lookback))
+    end = aligned(min(until or closed(routes), now))
+    if begin >= end:
+        default = "" if until else f" (left out: {say_duration(rules(routes).grace)} ago, `grace`)"
+        text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until{default}"
+        raise fail(text, status=2)
+    return begin, end
 
 
 def load_calling(file: Path) -> Routes:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
 from gateway.cli.output import print_json, stderr, stdout
+from gateway.delivery.compare import ENOUGH, not_in_record
+from gateway.delivery.mappings import mappings
 from gateway.destinations.destination import Finding, Use
 from gateway.errors import RoutesFileError
 from gateway.log import Mask
+from gateway.models import RecordKind
 from gateway.routing.loaded import DestinationEntry, Routes
+from gateway.store import questions
+from gateway.store.connect import open_database
+from gateway.store.migrate import works_on
+from gateway.store.questions import FormOf
 
 _WITHIN = 20.0
 """Seconds that one destination may take to be checked."""
@@ -35,7 +44,11 @@ class Checked:
 def check(
     routes: RoutesFile = ROUTES,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Look at each destination too: does the table, path or login exist.")
+        bool,
+        typer.Option(
+            "--connect",
+            help="Look at each destination too: do table, path and login exist; and at what records brought.",
+        ),
     ] = False,
     secrets: Annotated[
         bool, typer.Option("--secrets/--no-secrets", help="Look the secrets up that the file refers to.")
@@ -55,6 +68,7 @@ def check(
     found = _warnings(loaded)
     if connect:
         found += asyncio.run(_connect(loaded))
+        found += _questions(loaded)
     if json:
         print_json(found)
     else:
@@ -92,6 +106,41 @@ async def _connect(loaded: Routes) -> list[Checked]:
         for name, findings in zip(loaded.destinations, found, strict=True)
         for finding in findings
     ]
+
+
+def _questions(loaded: Routes) -> list[Checked]:
+    """Say what the routes ask for and no record that came has had, as far as the store tells."""
+    database = open_database(loaded.store)
+    try:
+        if not database.exists():
+            return []
+        with database.read() as connection:
+            return [] if not works_on(connection) else list(_never_came(loaded, connection))
+    except DatabaseError as error:
+        text = f"the store cannot be read: {error.orig}"
+        remedy = "Look whether the database is up, and whether its address and login are right"
+        return [Checked(file=str(loaded.file), where="gateway.store", found=text, remedy=remedy)]
+    finally:
+        database.close()
+
+
+def _never_came(loaded: Routes, connection: Connection) -> Iterator[Checked]:
+    for webservice in loaded.webservices.values():
+        for kind in RecordKind:
+            known = questions.known(connection, FormOf(webservice.id, kind))
+            if "" not in known or known[""].seen < ENOUGH:
+                continue
+            kinds = {path: one.kind for path, one in known.items() if one.first_at is not None}
+            for one in not_in_record(kinds, mappings(loaded, webservice, kind)):
+                hint = f"Did you mean {one.meant!r}? " if one.meant else ""
+                yield Checked(
+                    file=str(loaded.file),
+                    where=f"webservices.{webservice.name}",
+                    found=f"none of the {known[''].seen} records that came of the form {webservice.form!r} had the "
+                    f"question {one.question!r}, which is asked for by: {'; '.join(one.asked_by)}",
+                    remedy=f"{hint}Correct the name, or leave it if it only was not answered yet",
+                    error=False,
+                )
 
 
 async def _check_destination(loaded: Routes, entry: DestinationEntry) -> Sequence[Finding]:

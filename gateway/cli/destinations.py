@@ -49,7 +49,7 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     if json:
         print_json(found)
     else:
-        print_table(("destination", "plugin", "state", "waiting", "dead"), _rows(found), empty="There is none.")
+        print_table(("destination", "plugin", "waiting", "dead", "state"), _rows(found), empty="There is none.")
 
 
 @app.command()
@@ -92,4 +92,4 @@ def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None)
 
 
 def _rows(found: Sequence[Listed]) -> list[Sequence[object]]:
-    return [[one.name, one.plugin, [one.state, one.reason], one.waiting, one.dead] for one in found]
+    return [[one.name, one.plugin, one.waiting, one.dead, [one.state, one.reason]] for one in found]

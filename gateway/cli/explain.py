@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
 from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout, visible
+from gateway.delivery.compare import NotInRecord
 from gateway.delivery.explain import Explanation
 from gateway.delivery.explain import explain as explain_notification
 from gateway.doforms.notification import parse_notification
@@ -96,6 +97,8 @@ def _print(one: Explanation, mask: Mask) -> None:
             ("account", one.account),
             ("mode", f"{one.mode}: {one.why}"),
             ("fetches", ", ".join(one.fetches) or "nothing"),
+            ("not asked for", ", ".join(map(visible, one.not_asked_for))),
+            ("not in record", "\n".join(map(_missed, one.not_in_record))),
         )
     )
     print_table(
@@ -113,3 +116,8 @@ def _print(one: Explanation, mask: Mask) -> None:
         if each.preview:
             lines += ["", visible(mask.text(each.preview)).strip("\n")]
         stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
+
+
+def _missed(one: NotInRecord) -> str:
+    hint = f"; did you mean {visible(one.meant)}?" if one.meant else ""
+    return f"{visible(one.question)}, asked for by {'; '.join(one.asked_by)}{hint}"

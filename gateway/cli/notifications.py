@@ -30,7 +30,8 @@ from gateway.cli.orders import (
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
 from gateway.delivery.rematch import rematch
 from gateway.models import DeliveryState, Event
-from gateway.store.drop import DROPPED, drop, drop_unmatched
+from gateway.store.causes import DROPPED
+from gateway.store.drop import drop, drop_unmatched
 from gateway.store.orders import AT_ONCE, Ordered
 from gateway.store.queries import (
     BACKFILL,

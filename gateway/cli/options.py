@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
@@ -25,24 +25,21 @@ from gateway.store.migrate import newest, revision_of, works_on
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")]
+
+
+def time_option(name: str, help: str) -> Any:
+    """Return an option that takes a time, or how long ago."""
+    return typer.Option(name, parser=lambda text: moment(text), metavar="TIME", help=help)
+
+
 Since = Annotated[
     datetime | None,
-    typer.Option(
+    time_option(
         "--since",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="Only what was received since: a time such as 2026-01-31T08:00Z, or how long ago such as 2h or 3d.",
+        "Only what was received since: a time such as 2026-01-31T08:00Z, or how long ago such as 2h or 3d.",
     ),
 ]
-Until = Annotated[
-    datetime | None,
-    typer.Option(
-        "--until",
-        parser=lambda text: moment(text),
-        metavar="TIME",
-        help="Only what was received before: a time, or how long ago.",
-    ),
-]
+Until = Annotated[datetime | None, time_option("--until", "Only what was received before: a time, or how long ago.")]
 Error = Annotated[
     str | None, typer.Option("--error", metavar="TEXT", help="Only where the reason of a failure contains this text.")
 ]

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, webservice_named
+from gateway.cli.calling import SINCE, Calling, Until, calling, closed, load_calling, period, rules, webservice_named
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, stderr
 from gateway.delivery.books import LIMITS, Books, balance
 from gateway.delivery.reconcile import Reconciler, Round
+from gateway.models import Event
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store.books import ORDER
 
@@ -41,7 +42,7 @@ def reconcile(
     loaded = load_calling(routes)
     wanted = list(loaded.webservices.values()) if webservice is None else [webservice_named(loaded, webservice)]
     if books:
-        _tell_books(asyncio.run(_books(loaded, wanted, since, until)), json=json)
+        _tell_books(asyncio.run(_books(loaded, wanted, since, until, named=webservice is not None)), json=json)
     else:
         _tell_rounds(asyncio.run(_rounds(loaded, wanted, named=webservice is not None)), json=json)
 
@@ -55,7 +56,7 @@ async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) 
                 if named:
                     raise fail(obstacle)
                 continue
-            done = await reconciler.round(one, caller.rules)
+            done = await reconciler.round(one, rules(routes))
             if done is None:
                 raise fail(f"{one.name} is being reconciled at this moment, by a gateway or another command")
             made.append(done)
@@ -76,11 +77,14 @@ def _tell_rounds(made: Sequence[Round], *, json: bool) -> None:
 
 
 async def _books(
-    routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None
+    routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None, *, named: bool
 ) -> list[Books]:
     async with calling(routes) as caller:
-        begin, end = caller.period(since, until)
-        return [await _one(caller, one, begin, end) for one in wanted]
+        begin, end = period(routes, since, until)
+        left_out = [] if named else [one for one in wanted if not caller.current.plan(one, Event.CREATE).routes]
+        for one in left_out:
+            stderr.print(f"Left out: no route takes new records of {one.name}.", markup=False, highlight=False)
+        return [await _one(caller, one, begin, end) for one in wanted if one not in left_out]
 
 
 async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: datetime) -> Books:
@@ -90,7 +94,9 @@ async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: da
         def show(upto: datetime) -> None:
             progress.update(task, completed=(upto - begin).total_seconds())
 
-        return await balance(caller.backfill, caller.store, webservice, begin, end, on_progress=show)
+        return await balance(
+            caller.backfill, caller.store, webservice, begin, end, closed=closed(caller.routes), on_progress=show
+        )
 
 
 def _tell_books(made: Sequence[Books], *, json: bool) -> None:
@@ -107,6 +113,8 @@ def _tell_books(made: Sequence[Books], *, json: bool) -> None:
 def _print(one: Books) -> None:
     typer.echo(f"{one.webservice}, received by doForms from {local(one.since)} to {local(one.until)}:")
     typer.echo(f"  listed at doForms {one.listed}, kept here {one.kept}, missing {one.missing}")
+    if one.unmatched:
+        typer.echo(f"  taken by no route: {one.unmatched} of those kept")
     for destination, states in sorted(one.destinations.items()):
         counts = ", ".join(f"{states[state.value]} {state.value}" for state in ORDER if state.value in states)
         typer.echo(f"  {destination}: {counts}")

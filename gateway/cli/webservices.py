@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
-from gateway.cli.output import fail, print_json, print_table
+from gateway.cli.output import fail, local, print_json, print_table
 from gateway.delivery.pauses import Kind
 from gateway.routing.problems import suggest
 from gateway.store import call_counts, pauses
@@ -64,24 +64,24 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
         print_json(found)
         return
     print_table(
-        ("web service", "form", "project", "account", "state", "tried again", "calls today"),
-        (
-            [one.name, one.form, one.project, one.account, [one.state, one.reason], one.until, _say(one.calls_today)]
-            for one in found
-        ),
+        ("web service", "account", "form", "state, and the calls of today"),
+        ([one.name, one.account, [one.form, one.project], _say(one)] for one in found),
         empty="There is none.",
     )
 
 
-def _say(calls: Mapping[str, Counts]) -> list[str]:
-    """Return how many calls there were, what for, and what went wrong."""
+def _say(one: Listed) -> list[str | None]:
+    """Return the state and why; how many calls there were, what for, and what went wrong."""
+    calls = one.calls_today
+    again = None if one.until is None else f"tried again {local(one.until)}"
     kinds = ", ".join(f"{counts.calls} {kind}" for kind, counts in calls.items())
     wrong = {
         "answered 429": sum(counts.too_many for counts in calls.values()),
         "over quota": sum(counts.over_quota for counts in calls.values()),
         "failed": sum(counts.failed for counts in calls.values()),
     }
-    return [kinds or "none", ", ".join(f"{count} {what}" for what, count in wrong.items() if count)]
+    went_wrong = ", ".join(f"{count} {what}" for what, count in wrong.items() if count)
+    return [one.state, one.reason, again, kinds or "no call", went_wrong]
 
 
 @app.command()

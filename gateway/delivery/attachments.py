@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gateway.delivery.attached import NOTHING, Attached, Missing, count
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.downloads import Downloads
@@ -33,10 +34,11 @@ _MOST_ASIDE = 100
 class AttachmentDesk:
     """Where deliveries ask for the attachments of their record."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, current: Current, calls: Calls, callers: Callers, pauses: Pauses) -> None:
         self._store = store
         self._current = current
-        self._downloads = Downloads(store=store, current=current, calls=calls, pauses=pauses)
+        self._callers = callers
+        self._downloads = Downloads(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
         self._running: dict[int, asyncio.Task[None]] = {}
 
     @property
@@ -101,8 +103,11 @@ class AttachmentDesk:
     async def _download_all(self, kept: KeptNotification, record: Record, blobs: Sequence[Blob]) -> None:
         rows = await self._rows(kept, blobs)
         lacking = [blob for blob in blobs if await self._is_due(rows[blob.key])]
-        downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
-        ended = await asyncio.gather(*downloads, return_exceptions=True)
+        if not lacking:
+            return
+        with self._callers.in_line(kept.notification):
+            downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
+            ended = await asyncio.gather(*downloads, return_exceptions=True)
         failures = [one for one in ended if isinstance(one, BaseException)]
         for failure in sorted(failures, key=lambda one: isinstance(one, PutOff)):
             raise failure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,11 @@ import structlog
 
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.callers import pause_refused
-from gateway.delivery.calls import Calls
+from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.rematch import decide
-from gateway.doforms.failures import Forbidden, Later, Quota, Unauthorised
+from gateway.doforms.failures import Forbidden, Later, NotAListing, Quota, Unauthorised
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.doforms.stand_in import stand_in
 from gateway.doforms.windows import Page, walk
@@ -23,7 +24,7 @@ from gateway.errors import DoformsError, GatewayError, NotANotification
 from gateway.models import Event
 from gateway.routing.loaded import Webservice
 from gateway.store import backfill, reconciled
-from gateway.store.clock import to_store
+from gateway.store.clock import from_store, micros, to_store
 from gateway.store.inbox import Keep
 from gateway.store.store import Store
 
@@ -32,6 +33,12 @@ log = structlog.get_logger(__name__)
 REASON = "backfilled: doForms lists the record, and no notification of it came"
 _BOUNDARY = timedelta(minutes=1)
 """How far the time that a notification tells may be from that by which doForms lists its record."""
+_SURELY = timedelta(minutes=15)
+"""How far they may be apart at most, where the clocks of doForms and of the gateway agree as well as that."""
+_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds until a listing that failed is asked for again, unless doForms names a time; then nothing is listed now."""
+_LONGEST = 60.0
+"""Seconds that are waited for a single listing, if doForms names a time."""
 _SHARE_OF_BACKLOG = 2
 _SHARE_OF_DISK = 2
 """Records are let in only while the backlog is below a half of its limit and twice the least disk is free."""
@@ -48,6 +55,16 @@ class NotListed(GatewayError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """That a listing is not all that there is."""
+
+    text: str
+    """For a person."""
+    lacking: Mapping[str, datetime]
+    """Key -> when it was made, of the records that should be in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """A page of what doForms lists, compared with the store."""
 
@@ -57,8 +74,8 @@ class Compared:
     """Whether its window is complete with it."""
     listed: Sequence[ListedRecord]
     unknown: Sequence[ListedRecord]
-    doubt: str | None = None
-    """Why the listing cannot be all that there is, for a person."""
+    doubt: Doubt | None = None
+    """Why the listing cannot be all that there is."""
 
 
 class Backfill:
@@ -99,11 +116,28 @@ class Backfill:
             raise NotListed(text, retry_after=wait) from error
 
     async def _ask(self, webservice: Webservice, begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+        """Ask for a listing, again after a while if it fails: of hundreds a single one must not cost all before it."""
+        for wait in _AGAIN:
+            try:
+                return await self._ask_once(webservice, begin, end, skip)
+            except (Later, NotAListing) as error:
+                wished = error.retry_after if isinstance(error, Later) else None
+                if (wished or 0.0) > _LONGEST:
+                    raise
+                log.info("listing failed; asking again", webservice=webservice.name, error=str(error))
+                await asyncio.sleep(wait if wished is None else wished)
+        return await self._ask_once(webservice, begin, end, skip)
+
+    async def _ask_once(
+        self, webservice: Webservice, begin: datetime, end: datetime, skip: int
+    ) -> Sequence[ListedRecord]:
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
             raise NotListed(f"the web service {webservice.name} is paused: {paused}", told=True)
         account = self._current.account(webservice)
         try:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
+        except NotCalled as told:
+            raise NotListed(f"the web service {webservice.name} is paused: {told}", told=True) from None
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
         except (Unauthorised, Quota) as error:
@@ -124,25 +158,40 @@ class Backfill:
             doubt=await self._doubt(webservice, page, keys) if page.last and len(page.records) < MOST else None,
         )
 
-    async def _doubt(self, webservice: Webservice, page: Page, listed: set[str]) -> str | None:
-        """Tell why a window's listing is too short to be true: more was received, by the notifications that came."""
-        begin, end = to_store(page.begin + _BOUNDARY), to_store(page.end - _BOUNDARY)
-        assert begin is not None
-        assert end is not None
-        if begin >= end:
-            return None
-        received = await self._store.read(
-            lambda c: reconciled.said_to_be_created(c, webservice.id, begin, end, most=MOST)
-        )
+    async def _doubt(self, webservice: Webservice, page: Page, listed: set[str]) -> Doubt | None:
+        """Tell why a window's listing is too short to be true, by the notifications that came.
+
+        Either more records came than it has, or some that surely came in that window, and not in one beside it, are not
+        in it.
+        """
+        received = await self._told_of(webservice, page, _BOUNDARY)
         if len(listed) >= len(received):
+            received = await self._told_of(webservice, page, _SURELY, apart=_SURELY)
+        lacking = sorted(received.keys() - listed)
+        if not lacking:
             return None
-        lacking = sorted(set(received) - listed)
-        return (
+        text = (
             f"doForms lists {len(listed)} records that it received from {_say(page.begin)} to {_say(page.end)}, but "
             f"notifications of {len(received)} new ones came in that time. Not listed: {', '.join(lacking[:3])}"
             f"{', …' if len(lacking) > 3 else ''}. Nothing is concluded from that: either the listing is not whole, or "
             "they were deleted at doForms without a notification"
         )
+        return Doubt(text=text, lacking={key: received[key] for key in lacking})
+
+    async def _told_of(
+        self, webservice: Webservice, page: Page, inside: timedelta, *, apart: timedelta | None = None
+    ) -> dict[str, datetime]:
+        """Return the new records of a window that notifications told of and when, but for those near its ends."""
+        begin, end = to_store(page.begin + inside), to_store(page.end - inside)
+        assert begin is not None
+        assert end is not None
+        if begin >= end:
+            return {}
+        most_apart = None if apart is None else micros(apart.total_seconds())
+        found = await self._store.read(
+            lambda c: reconciled.said_to_be_created(c, webservice.id, begin, end, most=MOST, apart=most_apart)
+        )
+        return {key: made for key, at in found.items() if (made := from_store(at)) is not None}
 
     async def let_in(self, webservice: Webservice, records: Sequence[ListedRecord]) -> list[str]:
         """Let in those of the records that are still unknown; returns their keys.

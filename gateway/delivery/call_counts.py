@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from enum import StrEnum
 
-import httpx
 import structlog
 
 from gateway.doforms.failures import Later, Quota
@@ -47,7 +46,7 @@ class CallCounts:
         of = (day_of(self._store.now()), webservice_id, kind.value)
         counts = self._counted.setdefault(of, Counts())
         counts.calls += 1
-        if isinstance(error, Later) and error.status == httpx.codes.TOO_MANY_REQUESTS:
+        if isinstance(error, Later) and error.too_many:
             counts.too_many += 1
         elif isinstance(error, Quota):
             counts.over_quota += 1

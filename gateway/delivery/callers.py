@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.put_off import PutOff
-from gateway.doforms.failures import Quota, Unauthorised
+from gateway.doforms.failures import Paused, Quota, Unauthorised
+from gateway.doforms.limits import Priority
+from gateway.doforms.stand_in import is_stand_in
+from gateway.models import Notification
 from gateway.routing.loaded import Webservice
 from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.clock import micros
@@ -18,6 +24,17 @@ _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its web service goes on."""
 _UNKNOWN = 600
 """Looks a minute for a web service that is not in the routes file."""
+_IN_LINE = 2
+"""Backfilled records that wait for calls at the same time, for each call that may be under way."""
+_LATER = 2.0
+"""Seconds until a backfilled record for which there was no place looks again."""
+
+
+def turn_of(notification: Notification, *, urgent: bool) -> Priority:
+    """Return whose turn it is to have a notification's record fetched; ``urgent``: a request waits for it."""
+    if urgent:
+        return Priority.IMMEDIATE_FETCH
+    return Priority.BACKFILL if is_stand_in(notification) else Priority.FETCH
 
 
 async def pause_refused(pauses: Pauses, current: Current, webservice: Webservice, error: Unauthorised | Quota) -> bool:
@@ -42,6 +59,7 @@ class Callers:
         self._current = current
         self._pauses = pauses
         self._last_look: dict[str, int] = {}
+        self._in_line: Counter[str] = Counter()
 
     def caller(self, kept: KeptNotification) -> Webservice:
         """Return the web service in whose name to call; raises PutOff where that cannot be done now."""
@@ -51,7 +69,7 @@ class Callers:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
             self._wait(ident, f"{ident!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, ident)) is not None:
-            self._wait(ident, f"{webservice.name} is paused: {paused}")
+            self.not_called(webservice, paused)
         self._last_look.pop(ident, None)
         return webservice
 
@@ -60,18 +78,51 @@ class Callers:
         if not await pause_refused(self._pauses, self._current, webservice, error):
             reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
             raise PutOff(self._store.now(), reason) from error
-        self._wait(webservice.id, f"{webservice.name} is paused: {error}")
+        self.not_called(webservice, error)
+
+    def not_called(self, webservice: Webservice, why: object) -> NoReturn:
+        """Put off what needs a web service that is paused."""
+        self._wait(webservice.id, f"{webservice.name} is paused: {why}")
+
+    @contextmanager
+    def in_line(self, notification: Notification) -> Iterator[None]:
+        """Hold a place among the backfilled records of an account that wait for their calls; others need none.
+
+        There are few, and who finds none looks again later: as many as can be fetched in a while look in that while, so
+        that no call is lost by it, and thousands of them stand in nobody's way.
+
+        Raises:
+            PutOff: there is no place.
+        """
+        webservice = self._current.webservice(notification.webservice_id)
+        if webservice is None or not is_stand_in(notification):
+            yield
+            return
+        account = self._current.account(webservice)
+        if self._in_line[account.name] >= _IN_LINE * account.max_in_flight:
+            until = self._next_look(f"line {account.name}", _LATER, account.requests_per_minute)
+            raise PutOff(until, "backfilled: it waits behind what is live, and those that were backfilled before")
+        self._in_line[account.name] += 1
+        try:
+            yield
+        finally:
+            self._in_line[account.name] -= 1
+
+    def paused(self, webservice: Webservice, error: Paused) -> NoReturn:
+        """Put off what needed a call of an account that makes none for some time."""
+        until = self._store.now() + micros(error.retry_after or 0.0)
+        raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {webservice.account}: {error}")
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:
-        raise PutOff(self._next_look(webservice_id), f"{WEBSERVICE_WAITS}{why}")
+        webservice = self._current.webservice(webservice_id)
+        a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
+        raise PutOff(self._next_look(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")
 
-    def _next_look(self, webservice_id: str) -> int:
-        """Return when to look again: in a minute, but one after the other, no faster than records can be fetched.
+    def _next_look(self, line: str, wait: float, a_minute: int) -> int:
+        """Return when to look again: after ``wait``, but one after the other, no faster than records can be fetched.
 
         Looking is work too: a hundred thousand deliveries that all looked once a minute would leave no time for others.
         """
-        webservice = self._current.webservice(webservice_id)
-        a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
-        following = self._last_look.get(webservice_id, 0) + micros(60 / a_minute)
-        self._last_look[webservice_id] = max(self._store.now() + micros(_PUT_OFF), following)
-        return self._last_look[webservice_id]
+        following = self._last_look.get(line, 0) + micros(60 / a_minute)
+        self._last_look[line] = max(self._store.now() + micros(wait), following)
+        return self._last_look[line]

@@ -27,6 +27,10 @@ _PAUSE_AFTER_429 = 5.0
 """Seconds without a call to an account that answered "too many", if it names no time itself."""
 
 
+class NotCalled(Exception):
+    """The call was not made: its web service was paused while the call waited for its turn; the text says why."""
+
+
 class LeaseLost(Exception):
     """The call was not made: what it was to be made for is not held any more."""
 
@@ -34,6 +38,8 @@ class LeaseLost(Exception):
 class Calls:
     """Makes calls within the limits of their account, few of them while ``steps_back()``.
 
+    ``paused`` returns why no call may be made in a web service's name (its id), if that is so: whoever waited for a
+    turn meanwhile hears `NotCalled`.
     ``mask`` knows the secrets that the text of an error must not tell, though doForms may repeat them.
     """
 
@@ -44,11 +50,13 @@ class Calls:
         *,
         mask: Mask | None = None,
         steps_back: Callable[[], bool] = lambda: False,
+        paused: Callable[[str], str | None] = lambda webservice_id: None,
     ) -> None:
         self._client = DoformsClient(http=http)
         self._store = store
         self._mask = mask or Mask()
         self._steps_back = steps_back
+        self._paused = paused
         self._counts = CallCounts(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
         self._slots: dict[str, tuple[StoreBank, SharedSlots]] = {}
@@ -60,18 +68,30 @@ class Calls:
         await self._counts.close()
 
     async def fetch(
-        self, account: Account, webservice: Webservice, kind: RecordKind, key: str, *, urgent: bool = False
+        self,
+        account: Account,
+        webservice: Webservice,
+        kind: RecordKind,
+        key: str,
+        *,
+        priority: Priority = Priority.FETCH,
     ) -> bytes:
         """Fetch a record by its key or id; raises what `DoformsClient.fetch` raises."""
-        priority = Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH
         async with self._turn(account, webservice, CallKind.FETCH, priority):
             return await self._client.fetch(_credentials(account, webservice), kind, key)
 
     async def download(
-        self, account: Account, webservice: Webservice, path: str, target: Target, wanted: Wanted
+        self,
+        account: Account,
+        webservice: Webservice,
+        path: str,
+        target: Target,
+        wanted: Wanted,
+        *,
+        priority: Priority = Priority.ATTACHMENT,
     ) -> Downloaded:
         """Download an attachment; raises what `DoformsClient.download` raises."""
-        async with self._turn(account, webservice, CallKind.DOWNLOAD, Priority.ATTACHMENT):
+        async with self._turn(account, webservice, CallKind.DOWNLOAD, priority):
             return await self._client.download(_credentials(account, webservice), path, target, wanted)
 
     async def list_submissions(
@@ -114,6 +134,8 @@ class Calls:
         """Hold a slot of the account while a call is made, and count it; a 429 makes the calls after it wait."""
         limits = self._of(account)
         async with limits.slot(priority):
+            if (why := self._paused(webservice.id)) is not None:
+                raise NotCalled(why)
             try:
                 yield
             except LeaseLost:

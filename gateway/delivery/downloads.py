@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls
+from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.proof import prove_password
@@ -21,8 +21,9 @@ from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
 from gateway.doforms.download import ANY, Downloaded, Wanted
-from gateway.doforms.failures import Forbidden, Later, Quota, Refused, Unauthorised, Unwanted
+from gateway.doforms.failures import Forbidden, Later, Paused, Quota, Refused, Unauthorised, Unwanted
 from gateway.doforms.limits import Priority
+from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import AttachmentState, Record
 from gateway.routing.loaded import Account, Webservice
@@ -45,14 +46,14 @@ _BUSY = 2.0
 class Downloads:
     """Downloads attachments, at most so many at once for each account."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, current: Current, calls: Calls, callers: Callers, pauses: Pauses) -> None:
         self._store = store
         self._current = current
         self._calls = calls
         self._pauses = pauses
-        self._callers = Callers(store=store, current=current, pauses=pauses)
+        self._callers = callers
         self._alarm = SpoolAlarm(store)
-        self._slots: dict[str, tuple[int, asyncio.Semaphore]] = {}
+        self._slots: dict[tuple[str, Priority], tuple[int, asyncio.Semaphore]] = {}
 
     async def download(self, kept: KeptNotification, record: Record, blob: Blob, row: KeptAttachment) -> None:
         """Bring an attachment into the spool, or note why that failed.
@@ -63,11 +64,12 @@ class Downloads:
         if row.size is None and await self._shared(kept, row):
             return
         account = self._current.account(self._callers.caller(kept))
-        async with self._slot(account):
+        priority = Priority.BACKFILL if is_stand_in(kept.notification) else Priority.ATTACHMENT
+        async with self._slot(account, priority):
             webservice = self._callers.caller(kept)  # it may have been paused meanwhile
             part = await self._begin(row)
             try:
-                await self._receive(kept, record, blob, row, part, webservice)
+                await self._receive(kept, record, blob, row, part, webservice, priority)
             finally:
                 part.close()
 
@@ -101,14 +103,20 @@ class Downloads:
         row: KeptAttachment,
         part: Part,
         webservice: Webservice,
+        priority: Priority,
     ) -> None:
         account, started = self._current.account(webservice), time.monotonic()
         wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
         try:
-            got = await self._call(kept, account, webservice, _path(account, blob, record), part, wanted)
+            path = _path(account, blob, record)
+            got = await self._call(kept, account, webservice, path, part, wanted, priority)
             sha256 = await part.finish()
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
+        except Paused as error:
+            self._callers.paused(webservice, error)
+        except NotCalled as told:
+            self._callers.not_called(webservice, told)
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:
@@ -123,14 +131,21 @@ class Downloads:
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
     async def _call(
-        self, kept: KeptNotification, account: Account, webservice: Webservice, path: str, part: Part, wanted: Wanted
+        self,
+        kept: KeptNotification,
+        account: Account,
+        webservice: Webservice,
+        path: str,
+        part: Part,
+        wanted: Wanted,
+        priority: Priority,
     ) -> Downloaded:
         """Download what is missing; one that alone is forbidden (403) says nothing about its web service."""
         try:
-            return await self._calls.download(account, webservice, path, part, wanted)
+            return await self._calls.download(account, webservice, path, part, wanted, priority=priority)
         except Forbidden as told:
             end = kept.notification.received
-            await prove_password(self._calls, account, webservice, told, end=end, priority=Priority.ATTACHMENT)
+            await prove_password(self._calls, account, webservice, told, end=end, priority=priority)
             text = f"{told.said}, though a listing works, so the password is right. Look whether `blob_path` is, too"
             raise Refused(text) from told
 
@@ -183,13 +198,16 @@ class Downloads:
         await self._alarm.begin(str(spool_of(self._current.routes).root), text)
         return PutOff(self._soon(), text)
 
-    def _slot(self, account: Account) -> asyncio.Semaphore:
-        """Return what limits the downloads of an account to half of its calls at once: records go on meanwhile."""
+    def _slot(self, account: Account, priority: Priority) -> asyncio.Semaphore:
+        """Return what limits the downloads of an account to half of its calls at once: records go on meanwhile.
+
+        Those of backfilled records have their own, lest they hold it while all others go before them.
+        """
         most = max(1, account.max_in_flight // 2)
-        known, slots = self._slots.get(account.name, (0, None))
+        known, slots = self._slots.get((account.name, priority), (0, None))
         if slots is None or known != most:  # new, or changed by a reload
             slots = asyncio.Semaphore(most)
-            self._slots[account.name] = (most, slots)
+            self._slots[account.name, priority] = (most, slots)
         return slots
 
     def _soon(self) -> int:

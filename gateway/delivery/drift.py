@@ -48,7 +48,7 @@ class Drift:
         self._every = every
         self._gather = gather
         self._counts: dict[FormOf, Counts] = {}
-        self._met: dict[FormOf, set[str]] = {}
+        self._met: dict[FormOf, set[tuple[str, str]]] = {}
         self._warned: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._left_out = LeftOut(store=store, current=current, wake=self._news.set)
@@ -61,11 +61,11 @@ class Drift:
         form = FormOf(webservice.id, record.kind)
         self._counts.setdefault(form, Counts()).count(record.kinds)
         met = self._met.setdefault(form, set())
-        if record.kinds.keys() <= met:
+        if record.kinds.items() <= met:
             return
         self._warn(webservice.form, record)
         if len(met) < MOST:
-            met.update(record.kinds)
+            met.update(record.kinds.items())
             self._news.set()
 
     def _warn(self, form: str, record: Record) -> None:
@@ -99,14 +99,14 @@ class Drift:
         """Write what was counted, and raise and clear alarms; after routes were loaded look at all that stand."""
         self._news.clear()
         routes = self._current.routes
-        counts, self._counts = self._counts, {}
-        forms = set(counts)
+        forms = set(self._counts)
         if routes is not self._judged_by:
             self._mappings.clear()
             forms |= set(await self._store.read(questions.with_alarms))
         for form in forms:
             asked = self._asked(routes, form)
-            told = await self._store.write(partial(_write, form, counts.get(form, Counts()), asked, self._name(form)))
+            counts = self._counts.pop(form, Counts())
+            told = await self._store.write(partial(_write, form, counts, asked, self._name(form)))
             for tell in told:
                 tell()
         await self._left_out.write(thoroughly=routes is not self._judged_by)

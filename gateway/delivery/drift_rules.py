@@ -11,7 +11,7 @@ Unanswered questions are left out by doForms, so that one record without a quest
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
@@ -52,7 +52,7 @@ def judge(known: dict[str, Question], tallies: Mapping[str, Tally], asked: Mappi
     before = {path: question.seen for path, question in known.items()}
     fresh = _add(known, tallies, before, changes, moment=moment)
     wanted = _by_question(asked)
-    _find_new(known, fresh, wanted, asked, changes)
+    _find_new(known, fresh, asked, changes)
     if "" in known:
         _find_missing(known, wanted, before, changes)
     return changes
@@ -116,19 +116,12 @@ def _by_question(asked: Mappings) -> dict[Wanted, list[Mapped]]:
 def _find_new(
     known: Mapping[str, Question],
     fresh: list[tuple[Question, int]],
-    wanted: Iterable[Wanted],
     asked: Mappings,
     changes: Changes,
 ) -> None:
-    taken = {path for one in wanted for path in one.find(known)}
-    rows = tuple(f"{path}[]." for one in asked.whole_rows for path in one.find(known))
-    names = {question.path for question, _ in fresh}
-
-    def is_taken(path: str) -> bool:
-        return not asked.choosing or path in taken or path.startswith(rows or ("\0",))
-
+    takes, names = asked.takes(known), {question.path for question, _ in fresh}
     for question in known.values():
-        if question.alarm == NEW and is_taken(question.path):
+        if question.alarm == NEW and takes(question.path):
             question.alarm = None
             changes.settled = True
             changes.changed[question.path] = question
@@ -139,7 +132,7 @@ def _find_new(
     ]
     candidates = [one for one in candidates if counted_by(one.path)[:-2] not in names or not counted_by(one.path)]
     if candidates and _is_well_known(known, {one.path for one in candidates}):
-        changes.new = [one for one in candidates if not is_taken(one.path)]
+        changes.new = [one for one in candidates if not takes(one.path)]
         for one in changes.new:
             one.alarm = NEW
 

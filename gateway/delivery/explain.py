@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.delivery.compare import NotInRecord, not_asked_for, not_in_record
 from gateway.delivery.decide import account_of
 from gateway.delivery.fetch import Records
 from gateway.delivery.lanes import delivery_key
+from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
 from gateway.doforms.blobs import find_blobs
@@ -61,6 +63,10 @@ class Explanation:
     fetches: tuple[str, ...]
     """The records that would be fetched."""
     deliveries: tuple[DeliveryExplained, ...]
+    not_asked_for: tuple[str, ...]
+    """Questions of the record, by their paths, that deliveries which pick questions one by one do not ask for."""
+    not_in_record: tuple[NotInRecord, ...]
+    """Questions that templates ask for, and that the record does not have."""
 
 
 def explain(routes: Routes, notification: Notification, record: Record | None) -> Explanation:
@@ -72,6 +78,8 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
     decided = plan(routes, webservice, notification.event)
     judged = [(route.name, *route_matches(route, webservice, notification.event)) for route in routes.routes]
     needs = frozenset().union(*(spec.needs for spec in decided.deliveries))
+    deleted = notification.event is Event.DELETE
+    asked = Mappings() if record is None or deleted else mappings(routes, webservice, record.kind)
     return _explanation(
         notification,
         webservice,
@@ -79,10 +87,12 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
         mode=decided.mode.value if decided.routes else "unmatched",
         why=decided.reason if decided.routes else f"no route matches: unmatched = {routes.unmatched.value!r} decides",
         routes=tuple(RouteExplained(route=name, matches=matches, why=why) for name, matches, why in judged),
-        fetches=() if notification.event is Event.DELETE else tuple(sorted(needs)),
+        fetches=() if deleted else tuple(sorted(needs)),
         deliveries=tuple(
             _delivery(routes, route, spec, notification, webservice, record) for route, spec in _pairs(decided)
         ),
+        not_asked_for=() if record is None else not_asked_for(record.kinds, asked),
+        not_in_record=() if record is None else not_in_record(record.kinds, asked),
     )
 
 
@@ -104,7 +114,7 @@ def _explanation(
         account=account,
         mode=mode,
         why=why,
-        **{"routes": (), "fetches": (), "deliveries": ()} | more,
+        **dict.fromkeys(("routes", "fetches", "deliveries", "not_asked_for", "not_in_record"), ()) | more,
     )
 
 

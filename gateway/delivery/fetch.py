@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Connection
-
-from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls
+from gateway.delivery.callers import Callers, turn_of
+from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
-from gateway.doforms.failures import Quota, Unauthorised
+from gateway.doforms.failures import Paused, Quota, Unauthorised
+from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Webservice
-from gateway.store import record_ids, records
+from gateway.store import fetches, record_ids, records
+from gateway.store.fetches import Standing
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
@@ -45,31 +46,28 @@ class Records:
     """Whether ``record`` has been fetched, now or for an earlier notification."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What to fetch for and in whose name, as it stands in the store."""
-
-    kept: KeptNotification
-    webservice: Webservice
-    learnt: Mapping[str, str]
-    """Key -> id, of those of the notification's records whose id is known."""
-
-
 class FetchDesk:
     """Where deliveries ask for the record they need."""
 
     def __init__(
-        self, *, store: Store, current: Current, calls: Calls, pauses: Pauses, saw: Saw = lambda *_: None
+        self,
+        *,
+        store: Store,
+        current: Current,
+        calls: Calls,
+        callers: Callers,
+        pauses: Pauses,
+        saw: Saw = lambda *_: None,
     ) -> None:
         self._store = store
         self._current = current
         self._pauses = pauses
         self._saw = saw
         self._ladder = Ladder(store=store, calls=calls)
-        self._callers = Callers(store=store, current=current, pauses=pauses)
+        self._callers = callers
         self._setbacks = Setbacks(store=store)
         self.unreadable = self._ladder.unreadable
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[Records]] = {}
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -94,20 +92,18 @@ class FetchDesk:
         """
         if kept.notification.event is Event.DELETE:
             return await self._last_known(kept)
-        task = self._running.get(kept.id)
+        task, priority = self._running.get(kept.id), turn_of(kept.notification, urgent=urgent)
         if task is None:
-            task = asyncio.create_task(self._fetch_in_order(kept, urgent=urgent))
+            task = asyncio.create_task(self._fetch_in_line(kept, priority=priority))
             self._running[kept.id] = task
             task.add_done_callback(partial(self._ended, kept.id))
-        await asyncio.shield(task)
-        found = await self._pinned(kept)
+        found = await asyncio.shield(task)
         if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
             # Only after a reload: routes loaded later can need a record that those before did not.
-            await self._fetch(kept, urgent=urgent, lacking=lacking)
-            found = await self._pinned(kept)
+            found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
 
-    def _ended(self, id_: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, id_: int, task: asyncio.Task[Records]) -> None:
         self._running.pop(id_, None)
         if not task.cancelled():
             task.exception()  # looked at: whoever asked may have gone meanwhile
@@ -127,64 +123,70 @@ class FetchDesk:
         record = Record(kind=kind, key=key, id=learnt[key])
         return Records(record=record, by_kind={kind: record})
 
-    async def _pinned(self, kept: KeptNotification) -> Records:
-        raw = await self._store.read(lambda c: records.pinned(c, kept.id))
-        by_kind = {kind: decode_record(body, kind=kind) for kind, body in raw.items()}
-        kind = kept.notification.record_kind
-        record = by_kind.get(kind) if kind is not None else None
-        return Records(record=record, by_kind=by_kind, known=record is not None)
+    async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority) -> Records:
+        may_call = kept.fetch_state is not FetchState.PINNED
+        with self._callers.in_line(kept.notification) if may_call else nullcontext():
+            return await self._fetch_in_order(kept, priority=priority)
 
-    async def _fetch_in_order(self, kept: KeptNotification, *, urgent: bool) -> None:
+    async def _fetch_in_order(self, kept: KeptNotification, *, priority: Priority) -> Records:
         key = kept.notification.record_key
         if key is None:
-            await self._fetch(kept, urgent=urgent)
-            return
+            return await self._fetch(kept, priority=priority)
         lock = self._in_order.setdefault((kept.account, key), asyncio.Lock())
         async with lock:
-            earlier = await self._store.read(lambda c: records.earlier_due(c, kept.account, key, kept.id))
-            for one in earlier:
-                try:
-                    await self._fetch(one, urgent=urgent)
-                except GivenUp:
-                    continue
-            await self._fetch(kept, urgent=urgent)
+            standing = await self._standing(kept)
+            if not standing.has_earlier:
+                return await self._fetch(kept, priority=priority, standing=standing)
+            for one in await self._store.read(lambda c: fetches.earlier_due(c, kept)):
+                with suppress(GivenUp):
+                    await self._fetch(one, priority=priority)
+            return await self._fetch(kept, priority=priority)
 
     async def _fetch(
-        self, kept: KeptNotification, *, urgent: bool, lacking: frozenset[RecordKind] = frozenset()
-    ) -> None:
-        """Fetch and pin what a notification needs, or still lacks, unless that is done or given up, wherever."""
+        self,
+        kept: KeptNotification,
+        *,
+        priority: Priority,
+        standing: Standing | None = None,
+        lacking: frozenset[RecordKind] = frozenset(),
+    ) -> Records:
+        """Fetch and pin what a notification needs, or still lacks, unless that is done or given up, wherever.
+
+        ``standing`` is how it stands, where that was read just now.
+        """
         wait = _FIRST_LOOK
-        while look := await self._look(kept, lacking):
-            if await self._turns.take(kept.id, look.kept.fetch_state):
+        while True:
+            standing = standing or await self._standing(kept)
+            if standing.kept.fetch_state is FetchState.PINNED and not lacking:
+                return _records(kept, _decoded(standing.pinned))
+            webservice = self._may_call(standing)
+            if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_LOOK)
-        else:
-            return
+            wait, standing = min(2 * wait, _LONGEST_LOOK), None
         kinds = lacking or self._current.kinds(kept.notification) or {kept.notification.record_kind}
         try:
-            await self._call(look, kinds, urgent=urgent)
+            found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
+        return _records(kept, _decoded(standing.pinned) | found)
 
-    async def _look(self, kept: KeptNotification, lacking: frozenset[RecordKind]) -> _Look | None:
-        """Return what to fetch for and in whose name; None: it was fetched already."""
-        keys = {key for kind in RecordKind if (key := kept.notification.key_of(kind))}
+    async def _standing(self, kept: KeptNotification) -> Standing:
+        return await self._store.read(lambda c: fetches.standing(c, kept))
 
-        def read(connection: Connection) -> tuple[KeptNotification, Mapping[str, str]]:
-            return records.load(connection, [kept.id])[kept.id], record_ids.known(connection, kept.account, keys)
+    def _may_call(self, standing: Standing) -> Webservice:
+        """Return in whose name to fetch; raises GivenUp if it was given up, PutOff if that cannot be done now."""
+        kept = standing.kept
+        if kept.fetch_state is FetchState.GIVEN_UP:
+            raise GivenUp(kept.fetch_reason or "the record could not be fetched")
+        if kept.fetch_due_at is not None and not kept.fetch_held and kept.fetch_due_at > self._store.now():
+            raise PutOff(kept.fetch_due_at, kept.fetch_reason or "the record could not be fetched yet")
+        return self._callers.caller(kept)
 
-        fresh, learnt = await self._store.read(read)
-        if fresh.fetch_state is FetchState.GIVEN_UP:
-            raise GivenUp(fresh.fetch_reason or "the record could not be fetched")
-        if fresh.fetch_state is FetchState.PINNED and not lacking:
-            return None
-        if fresh.fetch_due_at is not None and not fresh.fetch_held and fresh.fetch_due_at > self._store.now():
-            raise PutOff(fresh.fetch_due_at, fresh.fetch_reason or "the record could not be fetched yet")
-        return _Look(kept=fresh, webservice=self._callers.caller(fresh), learnt=learnt)
-
-    async def _call(self, look: _Look, kinds: Collection[RecordKind | None], *, urgent: bool) -> None:
-        kept, webservice = look.kept, look.webservice
+    async def _call(
+        self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
+    ) -> dict[RecordKind, Record]:
+        kept = standing.kept
         account = self._current.account(webservice)
         started = time.monotonic()
         found: dict[RecordKind, Found] = {}
@@ -200,24 +202,42 @@ class FetchDesk:
                         notification=kept.notification,
                         kind=kind,
                         key=key,
-                        learnt=look.learnt.get(key),
+                        learnt=standing.learnt.get(key),
                         again=kept.fetch_reason is not None,
-                        urgent=urgent,
+                        priority=priority,
                     )
                 )
         except NotYet as told:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
         except (Unauthorised, Quota) as error:
             await self._callers.refused(webservice, error)
+        except Paused as error:
+            self._callers.paused(webservice, error)
+        except NotCalled as told:
+            self._callers.not_called(webservice, told)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
-        await self._pin(look, found)
+        await self._pin(standing, found)
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         for one in found.values():
             self._saw(webservice, one.record)
+        return {kind: one.record for kind, one in found.items()}
 
-    async def _pin(self, look: _Look, found: Mapping[RecordKind, Found]) -> None:
+    async def _pin(self, standing: Standing, found: Mapping[RecordKind, Found]) -> None:
+        kept = standing.kept
         bodies = {kind: one.body for kind, one in found.items()}
         taught = {key: id_ for one in found.values() for key, id_ in one.ids.items()}
-        new = {key: id_ for key, id_ in taught.items() if look.learnt.get(key) != id_}
-        await self._store.write(lambda c: records.pin(c, look.kept, bodies, new))
+        new = {key: id_ for key, id_ in taught.items() if standing.learnt.get(key) != id_}
+        self._turns.ends(kept.id)
+        await self._store.note(kept.id, lambda c: records.pin(c, kept, bodies, new))
+        self._turns.ended(kept.id)
+
+
+def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
+    return {kind: decode_record(body, kind=kind) for kind, body in pinned.items()}
+
+
+def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record]) -> Records:
+    kind = kept.notification.record_kind
+    record = by_kind.get(kind) if kind is not None else None
+    return Records(record=record, by_kind=by_kind, known=record is not None)

@@ -18,6 +18,7 @@ from gateway.delivery.unreadable import Unreadable
 from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
+from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
 from gateway.routing.loaded import Account, Webservice
@@ -44,7 +45,7 @@ class Wanted:
     """The id that was learnt for the key."""
     again: bool
     """Whether it was looked for before."""
-    urgent: bool
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,15 @@ class Ladder:
         if not wanted.again and not isinstance(told, Forbidden):
             raise NotYet(str(told)) from told
         if wanted.kind is not RecordKind.SUBMISSION:
-            return await self._unlisted(wanted, told)
+            await self._prove_password(wanted, told)
+            raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+        if is_stand_in(wanted.notification):  # a listing told of it, but not of when it was received
+            await self._prove_password(wanted, told)
+            raise await self._only_listed(wanted, wanted.learnt, told) from told
         return await self._by_listing(wanted, names, told)
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
-        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, urgent=wanted.urgent)
+        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
         record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
         if not {record.key, record.id} & {wanted.key, name}:
             raise NotARecord(
@@ -105,7 +110,7 @@ class Ladder:
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:
             listed = await self._lookup.look(
-                wanted.account, wanted.webservice, wanted.notification, wanted.key, urgent=wanted.urgent
+                wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
             )
         except DoformsError as error:
             raise judge_listing(told, error) from told
@@ -120,16 +125,19 @@ class Ladder:
                 if not _leads_on(error, wanted):
                     raise
                 told = error
-        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
-        raise NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}") from told
+        raise await self._only_listed(wanted, id_, told) from told
 
-    async def _unlisted(self, wanted: Wanted, told: DoformsError) -> Found:
-        """Give up on a dispatch, which no listing shows; a listing can still prove that the password is right."""
+    async def _only_listed(self, wanted: Wanted, id_: str | None, told: DoformsError) -> NotFound:
+        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
+        return NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}")
+
+    async def _prove_password(self, wanted: Wanted, told: DoformsError) -> None:
+        """Let a listing prove that the password is right where a record is forbidden; raises what follows if not."""
         if isinstance(told, Forbidden):
-            priority = Priority.IMMEDIATE_FETCH if wanted.urgent else Priority.FETCH
             end = wanted.notification.received
-            await prove_password(self._calls, wanted.account, wanted.webservice, told, end=end, priority=priority)
-        raise NotFound(f"{told}; dispatches cannot be looked for in listings") from told
+            await prove_password(
+                self._calls, wanted.account, wanted.webservice, told, end=end, priority=wanted.priority
+            )
 
 
 def _leads_on(error: DoformsError, wanted: Wanted) -> bool:

@@ -70,33 +70,37 @@ class LeftOut:
 
     async def write(self, *, thoroughly: bool) -> None:
         """Raise and clear alarms; ``thoroughly`` after routes were loaded."""
-        if thoroughly:
-            await self._load()
+        await self._load(thoroughly=thoroughly)
         news, self._news = self._news, {}
         if not news:
             return
 
         def write(connection: Connection) -> list[tuple[str, str | None]]:
-            return [(subject, text) for subject, text in news.items() if _write(connection, subject, text)]
+            return [(subject, text) for subject, text in sorted(news.items()) if _write(connection, subject, text)]
 
-        for subject, text in await self._store.write(write):
+        try:
+            written = await self._store.write(write)
+        except BaseException:
+            self._news = news | self._news  # they are told only once: the next time must tell them
+            raise
+        for subject, text in written:
             if text is not None:
                 log.warning("alarm raised", kind=QUESTION_LEFT_OUT, subject=subject, text=text)
             else:
                 log.info("alarm cleared", kind=QUESTION_LEFT_OUT, subject=subject)
 
-    async def _load(self) -> None:
-        """See which alarms stand; those of deliveries that are not loaded any more have ended."""
+    async def _load(self, *, thoroughly: bool) -> None:
+        """See which alarms stand, raised by whichever process; of deliveries not loaded any more they have ended."""
         ways = [(route.name, spec.name) for route in self._current.routes.routes for spec in route.deliveries]
         self._standing = {way: asked for way, asked in self._standing.items() if way in ways}
         for alarm in await self._store.read(alarms.list_alarms):
-            if alarm.kind != QUESTION_LEFT_OUT:
+            if alarm.kind != QUESTION_LEFT_OUT or alarm.subject in self._news:
                 continue
             found = [way for way in ways if alarm.subject.startswith(_prefix(way))]
             for way in found:
                 self._standing.setdefault(way, set()).add(alarm.subject.removeprefix(_prefix(way)))
-            if not found:
-                self._news.setdefault(alarm.subject, None)
+            if thoroughly and not found:
+                self._news[alarm.subject] = None
 
 
 def _write(connection: Connection, subject: str, text: str | None) -> bool:

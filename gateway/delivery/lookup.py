@@ -83,7 +83,7 @@ class Lookup:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def look(
-        self, account: Account, webservice: Webservice, notification: Notification, key: str, *, urgent: bool
+        self, account: Account, webservice: Webservice, notification: Notification, key: str, *, priority: Priority
     ) -> Mapping[str, str | None]:
         """Look for a key; returns key -> id, empty if it is not listed. An id can be missing in a listing.
 
@@ -92,7 +92,6 @@ class Lookup:
         place = (webservice.id, windows_of(notification))
         waiting = self._waiting.get(place)
         if waiting is None:
-            priority = Priority.IMMEDIATE_FETCH if urgent else Priority.FETCH
             one = _Round({key})
             task = asyncio.create_task(self._list(one, place, account, webservice, priority))
             waiting = self._waiting[place] = one, task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,12 @@ class Mappings:
     whole_rows: frozenset[Wanted] = frozenset()
     """Tables whose rows are taken as they are."""
 
+    def takes(self, paths: Collection[str]) -> Callable[[str], bool]:
+        """Return what tells of each path of a form, of which these are known, whether it is asked for or taken."""
+        taken = {path for one in {place.wanted for place in self.places} for path in one.find(paths)}
+        rows = tuple(f"{path}[]." for one in self.whole_rows for path in one.find(paths))
+        return lambda path: not self.choosing or path in taken or (bool(rows) and path.startswith(rows))
+
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
@@ -91,6 +97,8 @@ def mappings(routes: Routes, webservice: Webservice, kind: RecordKind) -> Mappin
         for mention in mentions:
             if mention.asked == Asked("row"):
                 whole_rows |= {Wanted(one.by, one.name) for one in mention.rows if one.record in own and one.name}
+            elif mention.place.rpartition(".")[2] != "rows" and mention.asked.record in own and mention.asked.name:
+                whole_rows.add(Wanted(mention.asked.by, mention.asked.name))  # a table as a value
         everything = any(one.asked.record in own and one.asked.name is None for one in mentions)
         if named and not everything and "record" not in spec.traits.needs:
             choosing.append((route.name, spec.name))

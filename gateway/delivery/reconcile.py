@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway.delivery.backfill import Backfill, NotListed
+from gateway.delivery.backfill import Backfill, Doubt, NotListed
 from gateway.delivery.current import Current
 from gateway.doforms.windows import aligned
 from gateway.routing.loaded import Reconcile, Webservice
@@ -28,8 +29,6 @@ log = structlog.get_logger(__name__)
 TOO_SHORT = "listing too short"
 NOT_RECONCILED = "not reconciled"
 """Kinds of alarms; the subject is the web service's id."""
-LEASE = 300.0
-"""Seconds that a process may take for one listing until another one may take over, which would do no harm."""
 _LOOK = 1.0
 """Seconds between two looks whether anything is due."""
 _FIRST_WAIT = 60.0
@@ -51,12 +50,14 @@ class Round:
     let_in: int = 0
     doubt: str | None = None
     """Why a listing cannot have been all that there is."""
+    lacking: list[str] = field(default_factory=list)
+    """Keys of the records that should have been listed."""
     broke_off: str | None = None
     """Why it did not get to its end."""
 
 
 class Reconciler:
-    """Makes the rounds, one web service after the other."""
+    """Makes the rounds, those of one account one after the other: what one has to wait for is not in others' way."""
 
     def __init__(
         self, *, store: Store, current: Current, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
@@ -67,6 +68,9 @@ class Reconciler:
         self._on_reports = on_reports
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
+        self._told_lacking: dict[str, frozenset[str]] = {}
+        self._running: dict[str, asyncio.Task[Round | None]] = {}
+        """By account."""
 
     async def keep_following(self) -> None:
         """Give notifications of records that were backfilled before the outcome of those, until cancelled."""
@@ -81,16 +85,22 @@ class Reconciler:
 
     async def keep_reconciling(self) -> None:
         """Make the rounds that fall due, until cancelled."""
-        while True:
-            rules = self._current.routes.reconcile
-            try:
-                if rules is not None:
-                    await self._look(rules)
-            except Exception as error:
-                log.warning("reconciliation broke off; it goes on", error=say(error))
-            await asyncio.sleep(_LOOK)
+        try:
+            while True:
+                try:
+                    if (rules := self._current.routes.reconcile) is not None:
+                        await self._look(rules)
+                except Exception as error:
+                    log.warning("it could not be seen whether to reconcile", error=say(error))
+                await asyncio.sleep(_LOOK)
+        finally:
+            rounds = list(self._running.values())
+            for one in rounds:
+                one.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
 
     async def _look(self, rules: Reconcile) -> None:
+        """Begin the rounds that are due, one for each account that has none under way."""
         marks = await self._store.read(reconciled.marks)
         before = self._store.now() - micros(rules.every)
         for webservice in list(self._current.routes.webservices.values()):
@@ -99,7 +109,15 @@ class Reconciler:
                 continue
             if self._not_before.get(webservice.id, 0.0) > time.monotonic() or self._backfill.obstacle(webservice):
                 continue
-            await self.round(webservice, rules, before=before)
+            if webservice.account not in self._running:
+                task = asyncio.create_task(self.round(webservice, rules, before=before))
+                self._running[webservice.account] = task
+                task.add_done_callback(partial(self._has_run, webservice.account))
+
+    def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
+        del self._running[account]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("reconciliation broke off; it goes on", account=account, error=say(error))
 
     async def round(self, webservice: Webservice, rules: Reconcile, *, before: int | None = None) -> Round | None:
         """Compare what doForms received as far back as the rules say, and let in what is missing.
@@ -108,12 +126,13 @@ class Reconciler:
         """
         token = self._store.token()
         mark = await self._store.write(
-            lambda c: reconciled.take(c, webservice.id, token=token, lease=LEASE, before=before)
+            lambda c: reconciled.take(c, webservice.id, token=token, lease=self._store.lease, before=before)
         )
         if mark is None:
             return None
         made = self._begin(webservice, rules, mark)
         ended = False
+        holding = asyncio.create_task(self._keep_hold(webservice, token))
         try:
             await self._go(webservice, made, token)
             ended = True
@@ -121,10 +140,26 @@ class Reconciler:
             made.broke_off = str(error)
             await self._failed(webservice, rules, error)
         finally:
+            holding.cancel()
             await self._store.write(lambda c: reconciled.let_go(c, webservice.id, token=token, ended=ended))
         if ended:
             await self._ended(webservice, made)
         return made
+
+    async def _keep_hold(self, webservice: Webservice, token: str) -> None:
+        """Renew the lease on a mark until cancelled: a listing may wait for its turn for long."""
+        while True:
+            await asyncio.sleep(self._store.lease / 3)
+            try:
+                await self._go_on(webservice, token)
+            except Exception as error:
+                log.warning("a lease could not be renewed", webservice=webservice.name, error=say(error))
+
+    async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
+        lease = self._store.lease
+        return await self._store.write(
+            lambda c: reconciled.go_on(c, webservice.id, token=token, lease=lease, until=until)
+        )
 
     def _begin(self, webservice: Webservice, rules: Reconcile, mark: Mark) -> Round:
         """Decide from when to when: over all that the rules say, and over all since the mark."""
@@ -147,12 +182,18 @@ class Reconciler:
             async for window in windows:
                 made.listed += len(window.listed)
                 made.let_in += len(await self._backfill.let_in(webservice, window.unknown))
-                if window.doubt is not None and made.end - window.end < _DOUBTED_FOR:
-                    made.doubt = made.doubt or window.doubt
+                self._note_doubt(made, window.doubt)
                 until = to_store(window.end) if window.last and made.doubt is None else None
-                await self._store.write(
-                    lambda c, at=until: reconciled.go_on(c, webservice.id, token=token, lease=LEASE, until=at)  # type: ignore[misc]
-                )
+                if not await self._go_on(webservice, token, until):
+                    raise NotListed(f"another process reconciles {webservice.name} now", told=True)
+
+    def _note_doubt(self, made: Round, doubt: Doubt | None) -> None:
+        if doubt is None:
+            return
+        lacking = [key for key, created in doubt.lacking.items() if made.end - created < _DOUBTED_FOR]
+        made.lacking += lacking
+        if lacking:
+            made.doubt = made.doubt or doubt.text
 
     async def _failed(self, webservice: Webservice, rules: Reconcile, error: NotListed) -> None:
         failures = self._failures[webservice.id] = self._failures.get(webservice.id, 0) + 1
@@ -165,12 +206,16 @@ class Reconciler:
     async def _ended(self, webservice: Webservice, made: Round) -> None:
         self._failures.pop(webservice.id, None)
         self._not_before.pop(webservice.id, None)
+        known = self._told_lacking.get(webservice.id, frozenset())
+        self._told_lacking[webservice.id] = frozenset(made.lacking)
 
         def tell(connection: Connection) -> bool:
             alarms.clear_alarm(connection, NOT_RECONCILED, webservice.id)
             if made.doubt is None:
                 alarms.clear_alarm(connection, TOO_SHORT, webservice.id)
                 return False
+            if known.issuperset(made.lacking) and not alarms.is_raised(connection, TOO_SHORT, webservice.id):
+                return False  # a person has cleared it
             return alarms.raise_alarm(connection, TOO_SHORT, webservice.id, made.doubt)
 
         if await self._store.write(tell):

@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.callers import pause_refused
-from gateway.delivery.calls import Calls, LeaseLost
+from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Gone, Later, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Gone, Later, Paused, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
 from gateway.models import ReportState
 from gateway.routing.loaded import Account, Webservice
@@ -33,6 +33,7 @@ ALARM = "outcome not reported"
 """The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
 POLL = 1.0
 _AT_ONCE = 50
+"""Reports held at once; more are claimed when half of them have ended, not one for each that ends."""
 _NOT_LOADED = 60.0
 
 
@@ -96,10 +97,12 @@ class Reporter:
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
         room = _AT_ONCE - len(self._running)
+        if 2 * room < _AT_ONCE:
+            return POLL
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
-        if room <= 0 or due_at is None or due_at > moment:
-            return POLL if due_at is None or room <= 0 else max(0.001, min(POLL, (due_at - moment) / SECOND))
+        if due_at is None or due_at > moment:
+            return POLL if due_at is None else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         claimed = await self._store.write(
@@ -142,6 +145,8 @@ class Reporter:
                 self._unsent.append(report)
                 return
             log.warning("a report was not sent: its lease was lost", notification=report.notification_key)
+        except NotCalled as told:
+            await self._put_off(report, f"the web service {webservice.name} is paused: {told}")
         except Gone as error:
             await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
@@ -149,6 +154,8 @@ class Reporter:
         except (Unauthorised, Quota) as error:
             await pause_refused(self._pauses, self._current, webservice, error)
             await self._put_off(report, str(error))
+        except Paused as error:
+            await self._put_off(report, str(error), wait=error.retry_after or 0.0)
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
         else:
@@ -167,9 +174,10 @@ class Reporter:
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
     ) -> None:
-        number = report.attempts + 1
+        counted = not (isinstance(error, Later) and error.too_many)
+        number = report.attempts + (1 if counted else 0)
         wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(account.report_retry, number, jitter=random.random(), wish=wish)
+        wait = delay(account.report_retry, max(1, number), jitter=random.random(), wish=wish)
         spent = report.spent / SECOND + duration
         verdict = gives_up(account.report_retry, number=number, spent=spent, wait=wait)
         log.warning(
@@ -178,7 +186,8 @@ class Reporter:
         if verdict:
             await self._settle(report, ReportState.GIVEN_UP, f"{verdict}: {error}", alarm=True)
         else:
-            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait + duration)
+            spent = wait + duration
+            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=spent, counted=counted)
 
     async def _settle(
         self,
@@ -202,5 +211,6 @@ class Reporter:
             return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
 
         self._leases.ends(report.notification_id, report.token)
-        if await self._store.write(write):
+        write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
+        if await write_end:
             log.warning("alarm raised", kind=ALARM, subject=report.webservice_id, text=text)

@@ -15,7 +15,7 @@ from gateway.doforms.failures import Later
 from gateway.errors import DoformsError
 from gateway.models import FetchState
 from gateway.routing.loaded import Account
-from gateway.store import alarms, records
+from gateway.store import alarms, fetches
 from gateway.store.clock import SECOND, micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -64,7 +64,7 @@ class Setbacks:
     ) -> NoReturn:
         due_at = self._store.now() + micros(wait)
         await self._store.write(
-            lambda c: records.note_failed_fetch(
+            lambda c: fetches.note_failed(
                 c,
                 kept.id,
                 state=FetchState.DUE,
@@ -81,7 +81,7 @@ class Setbacks:
 
         def note(connection: Connection) -> bool:
             state = FetchState.GIVEN_UP
-            records.note_failed_fetch(connection, kept.id, state=state, reason=reason, spent=micros(spent))
+            fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
             return alarms.raise_alarm(connection, ALARM, subject, f"notification {kept.notification.key}: {reason}")
 
         if await self._store.write(note):

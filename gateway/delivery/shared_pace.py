@@ -31,14 +31,25 @@ Draw = Callable[[int], Awaitable[tuple[int, float]]]
 class SharedPace:
     """Permissions drawn from the store when they are wanted; ``on_more`` is called when some have come.
 
-    ``clock`` returns seconds that only ever rise. ``bundle``: so many are drawn at once where so many wait.
+    ``clock`` returns seconds that only ever rise. ``each``: seconds in which another permission comes. ``bundle``: so
+    many are drawn at once where so many wait.
     """
 
-    def __init__(self, draw: Draw, *, clock: Callable[[], float], on_more: Callable[[], None], bundle: int = 0) -> None:
+    def __init__(
+        self,
+        draw: Draw,
+        *,
+        clock: Callable[[], float],
+        on_more: Callable[[], None],
+        each: float = math.inf,
+        bundle: int = 0,
+    ) -> None:
         self._draw = draw
         self._clock = clock
         self._on_more = on_more
+        self._each = each
         self._bundle = bundle
+        self._stopped_until = 0.0
         self._permits = 0
         self._good_until = 0.0
         self._draw_at = 0.0
@@ -59,6 +70,10 @@ class SharedPace:
         """Return the seconds until it is worth while to ask again."""
         return _LOOK_AGAIN if self._drawing is not None else max(0.0, self._draw_at - self._clock())
 
+    def stopped(self) -> float:
+        """Return the seconds for which nothing is to be had because somebody was told so (`rates.stop`); or 0."""
+        return max(0.0, self._stopped_until - self._clock())
+
     async def _get(self, wanted: int) -> None:
         asked_at = self._clock()
         try:
@@ -67,6 +82,8 @@ class SharedPace:
             log.warning("no permission to send could be drawn from the store", error=str(error))
             self._permits, wait = 0, _AFTER_ERROR
         self._good_until = asked_at + _GOOD_FOR
+        if wait > 2 * self._each:  # more than the pace explains
+            self._stopped_until = self._clock() + wait
         rest = _REST * random.uniform(0.5, 1.5) if self._bundle else 0.0  # by chance: nobody always comes second
         self._draw_at = self._clock() + (max(wait, rest) if self._permits < wanted else 0.0)
         self._drawing = None
@@ -83,4 +100,4 @@ def shared_pace(
         return await store.write(lambda c: rates.draw(c, name, wanted, per_second=per_second, burst=burst))
 
     bundle = math.ceil(per_second * _BUNDLE) if bundles else 0
-    return SharedPace(draw, clock=time.monotonic, on_more=on_more, bundle=bundle)
+    return SharedPace(draw, clock=time.monotonic, on_more=on_more, each=1 / per_second, bundle=bundle)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
+from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
@@ -23,13 +25,18 @@ _EVERY = 30.0
 """Seconds between two looks."""
 UNAUTHORISED_FOR = timedelta(hours=1)
 """How long there must be no burst of wrong secrets until its alarm is cleared."""
+_WHILE_LOADED = frozenset({NOT_READABLE, NOT_RECONCILED, TOO_SHORT})
+"""Alarms of web services that calls to doForms end."""
 
 
 class Watch:
     """Looks at the raised alarms now and then."""
 
-    def __init__(self, *, store: Store, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable) -> None:
+    def __init__(
+        self, *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable
+    ) -> None:
         self._store = store
+        self._current = current
         self._pauses = pauses
         self._unloaded = unloaded
         self._unreadable = unreadable
@@ -57,6 +64,8 @@ class Watch:
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":
             return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+        if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
+            return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:
             return self._unreadable.has_ended(alarm)
         stands = STANDS.get(alarm.kind)

@@ -26,6 +26,7 @@ from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
+from gateway.doforms.stand_in import is_stand_in
 from gateway.log import Mask
 from gateway.models import DeliveryState
 from gateway.routing.loaded import DestinationEntry
@@ -270,7 +271,8 @@ class Worker:
 
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
-            job.records = await self._desk.records(job.kept, urgent=job.urgent)
+            with pipeline.stepping_aside() if is_stand_in(job.kept.notification) else nullcontext():
+                job.records = await self._desk.records(job.kept, urgent=job.urgent)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:

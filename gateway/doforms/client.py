@@ -35,6 +35,8 @@ WITHIN = 120.0
 """Seconds for a whole call: a server that sends a byte now and then must not hold a slot of the account for ever."""
 _MOST_HOPS = 5
 _LOOKED_AT = 2048
+_CLOCKS = timedelta(minutes=15)
+"""How far doForms' clock may be behind ours."""
 _WHO = "Look whether the web service's id and password are right"
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
@@ -206,5 +208,15 @@ def _is_over_quota(answer: httpx.Response) -> bool:
 
 
 def _quota(answer: httpx.Response) -> Quota:
-    tomorrow = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)
-    return Quota(f"doForms says that today's calls are used up{excerpt(answer)}", until=tomorrow)
+    text = f"doForms says that today's calls are used up{excerpt(answer)}"
+    return Quota(text, until=quota_ends(datetime.now(UTC)))
+
+
+def quota_ends(moment: datetime) -> datetime:
+    """Return until when the calls of a day are used up if doForms says so at this moment: the next midnight, UTC.
+
+    Right after midnight it may still speak of the day before. Then it is asked again soon: by the next midnight a whole
+    day would be lost.
+    """
+    midnight = datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
+    return midnight + (_CLOCKS if moment < midnight + _CLOCKS else timedelta(days=1))

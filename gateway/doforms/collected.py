@@ -41,7 +41,7 @@ class Collected:
 
     def add_table(self, prefix: str, name: str, rows: Sequence[Collected]) -> None:
         """Take the rows of a table."""
-        path = self.add(prefix, name, [row.as_row() for row in rows], TABLE)
+        path = self.add(prefix, name, [row.by_name() for row in rows], TABLE)
         self.tables.add(path)
         self.kinds[f"{path}[]"] = ROW
         for row in rows:
@@ -55,19 +55,15 @@ class Collected:
         self.kinds.setdefault(f"{prefix}{name}", EMPTY)
 
     def by_name(self, among: Collection[str] | None = None) -> Answers:
-        """Return the values by name, all or those of some paths."""
+        """Return the values, all or those of some paths: by name or, where that stands in several places, by path."""
         named = (
             self._named
             if among is None
             else {name: [path for path in paths if path in among] for name, paths in self._named.items()}
         )
         single = {name: self.paths[paths[0]] for name, paths in named.items() if len(paths) == 1}
-        return Answers(single, {name: paths for name, paths in named.items() if len(paths) > 1})
-
-    def as_row(self) -> Answers:
-        """Return everything in one: a row has no paths beside it."""
-        answers = self.by_name()
-        return Answers(unfolded(answers, self.paths), answers.several) if answers.several else answers
+        several = {name: paths for name, paths in named.items() if len(paths) > 1}
+        return Answers(unfolded(single, several, self.paths) if several else single, several)
 
     def _shown(self) -> dict[str, str]:
         """Return path -> the name under which a row shows it."""

@@ -2,6 +2,7 @@
 
 DoformsError
 |-- Later          not now: network, 429, 5xx, an answer that makes no sense
+|   `-- Paused     no call was made: an earlier one of the account was answered 429, with a longer wait
 |-- Gone           doForms does not know the thing (404, 410)
 |-- Refused        doForms will never take it (400, 422)
 |-- Unauthorised   the web service's id and password are not accepted (401)
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import httpx
+
 from gateway.errors import DoformsError
 
 
@@ -31,8 +34,16 @@ class Later(DoformsError):
 
     @property
     def too_many(self) -> bool:
-        """Whether it only says that there were too many calls (429): no attempt at what was asked for."""
-        return self.status == 429
+        """Whether it says nothing about what was asked for: there were too many calls, so that it spends no attempt."""
+        return self.status == httpx.codes.TOO_MANY_REQUESTS
+
+
+class Paused(Later):
+    """No call is made for an account for ``retry_after`` seconds more, as doForms asked for when it answered 429."""
+
+    def __init__(self, *, retry_after: float) -> None:
+        text = f"doForms answered 429 to this account: no calls for {retry_after:.0f} s more"
+        super().__init__(text, retry_after=retry_after, status=httpx.codes.TOO_MANY_REQUESTS)
 
 
 class Gone(DoformsError):

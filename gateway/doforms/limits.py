@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from gateway.doforms.failures import Paused
+
 _STEP = 0.05
 """Seconds between two calls while something else comes first."""
+_LONG = 5.0
+"""Seconds of a pause that no call waits for: what waited would keep other accounts' work from its place meanwhile."""
 _REPORTS_SHARE = 10
 """At least every tenth call is a report while one waits."""
 
@@ -43,6 +47,10 @@ class Bucket(Protocol):
 
     def wait(self) -> float:
         """Return the seconds until it is worth while to ask again."""
+        ...
+
+    def stopped(self) -> float:
+        """Return the seconds for which another process was told to make no calls, as far as is known here; or 0."""
         ...
 
 
@@ -110,6 +118,10 @@ class LocalBucket:
         """Return the seconds until there is another one, as it stood when some were taken last."""
         return max(0.0, 1 - self._tokens) / self._per_second
 
+    def stopped(self) -> float:
+        """Return 0: there are no others."""
+        return 0.0
+
 
 class AccountLimits:
     """One bucket and one set of slots; calls wait in order of priority, then of arrival.
@@ -141,12 +153,24 @@ class AccountLimits:
         self._timer: asyncio.TimerHandle | None = None
 
     def pause(self, seconds: float) -> None:
-        """Let no call begin for so long: the account answered that there were too many."""
+        """Let no call begin for so long: the account answered that there were too many.
+
+        Those that wait hear of it if it is long.
+        """
         self._paused_until = max(self._paused_until, self._clock() + seconds)
+        if (left := self._paused_until - self._clock()) <= _LONG:
+            return
+        for queue in (self._waiting, self._reports):
+            for _, _, turn in queue:
+                if not turn.done():
+                    turn.set_exception(Paused(retry_after=left))
+            queue.clear()
 
     @asynccontextmanager
     async def slot(self, priority: Priority) -> AsyncIterator[None]:
-        """Wait for the turn of a call, and hold its slot while it is made."""
+        """Wait for the turn of a call, and hold its slot while it is made; raises Paused for a wait that is long."""
+        if (left := self._paused_until - self._clock()) > _LONG:
+            raise Paused(retry_after=left)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._reports if priority is Priority.REPORT else self._waiting
         heapq.heappush(queue, (priority, next(self._arrivals), turn))
@@ -154,7 +178,7 @@ class AccountLimits:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._give_back()
             raise
         try:
@@ -176,6 +200,9 @@ class AccountLimits:
             wanted, held_back = self._held_back(wanted)
             wait = max(held_back, self._paused_until - self._clock())
             permitted = self.bucket.take(wanted, backlog=waiting) if wait <= 0 else 0
+            if permitted == 0 and (stopped := self.bucket.stopped()) > _LONG:
+                self.pause(stopped)
+                return
             if permitted == 0:
                 self._come_back(max(wait, self.bucket.wait()))
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,12 @@ from gateway.models import Record, RecordKind
 
 _WRAPPERS = ("submission", "dispatch", "record")
 _SHOWN = 200
+_FARTHEST = 4000
+"""Places before or after the point, beyond which a number is no answer of a form: its digits stay a text.
+
+Written out, or made a whole number, ``1e999999999`` would fill the memory.
+"""
+_FAR = re.compile(rb"[eE][+-]?\d{4}")
 
 
 def decode_record(raw: bytes, *, kind: RecordKind) -> Record:
@@ -68,7 +75,8 @@ def _record_object(raw: bytes, kind: RecordKind) -> dict[str, Any]:
 def _parsed(raw: bytes) -> Any:
     try:
         try:
-            return json.loads(raw, parse_float=Decimal, parse_constant=_refuse)
+            fraction = _number if _FAR.search(raw) else Decimal
+            return json.loads(raw, parse_float=fraction, parse_constant=_refuse)
         except (ValueError, ArithmeticError):  # no JSON, or a number that Python does not take
             return json.loads(raw, parse_float=_number, parse_int=_number, parse_constant=_refuse)
     except ValueError:
@@ -78,14 +86,16 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _number(digits: str) -> Any:
-    """Read a number however large it is; where even `Decimal` gives up, its digits stay a text."""
+    """Read a number however many digits it has; one that lies too far from zero or from one stays a text."""
     try:
         return int(digits)
     except ValueError:  # a fraction, or more digits than Python turns into a whole number
         try:
-            return Decimal(digits)
+            number = Decimal(digits)
         except ArithmeticError:
             return digits
+    exponent = number.as_tuple().exponent
+    return number if isinstance(exponent, int) and abs(exponent) <= max(_FARTHEST, len(digits)) else digits
 
 
 def _is_wrapped(data: Any, wrapper: str) -> bool:

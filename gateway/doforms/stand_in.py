@@ -13,6 +13,11 @@ from gateway.models import Event, Notification
 PREFIX = "backfill:"
 
 
+def is_stand_in(notification: Notification) -> bool:
+    """Tell whether a notification is one of these, by its key."""
+    return notification.key.startswith(PREFIX)
+
+
 def stand_in(webservice_id: str, record: ListedRecord, received: datetime) -> Notification:
     """Return a notification of the creation of a record; its key is always the same for the same record.
 

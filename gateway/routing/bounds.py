@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 from jinja2.runtime import Undefined
@@ -32,6 +32,8 @@ _LARGEST_NUMBER = 1_000_000
 """Bits of a power of whole numbers."""
 _ROUNDS_BETWEEN = 64
 _NUMBERS: tuple[Any, ...] = (int, float, Decimal)
+_EXACT = Context(prec=1000)
+"""More digits than forms hold: Python rounds sums and products of decimals to 28, which is for what never ends."""
 _WIDTH = re.compile(r"%[^a-zA-Z%]*?(\d{4,}|\*)|\{[^{}]*:[^{}]*(\d{4,}|\{)")
 _FORMATTED = re.compile(r"%|\{")
 _PLAIN: tuple[type, ...] = (str, int, float, Decimal, type(None), datetime, date, time_of_day, timedelta, bytes)
@@ -51,10 +53,11 @@ _budget: ContextVar[_Budget | None] = ContextVar("what is left for the value bei
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Bound what is rendered inside."""
+    """Bound what is rendered inside; decimals are calculated with there without losing a digit."""
     token = _budget.set(_Budget(until=time.monotonic() + SECONDS))
     try:
-        yield
+        with localcontext(_EXACT):
+            yield
     finally:
         _budget.reset(token)
 

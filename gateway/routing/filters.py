@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import partial, wraps
 from typing import Any
 
-from jinja2 import pass_eval_context
+from jinja2 import pass_environment, pass_eval_context
+from jinja2.environment import Environment
 from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Undefined
@@ -130,11 +131,46 @@ def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | 
     return FILTERS["join"](context, texts, d)
 
 
+@pass_environment
+def _sum(environment: Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+    total = start
+    for item in _answered(environment, iterable, attribute):
+        number = item if attribute is None else make_attrgetter(environment, attribute)(item)
+        total, number = alike(total, number)
+        total = total + number
+    return total
+
+
+def _outermost(name: str) -> Callable[..., Any]:
+    """Make ``max`` or ``min``; of nothing it is null."""
+
+    @pass_environment
+    def found(environment: Environment, value: Any, case_sensitive: bool = False, attribute: Any = None) -> Any:
+        items = _answered(environment, value, attribute)
+        return FILTERS[name](environment, items, case_sensitive, attribute) if items else None
+
+    return found
+
+
+def _answered(environment: Environment, items: Any, attribute: str | int | None) -> list[Any]:
+    """Return the items without those that are null: rows in which a question was not answered count for nothing."""
+    if attribute is None:
+        return [item for item in rounds(items) if item is not None]
+    return [item for item in rounds(items) if make_attrgetter(environment, attribute)(item) is not None]
+
+
 def _center(value: Any, width: int = 80) -> str:
     return text_of(value).center(width)
 
 
-_OWN: Mapping[str, Callable[..., Any]] = {"center": _center, "join": _join, "format": _format}
+_OWN: Mapping[str, Callable[..., Any]] = {
+    "center": _center,
+    "join": _join,
+    "format": _format,
+    "sum": _sum,
+    "max": _outermost("max"),
+    "min": _outermost("min"),
+}
 FILTERS_WITH_NULL: Mapping[str, Callable[..., Any]] = {
     **{name: _with_null(name, _OWN.get(name, one)) for name, one in FILTERS.items()},
     "rounds": rounds,

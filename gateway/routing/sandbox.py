@@ -7,6 +7,7 @@ false. Time, the size of what is built and the number of rounds are bounded, so 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import localcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,9 @@ from gateway.routing.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL, alike, f
 from gateway.routing.names import Strict
 
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock, nodes.Block)
+_NEVER_ENDING = frozenset({"/", "**"})
+_DIGITS = 28
+"""Digits of a quotient or power that may never end."""
 _UNBOUNDED = frozenset({"encode", "expandtabs", "format_map", "to_bytes", "translate"})
 """Methods whose results could grow without bound."""
 
@@ -140,6 +144,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         check_operands(operator, left, right)
         if operator == "%" and isinstance(left, str):
             return checked(fill(left, right))
+        if operator in _NEVER_ENDING:
+            with localcontext(prec=_DIGITS):
+                return super().call_binop(context, operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call_unop(self, context: Any, operator: str, argument: Any) -> Any:

@@ -87,7 +87,10 @@ def _sole_expression(text: str) -> str | None:
     stripped = text.strip()
     if not (stripped.startswith("{{") and stripped.endswith("}}")) or not is_one_expression(parsed(text, stripped)):
         return None
-    return stripped[2:-2].strip().removeprefix("-").removesuffix("-").strip()
+    inner = stripped[2:-2]
+    if inner[:1] in ("-", "+"):  # right behind the braces it is about white space, anywhere else a sign
+        inner = inner[1:]
+    return inner.removesuffix("-").strip()
 
 
 def compile_expression(text: str) -> Unrendered:

@@ -171,7 +171,7 @@ def note_failed(
     counted: bool = True,
     etag: str | None = None,
 ) -> None:
-    """Note that a download failed, whether that was an attempt, and when it is tried again or that it was the last."""
+    """Note that a download failed, and when it is tried again or that it was the last; ``counted`` as an attempt."""
     connection.execute(
         update(attachments)
         .where(_column.id == id_)
@@ -180,7 +180,7 @@ def note_failed(
             reason=clean(reason),
             due_at=due_at,
             etag=None if etag is None else clean(etag),
-            attempts=_column.attempts + (1 if counted else 0),
+            attempts=_column.attempts + int(counted),
             spent=_column.spent + spent,
             ended_at=None if due_at is not None else ask(connection)[1],
         )

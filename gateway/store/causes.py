@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, Outcome
 from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
 from gateway.store.tables import NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
@@ -23,9 +23,20 @@ class Waiting:
     deliveries: int
 
 
+DROPPED = "dropped by "
+"""How the mode's reason of an unmatched notification begins that a person has given up."""
+
+
+UNDECIDED = ~notifications.c.matched & (
+    notifications.c.outcome.is_distinct_from(Outcome.COMPLETED.value)
+    & notifications.c.mode_reason.not_like(f"{DROPPED}%")
+)
+"""No route matched a notification, and nobody decided that none shall, by ``unmatched = "complete"`` or a drop."""
+
+
 def unmatched(connection: Connection, webservice_id: str) -> bool:
-    """Tell whether a web service has notifications that no route matched."""
-    return _any_notification(connection, webservice_id, ~notifications.c.matched)
+    """Tell whether notifications that no route matched wait for a person."""
+    return _any_notification(connection, webservice_id, UNDECIDED)
 
 
 def not_fetched(connection: Connection, webservice_id: str) -> bool:

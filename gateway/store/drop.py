@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Row, case, select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
-from gateway.store import alarms
+from gateway.store import alarms, causes
 from gateway.store.clock import ask
 from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.outcome import conclude
 from gateway.store.tables import deliveries, notifications
-
-DROPPED = "dropped"
-"""How the mode's reason of an unmatched notification begins that a person has given up."""
 
 
 def drop(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
@@ -88,7 +85,7 @@ def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list
         update(notifications)
         .where(column.id.in_([row.id for row in rows]))
         .values(
-            mode_reason=f"{DROPPED} {by}",
+            mode_reason=f"dropped {by}",
             outcome=case((is_open, Outcome.FAILED.value), else_=column.outcome),
             outcome_at=case((is_open, moment), else_=column.outcome_at),
             report_due_at=case(
@@ -112,14 +109,6 @@ def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list
 
 def clear_unmatched(connection: Connection, webservice_ids: Collection[str]) -> None:
     """Clear the alarm of each web service of which no unmatched notification waits for a person any more."""
-    column = notifications.c
     for webservice_id in webservice_ids:
-        waiting = connection.execute(
-            select(func.count()).where(
-                column.webservice_id == webservice_id,
-                column.matched.is_(False),
-                column.mode_reason.not_like(f"{DROPPED} by %"),
-            )
-        ).scalar()
-        if not waiting:
+        if not causes.unmatched(connection, webservice_id):
             alarms.clear_alarm(connection, "unmatched", webservice_id)

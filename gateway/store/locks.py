@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, collate, select
+from sqlalchemy import Connection, collate, func, select
 
 from gateway.store.prepared import AnyOf, Prepared, many
 from gateway.store.tables import lanes, notifications
@@ -35,6 +35,12 @@ def lock_lanes(connection: Connection, ids: Iterable[int]) -> None:
 def lock_notifications(connection: Connection, ids: Iterable[int]) -> None:
     """Lock notifications until the transaction ends, waiting for whoever has them."""
     _lock(connection, _notifications, ids)
+
+
+def lock_name(connection: Connection, name: str) -> None:
+    """Lock what may have no row yet until the transaction ends, waiting for whoever has it."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _lock(connection: Connection, rows: Prepared, ids: Iterable[int]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from gateway.models import Outcome, ReportState
 from gateway.store.clock import ask, micros
 from gateway.store.locks import lock_notifications
+from gateway.store.prepared import Prepared, scalar_of
 from gateway.store.tables import notifications
 
 
@@ -53,6 +54,23 @@ _claim = (
         _columns.report_spent,
     )
 )
+
+_settle = Prepared(
+    update(notifications)
+    .where(
+        _columns.id == bindparam("of_id", required=True), _columns.report_holder == bindparam("token", required=True)
+    )
+    .values(
+        report_state=bindparam("state", required=True),
+        report_due_at=bindparam("due_at", required=True),
+        report_holder=None,
+        report_reason=bindparam("reason", required=True),
+        report_attempts=_columns.report_attempts + bindparam("counted", required=True),
+        report_spent=_columns.report_spent + bindparam("spent", required=True),
+        reported_at=func.coalesce(bindparam("reported_at", required=True), _columns.reported_at),
+    )
+)
+_next_due = Prepared(select(func.min(_columns.report_due_at)).where(_columns.report_due_at.is_not(None)))
 
 
 def claim_reports(
@@ -121,27 +139,23 @@ def settle_report(
 
     ``counted=False`` is for one that was put off: it spends no attempt.
     """
-    result = connection.execute(
-        update(notifications)
-        .where(_columns.id == report.notification_id, _columns.report_holder == report.token)
-        .values(
-            report_state=state.value,
-            report_due_at=due_at,
-            report_holder=None,
-            report_reason=reason,
-            report_attempts=_columns.report_attempts + int(counted),
-            report_spent=_columns.report_spent + spent,
-            reported_at=ask(connection)[1] if state is ReportState.REPORTED else _columns.reported_at,
-        )
+    settled = _settle.run(
+        connection,
+        of_id=report.notification_id,
+        token=report.token,
+        state=state.value,
+        due_at=due_at,
+        reason=reason,
+        counted=int(counted),
+        spent=spent,
+        reported_at=ask(connection)[1] if state is ReportState.REPORTED else None,
     )
-    return result.rowcount == 1
+    return settled.rowcount == 1
 
 
 def next_report_due(connection: Connection) -> int | None:
     """Return when the next report is due, in the store's time."""
-    due: int | None = connection.execute(
-        select(func.min(_columns.report_due_at)).where(_columns.report_due_at.is_not(None))
-    ).scalar()
+    due: int | None = scalar_of(_next_due.run(connection))
     return due
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import psycopg
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from gateway.store.clock import ASKED, now
 from gateway.store.engine import Fate, say
 from gateway.store.ids import SequenceIds
+from gateway.store.prepared import scalar_of
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,11 @@ SELECT set_config('idle_in_transaction_session_timeout', '5s', false),
 A plan that was made while the tables were small would stay with a session as they grow: every statement of the work
 has its index, and is to use it from the first row on.
 """
-_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+_BEGIN = """
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint
+"""
+"""Both at once: a round trip of its own, before each transaction, would be a quarter of it."""
 _MIGRATION_LOCK = 0x646F466F726D73  # "doForms"; an advisory lock is a number
 _CHANNEL = "doforms_gateway"
 _CROSSED = frozenset({"40001", "40P01", "55P03"})
@@ -70,8 +76,8 @@ class PostgresqlDatabase:
         self._process = secrets.token_hex(8)
         self._ahead = 0
         self._asked_at = float("-inf")
-        self._readers = _engine(url, "REPEATABLE READ", read_only=True)
-        self._writers = _engine(url, "READ COMMITTED")
+        self._readers = _engine(url, begins="REPEATABLE READ")
+        self._writers = _engine(url, begins=None)
         self._listening = {**self._writers.dialect.create_connect_args(url)[1], **_CONNECT}
 
     @contextmanager
@@ -88,7 +94,7 @@ class PostgresqlDatabase:
         """Open a transaction that writes; it is on disk when the block has ended."""
         try:
             connection = self._begin(self._writers)
-        except DBAPIError as error:
+        except (DBAPIError, psycopg.Error) as error:
             if self.fate(error) is not Fate.LOST:
                 raise
             connection = self._begin(self._writers)  # the other one had died in the pool, with the database's restart
@@ -99,8 +105,12 @@ class PostgresqlDatabase:
     def _begin(self, engine: Engine) -> Connection:
         connection = engine.connect()
         try:
+            connection.begin()
             asked_at = time.monotonic()
-            moment: int = connection.exec_driver_sql(_CLOCK).scalar_one()
+            cursor = connection.connection.cursor()
+            cursor.execute(_BEGIN)
+            cursor.nextset()
+            moment: int = scalar_of(cursor)
         except BaseException:
             connection.close()
             raise
@@ -174,16 +184,22 @@ class PostgresqlDatabase:
         self._writers.dispose()
 
 
-def _engine(url: URL, isolation: str, *, read_only: bool = False) -> Engine:
+def _engine(url: URL, *, begins: IsolationLevel | None) -> Engine:
+    """Return connections whose driver begins each transaction, to read only; None: whoever uses them begins it."""
     engine = create_engine(
-        url, connect_args=_CONNECT, isolation_level=isolation, pool_size=2, max_overflow=2, hide_parameters=True
+        url,
+        connect_args=_CONNECT,
+        isolation_level=begins or "AUTOCOMMIT",
+        pool_size=2,
+        max_overflow=2,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
         connection.autocommit = True
         connection.execute(_SESSION)
-        connection.autocommit = False
-        connection.read_only = read_only
+        connection.autocommit = begins is None
+        connection.read_only = begins is not None
 
     return engine

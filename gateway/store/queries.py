@@ -203,9 +203,19 @@ def find_candidates(connection: Connection, wanted: DeliveryFilter) -> list[Cand
 
 def find_candidate(connection: Connection, id_: int | None = None, *, key: str | None = None) -> Candidate | None:
     """Return a delivery in short, by its id or its delivery key."""
-    condition = deliveries.c.id == id_ if key is None else deliveries.c.delivery_key == key
-    row = connection.execute(select(*_candidate).where(condition).limit(1)).first()
+    row = connection.execute(_one_of(select(*_candidate), id_, key)).first()
     return None if row is None else Candidate(**row._mapping)
+
+
+def _one_of(statement: Select[Any], id_: int | None, key: str | None) -> Select[Any]:
+    """Narrow to one delivery, by its id or its key.
+
+    Keys have no index, for which every notification would have to pay: they are looked for from the newest on, which is
+    what somebody asks for who has a key at hand.
+    """
+    if key is None:
+        return statement.where(deliveries.c.id == id_)
+    return statement.where(deliveries.c.delivery_key == key).order_by(deliveries.c.id.desc()).limit(1)
 
 
 def find_candidates_of(connection: Connection, notification_ids: Collection[int]) -> list[Candidate]:
@@ -251,8 +261,7 @@ def find_standing(connection: Connection) -> dict[str, Standing]:
 
 def show_delivery(connection: Connection, id_: int | None = None, *, key: str | None = None) -> DeliveryDetails | None:
     """Return everything about a delivery, by its id or its delivery key."""
-    condition = deliveries.c.id == id_ if key is None else deliveries.c.delivery_key == key
-    row = connection.execute(_selected_deliveries.where(condition).limit(1)).first()
+    row = connection.execute(_one_of(_selected_deliveries, id_, key)).first()
     if row is None:
         return None
     tried = connection.execute(select(attempts).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id))

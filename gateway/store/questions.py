@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import RecordKind
+from gateway.store.locks import lock_name
 from gateway.store.tables import questions
 from gateway.store.texts import clean
 
@@ -45,8 +46,17 @@ class Question:
 
 
 def load(connection: Connection, form: FormOf) -> dict[str, Question]:
-    """Read what is known of a form, by path; nobody else changes it until this transaction ends."""
-    statement = select(questions).where(*_of(form)).order_by(questions.c.path).with_for_update()
+    """Read what is known of a form, by path; nobody else changes it until this transaction ends.
+
+    The form is locked and not its rows: a row that another process has just added would not be among those waited for.
+    """
+    lock_name(connection, f"questions of {form.record_kind.value} of {form.webservice_id}")
+    return known(connection, form)
+
+
+def known(connection: Connection, form: FormOf) -> dict[str, Question]:
+    """Read what is known of a form, by path, whoever is changing it."""
+    statement = select(questions).where(*_of(form))
     return {
         row.path: Question(
             path=row.path,

@@ -84,10 +84,13 @@ def void_leases(connection: Connection) -> None:
     connection.execute(update(reconciled).values(holder=None, lease_until=None))
 
 
-def said_to_be_created(connection: Connection, webservice_id: str, begin: int, end: int, *, most: int) -> list[str]:
-    """Return the keys of submissions that, by their notifications, came to doForms in a window.
+def said_to_be_created(
+    connection: Connection, webservice_id: str, begin: int, end: int, *, most: int, apart: int | None = None
+) -> dict[str, int]:
+    """Return the submissions that, by their notifications, came to doForms in a window: key -> when.
 
-    Left out are those that were edited or deleted since: doForms may list them elsewhere, or not at all.
+    ``apart``: only where a notification was made and came here within so long: its time can be relied on then. Left out
+    are those that were edited or deleted since: doForms may list them elsewhere, or not at all.
     """
     column, other = notifications.c, notifications.alias("other")
     changed = exists(
@@ -98,7 +101,7 @@ def said_to_be_created(connection: Connection, webservice_id: str, begin: int, e
         )
     )
     found = (
-        select(column.record_key)
+        select(column.record_key, func.min(column.created_at))
         .where(
             column.id >= _first_since(connection, begin - _SLACK),
             column.webservice_id == webservice_id,
@@ -108,10 +111,12 @@ def said_to_be_created(connection: Connection, webservice_id: str, begin: int, e
             column.created_at < end,
             ~changed,
         )
-        .distinct()
+        .group_by(column.record_key)
         .limit(most)
     )
-    return list(connection.execute(found).scalars())
+    if apart is not None:
+        found = found.where(column.received_at.between(column.created_at - apart, column.created_at + apart))
+    return dict(connection.execute(found).fetchall())
 
 
 def _first_since(connection: Connection, moment: int) -> int:

@@ -3,8 +3,8 @@
 - Given up or in doubt: sent again as pinned, under its old key. Rejected, skipped or dropped, or with ``render``:
   rendered anew with the routes loaded at the time, under a new key. A delivered one only with ``force``.
 - It keeps its number, and with it its place in the lane. Once a later delivery of the lane has been attempted it is
-  refused, unless ``overtaken`` sends it to the end. Dead ones of one lane that are replayed by the same order do not
-  stand in each other's way: they go again in their old order.
+  refused, unless ``overtaken`` sends it to the end; so it is where a later one has ended and was deleted. Dead ones of
+  one lane that are replayed by the same order do not stand in each other's way: they go again in their old order.
 - A pending one is tried at once instead of when it is due.
 - The outcome stays what it was until the replay has ended; if that changes it, it is reported again.
 """
@@ -26,6 +26,8 @@ from gateway.store.clock import ask
 from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 
+_DELETED = 0
+"""In place of the id of a delivery that is not there any more."""
 _ORDERS = ("replayed", "dropped")
 """Words in the history of a delivery that are no ends of attempts."""
 
@@ -92,25 +94,34 @@ def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[
 def _attempted_later(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[int, int]]:
     """Return for each lane the deliveries behind the first of these that were attempted: id -> number.
 
-    They are found by way of their record: those that ended stand in no index of their lane.
+    They are found by way of their record: those that ended stand in no index of their lane. One that retention has
+    deleted shows only by its number, which the lane still knows, and stands under `_DELETED`.
     """
     firsts: dict[int, int] = {}
     for row in rows:
         firsts.setdefault(row.lane_id, row.id)
     first, its, other, behind = deliveries.alias(), notifications.alias(), notifications.alias(), deliveries.alias()
     found = connection.execute(
-        select(behind.c.lane_id, behind.c.id, behind.c.number)
+        select(behind.c.lane_id, behind.c.id, behind.c.number, behind.c.attempt_id)
         .select_from(
             first.join(its, its.c.id == first.c.notification_id)
             .join(other, (other.c.account == its.c.account) & (other.c.record_key == its.c.record_key))
             .join(behind, (behind.c.notification_id == other.c.id) & (behind.c.lane_id == first.c.lane_id))
         )
         .where(first.c.id.in_(list(firsts.values())), behind.c.number > first.c.number)
-        .where(behind.c.attempt_id.is_not(None))
     )
+    there: dict[int, int] = {}
+    for row in rows:
+        there[row.lane_id] = max(row.number, there.get(row.lane_id, 0))
     later: dict[int, dict[int, int]] = {}
-    for lane_id, id_, number in found:
-        later.setdefault(lane_id, {})[id_] = number
+    for lane_id, id_, number, attempt_id in found:
+        there[lane_id] = max(number, there[lane_id])
+        if attempt_id is not None:
+            later.setdefault(lane_id, {})[id_] = number
+    last = select(lanes.c.id, lanes.c.last_number).where(lanes.c.id.in_(list(there)))
+    for lane_id, number in connection.execute(last):
+        if number > there[lane_id]:
+            later.setdefault(lane_id, {})[_DELETED] = number
     return later
 
 
@@ -123,9 +134,9 @@ def _judge(
         refused = _refusal(row, order, is_sent=row.id == sent_now)
         overtaken = row.state != DeliveryState.PENDING and any(number > row.number for number in later.values())
         if refused is None and overtaken and not order.overtaken:
-            refused = (
-                "a later delivery of its record was attempted already: `--overtaken` sends it all the same, behind it"
-            )
+            seen = any(number > row.number for id_, number in later.items() if id_ != _DELETED)
+            what = "was attempted already" if seen else "has ended, and was deleted by retention"
+            refused = f"a later delivery of its record {what}: `--overtaken` sends it all the same, behind it"
         if refused is None:
             later.pop(row.id, None)  # it goes again behind the earlier ones
         judged.append((row, refused, overtaken))

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, rec
 from gateway.store.connect import open_database
 from gateway.store.engine import Fate, say
 from gateway.store.inbox import Keep, Kept
+from gateway.store.locks import lock_notifications
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
 from gateway.store.writer import GroupWriter
@@ -45,17 +46,28 @@ class Settlements:
     group: Sequence[Settlement]
 
 
-Operation = Begins | Settlements | Callable[[Connection], Any]
-"""What the ledger's writer takes: attempts that begin, settlements, or any other short transaction."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Note:
+    """A step that locks nothing but the row of a notification and what hangs on it."""
+
+    id: int
+    step: Callable[[Connection], Any]
 
 
-def _locks_by_itself(operation: Operation) -> bool:
-    """Tell what needs a transaction of its own where several processes lock rows.
+Operation = Begins | Settlements | Note | Callable[[Connection], Any]
+"""What the ledger's writer takes: attempts that begin, settlements, notes, or any other short transaction."""
 
-    Beginning and settling lock all their lanes at once and in order. What else is done locks whatever it needs: several
-    such steps in one transaction would lock in an order of chance, and cross those of other processes.
+
+def _shares(operation: Operation) -> Hashable:
+    """Tell what may share a transaction where several processes lock rows.
+
+    Beginning and settling lock all their lanes at once and in order, notes all their notifications. What else is done
+    locks whatever it needs: several such steps in one transaction would lock in an order of chance, and cross those of
+    other processes.
     """
-    return not isinstance(operation, Settlements | Begins)
+    if isinstance(operation, Settlements | Begins):
+        return "lanes"
+    return "notifications" if isinstance(operation, Note) else object()
 
 
 class Store:
@@ -77,7 +89,7 @@ class Store:
             self.database,
             self._apply,
             persistent=True,
-            alone=_locks_by_itself if self.database.shared else None,
+            kind=_shares if self.database.shared else None,
         )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._has_backfilled: bool | None = None
@@ -217,6 +229,14 @@ class Store:
         result: R = await self._ledger.submit(operation, 0 if carries is None else _EACH + carries)
         return result
 
+    async def note(self, notification_id: int, step: Callable[[Connection], R]) -> R:
+        """Run a short operation that locks nothing but a notification and what hangs on it; otherwise as `write`.
+
+        Several processes can make such steps in groups, where each `write` has a commit of its own.
+        """
+        result: R = await self._ledger.submit(Note(notification_id, step))
+        return result
+
     async def read(self, operation: Callable[[Connection], R]) -> R:
         """Run a query in a thread; it may be run twice."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, operation)
@@ -242,7 +262,7 @@ class Store:
         return f"{self._process}-{next(self._tokens)}"
 
     def _apply(self, connection: Connection, group: Sequence[Operation]) -> list[Any]:
-        """Apply a group in three steps, so that what is alike shares its statements: settle, begin, anything else."""
+        """Apply a group in steps, so that what is alike shares its statements: settle, begin, then anything else."""
         settlements = [operation for operation in group if isinstance(operation, Settlements)]
         begins = [operation for operation in group if isinstance(operation, Begins)]
         ends, starts = (
@@ -258,7 +278,12 @@ class Store:
         begun = iter(queue.begin(connection, starts))
         for start in begins:
             results[id(start)] = [next(begun) for _ in start.group]
+        notes = [operation for operation in group if isinstance(operation, Note)]
+        if len(notes) > 1:
+            lock_notifications(connection, [note.id for note in notes])
         for operation in group:
-            if not isinstance(operation, Settlements | Begins):
+            if isinstance(operation, Note):
+                results[id(operation)] = operation.step(connection)
+            elif not isinstance(operation, Settlements | Begins):
                 results[id(operation)] = operation(connection)
         return [results[id(operation)] for operation in group]

@@ -7,7 +7,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -36,7 +36,7 @@ class GroupWriter(Generic[Item, Result]):
     one, so that only the culprit fails. A group that crossed another one is tried again as it is. One whose connection
     was lost fails as a whole; with ``persistent`` it is tried until the database is back, whether or not its commit got
     through: then ``apply`` must be fit to be run twice. A caller that is cancelled neither withdraws its item nor
-    harms the others. ``alone`` tells which items get a transaction each; left out: none.
+    harms the others. Items of which ``kind`` says the same share a transaction; left out: all.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class GroupWriter(Generic[Item, Result]):
         apply: Callable[[Connection, Sequence[Item]], Sequence[Result]],
         *,
         persistent: bool = False,
-        alone: Callable[[Item], bool] | None = None,
+        kind: Callable[[Item], Hashable] | None = None,
     ) -> None:
         self._name = name
         self._database = database
         self._apply = apply
         self._persistent = persistent
-        self._alone = alone
+        self._kind = kind
         self.trouble: str | None = None
         """Why the database could not be reached when it was last tried; None: it could."""
         self.held = 0
@@ -116,11 +116,12 @@ class GroupWriter(Generic[Item, Result]):
 
     def _parts(self, group: list[_Entry[Item, Result]]) -> Iterable[list[_Entry[Item, Result]]]:
         """Return what is written in a transaction each."""
-        if self._alone is None:
+        if self._kind is None:
             return [group]
-        alone = [entry for entry in group if self._alone(entry[0])]
-        together = [entry for entry in group if not self._alone(entry[0])]
-        return [*([together] if together else []), *([entry] for entry in alone)]
+        parts: dict[Hashable, list[_Entry[Item, Result]]] = {}
+        for entry in group:
+            parts.setdefault(self._kind(entry[0]), []).append(entry)
+        return parts.values()
 
     def _write(self, group: list[_Entry[Item, Result]]) -> None:
         results = self._commit([item for item, _, _ in group])

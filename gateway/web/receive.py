@@ -228,7 +228,7 @@ class Receiver:
 
     async def _write_mark(self, notification_id: int, outcome: Outcome | None) -> None:
         try:
-            await self._store.write(lambda connection: inbox.mark_answered(connection, notification_id, outcome))
+            await self._store.note(notification_id, lambda c: inbox.mark_answered(c, notification_id, outcome))
         except Exception as error:
             log.warning("the answer could not be marked; doForms is told again by PUT", error=str(error))
         if outcome is None:

@@ -44,6 +44,7 @@ def show(plan: Plan, came: Came) -> bool:
         ("answers, 50th percentile", f"{came.p50_ms:.1f} ms", "", True),
         ("answers, 99th percentile", f"{came.p99_ms:.1f} ms", "under 50 ms", came.p99_ms < 50),
         ("until all was delivered and told", f"{came.seconds:.0f} s", "", True),
+        ("processor time for a notification", f"{came.processor_ms:.1f} ms", "", True),
         ("calls", str(came.calls), "", True),
         ("calls answered 429", f"{came.refused} ({share:.1%})", "at most 2 %", share <= 0.02),
         ("not delivered", str(came.missing), "0", came.missing == 0),

@@ -98,6 +98,8 @@ class Came:
     """Of the answers, from when a notification was due."""
     seconds: float
     """From the first notification to the last effect and report."""
+    processor_ms: float
+    """Processor time of the gateways for a notification."""
     calls: int
     refused: int
     """Calls that met a 429."""
@@ -144,6 +146,7 @@ async def burst(plan: Plan, folder: Path) -> Came:
             await doforms.until(lambda: _all_told(plan, seen), timeout=plan.longest)
             await doforms.until(lambda: _count(engine) >= plan.notifications, timeout=plan.longest)
             seconds = time.monotonic() - started
+            processor_seconds = sum(gateway.processor_seconds for gateway in gateways)
             with engine.connect() as connection:
                 rows = connection.execute(text("SELECT record, notification FROM effects ORDER BY id")).all()
     return Came(
@@ -151,6 +154,7 @@ async def burst(plan: Plan, folder: Path) -> Came:
         p50_ms=max(load["p50_ms"] for load in loads),
         p99_ms=max(load["p99_ms"] for load in loads),
         seconds=seconds,
+        processor_ms=1000 * processor_seconds / plan.notifications,
         calls=len(doforms.requests),
         refused=sum(request.status == 429 for request in doforms.requests),
         missing=plan.notifications - len({row.notification for row in rows}),

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.cli import main
 from gateway.models import DeliveryState, Event, FetchState, Mode, Outcome, RecordKind, ReportState
-from gateway.store import alarms, inbox, outbox, quarantine, records
+from gateway.store import alarms, fetches, inbox, outbox, quarantine, records
 from gateway.store.clock import SECOND, now
 from gateway.store.connect import open_database
 from gateway.store.migrate import migrate
@@ -216,7 +216,7 @@ async def _waiting(store: Store) -> None:
             for one in claimed
         ]
     )
-    await store.write(lambda c: records.note_failed_fetch(c, id_, state=FetchState.DUE, reason=reason, spent=SECOND))
+    await store.write(lambda c: fetches.note_failed(c, id_, state=FetchState.DUE, reason=reason, spent=SECOND))
 
 
 async def _unmatched(store: Store) -> None:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store import questions
+from gateway.store.connect import open_database
+from gateway.store.migrate import migrate
+from gateway.store.questions import FormOf, Question
+
 TWELVE = """
 [gateway]
 answer_within = "4s"
@@ -258,6 +263,35 @@ def test_a_destination_that_does_not_answer_is_told_and_the_others_are_looked_at
     assert ran.status == 1
     assert {one["where"].split(".")[1] for one in ran.json} == {"service"}
     assert all(one["remedy"] for one in ran.json)
+
+
+def test_a_question_that_no_record_has_had_is_warned_of_with_the_one_that_is_meant(run, right: Path) -> None:
+    make_table(right.parent, unique="PRIMARY KEY")
+    database = open_database(f"sqlite:///{right.parent / 'gateway.db'}")
+    migrate(database)
+    came = [Question(path=path, kind="text", first_at=1, seen=12, last=12) for path in ("", "syte")]
+    with database.write() as connection:
+        questions.save(connection, FormOf("acme$$1234$$Published$$5678"), came)
+    ran = run("check", "--routes", right, "--connect", "--json")
+    assert ran.status == 0
+    [warning] = ran.json
+    assert (warning["where"], warning["error"]) == ("webservices.site-inspection", False)
+    assert warning["found"] == (
+        "none of the 12 records that came of the form 'Site inspection' had the question 'site', which is asked for "
+        "by: route inspections, delivery warehouse, columns.site"
+    )
+    assert warning["remedy"].startswith("Did you mean 'syte'? Correct the name")
+    with database.write() as connection:
+        questions.save(connection, FormOf("acme$$1234$$Published$$5678"), [Question(path="site", first_at=1, seen=1)])
+    database.close()
+    assert run("check", "--routes", right, "--connect", "--json").json == []
+
+
+def test_a_store_that_cannot_be_read_is_told(run, right: Path) -> None:
+    make_table(right.parent, unique="PRIMARY KEY")
+    (right.parent / "gateway.db").write_bytes(b"no database at all, but long enough to be looked at" * 20)
+    ran = run("check", "--routes", right, "--connect", "--json")
+    assert (ran.status, [one["where"] for one in ran.json]) == (1, ["gateway.store"])
 
 
 def test_a_file_that_is_not_there_is_told_with_the_way_to_name_one(run, tmp_path: Path) -> None:

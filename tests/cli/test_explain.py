@@ -62,6 +62,21 @@ def test_json_is_one_object_and_shows_no_secret(run: Run, site: Path) -> None:
     assert not any(secret in explained.out for secret in SECRETS.values())
 
 
+def test_it_tells_where_the_record_and_the_routes_do_not_fit(run: Run, site: Path) -> None:
+    asked = ["--record", record(site, rsk="High", site="Dock 4", hazard="Gas"), "--routes", site]
+    explained = run("explain", payload(site), *asked)
+    assert "not asked for rsk, hazard" in explained.words
+    told = "not in record risk, asked for by route inspections, delivery service, `when`; did you mean rsk?"
+    assert told in explained.words
+    one = run("explain", payload(site), *asked, "--json").json
+    assert one["not_asked_for"] == ["rsk", "hazard"]
+    assert one["not_in_record"] == [
+        {"question": "risk", "asked_by": ["route inspections, delivery service, `when`"], "meant": "rsk"}
+    ]
+    deleted = run("explain", payload(site, event="delete"), *asked, "--json").json
+    assert (deleted["not_asked_for"], deleted["not_in_record"]) == ([], [])
+
+
 def test_a_when_that_is_false_is_told(run: Run, site: Path) -> None:
     explained = run("explain", payload(site), "--record", record(site, risk="Low"), "--routes", site)
     assert "skipped (does not count): its `when` is false for this record" in explained.words

@@ -30,7 +30,7 @@ def test_a_paused_destination_says_why_until_it_goes_on(run: Run, empty: Path) -
     paused = run("destinations", "pause", "folder", "--reason", "moving the disk", "--routes", empty)
     assert (paused.status, "folder is paused" in paused.words) == (0, True)
     shown = run("destinations", "list", "--routes", empty).words
-    assert "folder file paused 0 0 moving the disk" in shown
+    assert "folder file 0 0 paused moving the disk" in shown
     assert run("destinations", "resume", "folder", "--routes", empty).status == 0
     again = run("destinations", "resume", "folder", "--routes", empty)
     assert (again.status, "is not paused" in again.err) == (1, True)

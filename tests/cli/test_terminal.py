@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from typer.main import get_command
 
 from gateway.cli import app
+from gateway.store.call_counts import day_of
+from gateway.store.clock import now
 from tests.cli.conftest import LONG_KEY, Run
 
 
@@ -78,3 +81,24 @@ def test_what_goes_into_a_pipe_is_not_squeezed(filled: Path) -> None:
     command = [sys.executable, "-m", "gateway", "notifications", "list", "--routes", str(filled)]
     shown = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
     assert f"Site inspection, record {LONG_KEY}" in shown
+
+
+def test_a_long_reason_of_a_pause_hides_nothing_beside_it(empty: Path) -> None:
+    reason = "doForms answered 401 for the submission r1: " + "Look whether the id and password are right. " * 4
+    database = sqlite3.connect(empty.with_name("gateway.db"))
+    with database:
+        for kind, name in (("webservice", "acme$$1$$Published$$2"), ("destination", "folder")):
+            database.execute(
+                "INSERT INTO pauses VALUES (?, ?, ?, ?, ?, ?)", (kind, name, "x", reason, 1, 2_000_000_000)
+            )
+        counted = (day_of(now()), "acme$$1$$Published$$2", "fetch", 120, 0, 0, 120)
+        database.execute("INSERT INTO call_counts VALUES (?, ?, ?, ?, ?, ?, ?)", counted)
+    database.close()
+    for command, texts in (
+        (("webservices", "list"), ["tried again 1970-01-01", "120 fetch", "120 failed"]),
+        (("destinations", "list"), ["folder", "waiting", "dead"]),
+    ):
+        shown = terminal(*command, "--routes", empty)
+        assert max(len(line) for line in shown.splitlines()) <= 80
+        assert all(text in shown for text in texts), shown
+        assert "…" not in shown

@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Row, select, update
 
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.pauses import Pauses
+from gateway.delivery.pauses import Kind, Pauses
 from gateway.doforms.simulator import Simulator
 from gateway.http import build_client
 from gateway.store import alarms, records
@@ -65,6 +66,7 @@ class Parts:
     current: Current
     calls: Calls
     pauses: Pauses
+    callers: Callers
     desk: FetchDesk
 
     async def keep(self, key: str, record: str | None = "r1", **more: Any) -> KeptNotification:
@@ -137,8 +139,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.AsyncClient) -> AsyncIterator[Parts]:
     text = ROUTES.format(api=doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
-    current, pauses, calls = Current(load_routes(tmp_path, text)), Pauses(store), Calls(http, store)
-    desk = FetchDesk(store=store, current=current, calls=calls, pauses=pauses)
-    yield Parts(doforms, store, current, calls, pauses, desk)
+    current, pauses = Current(load_routes(tmp_path, text)), Pauses(store)
+    calls = Calls(http, store, paused=lambda id_: pauses.reason(Kind.WEBSERVICE, id_))
+    callers = Callers(store=store, current=current, pauses=pauses)
+    desk = FetchDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
+    yield Parts(doforms, store, current, calls, pauses, callers, desk)
     await desk.stop()
     await calls.aclose()

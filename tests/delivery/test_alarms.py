@@ -12,10 +12,12 @@ from structlog.testing import capture_logs
 
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import GivenUp, PutOff
+from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState
-from gateway.store import alarms, records
+from gateway.store import alarms, fetches
 from gateway.store.clock import now, to_store
 from gateway.store.queue import Settlement
 from gateway.store.tables import alarms as alarm_rows
@@ -30,7 +32,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def watch(parts: Parts) -> Watch:
     unloaded = Unloaded(store=parts.store, current=parts.current)
-    return Watch(store=parts.store, pauses=parts.pauses, unloaded=unloaded, unreadable=parts.desk.unreadable)
+    return Watch(
+        store=parts.store,
+        current=parts.current,
+        pauses=parts.pauses,
+        unloaded=unloaded,
+        unreadable=parts.desk.unreadable,
+    )
 
 
 async def set_to(parts: Parts, table: Table, **values: Any) -> None:
@@ -86,7 +94,7 @@ async def test_replaying_what_was_not_fetched_clears_it_too(parts: Parts, watch:
     await parts.store.write(lambda c: alarms.raise_alarm(c, "record not fetched", WEBSERVICE, "gone"))
     await set_to(parts, deliveries, state=DeliveryState.DEAD.value)
     await parts.store.write(
-        lambda c: records.note_failed_fetch(c, kept.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
+        lambda c: fetches.note_failed(c, kept.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
     )
     await watch.look()
     assert len(await kinds(parts)) == 1
@@ -136,6 +144,23 @@ async def test_a_quota_that_is_over_ends_its_pause_and_its_alarm_though_nobody_c
     await watch.look()
     assert await kinds(parts) == []
     assert not parts.pauses.probing(Kind.WEBSERVICE, WEBSERVICE)
+
+
+async def test_what_only_calls_in_its_name_can_end_has_ended_when_a_web_service_is_not_loaded_any_more(
+    parts: Parts, tmp_path: Path, watch: Watch
+) -> None:
+    webservice = parts.current.webservice(WEBSERVICE)
+    assert webservice is not None
+    for key in ("r1", "r2", "r3"):
+        await parts.desk.unreadable.was_only_listed(webservice, key, ValueError("404"))
+    for kind in (NOT_RECONCILED, TOO_SHORT):
+        await parts.store.write(lambda c, kind=kind: alarms.raise_alarm(c, kind, WEBSERVICE, "broke off"))  # type: ignore[misc]
+    await watch.look(thoroughly=True)
+    assert await kinds(parts) == [(kind, WEBSERVICE, 1) for kind in (TOO_SHORT, NOT_RECONCILED, NOT_READABLE)]
+    text = ROUTES.format(api=parts.doforms.api, webservice="acme$$1$$Published$$other", more="", text=TEXT)
+    parts.current.load(load_routes(tmp_path, text))
+    await watch.look(thoroughly=True)
+    assert await kinds(parts) == []
 
 
 async def test_an_alarm_that_comes_again_after_it_was_cleared_is_a_new_one(parts: Parts) -> None:

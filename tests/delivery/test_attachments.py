@@ -30,6 +30,12 @@ PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 800
 """More than one piece."""
 
 
+def desk_of(parts: Parts) -> AttachmentDesk:
+    return AttachmentDesk(
+        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+    )
+
+
 @dataclass
 class Desk:
     """The desk with what it works on."""
@@ -40,8 +46,7 @@ class Desk:
 
     def another(self) -> AttachmentDesk:
         """Make the desk of another process on the same store."""
-        parts = self.parts
-        return AttachmentDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+        return desk_of(self.parts)
 
     def load(self, doforms: str = "", gateway: str = "") -> None:
         """Load routes with more settings in ``[doforms]`` and ``[gateway]``."""
@@ -93,7 +98,7 @@ class Desk:
 @pytest.fixture
 def desk(parts: Parts, tmp_path: Path) -> Desk:
     parts.doforms.world.blobs.clear()
-    made = AttachmentDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    made = desk_of(parts)
     return Desk(parts, tmp_path, made)
 
 
@@ -348,6 +353,23 @@ async def test_downloads_leave_half_of_the_slots_to_records(desk: Desk) -> None:
     await desk.parts.desk.records(await desk.parts.keep("n2", "r2"))
     assert desk.asked() == []
     assert len((await downloads).attachments) == 6
+
+
+async def test_photos_of_backfilled_records_do_not_hold_up_those_of_others(desk: Desk) -> None:
+    parts = desk.parts
+    desk.load("max_in_flight = 1")
+    for key in ("old", "new"):
+        parts.doforms.put_record(WEBSERVICE, key, {"photo": desk.put(f"p-{key}")})
+    old, new = await parts.keep("backfill:old", "old"), await parts.keep("n-new", "new")
+    records = [(await parts.desk.records(one)).record for one in (old, new)]
+    parts.doforms.faults.add(path_contains="/submissions/", status=None, delay=0.5)
+    under_way = asyncio.create_task(parts.desk.records(await parts.keep("n1")))
+    await asyncio.sleep(0.05)
+    downloads = [asyncio.create_task(desk.desk.attached(old, records[0], required=False))]
+    await asyncio.sleep(0.05)
+    downloads.append(asyncio.create_task(desk.desk.attached(new, records[1], required=False)))
+    await asyncio.gather(under_way, *downloads)
+    assert desk.asked() == ["p-new", "p-old"]
 
 
 async def test_nothing_is_downloaded_for_a_delete(desk: Desk) -> None:

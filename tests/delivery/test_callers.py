@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.callers import Callers
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import PutOff
@@ -33,6 +34,23 @@ async def test_those_that_wait_for_a_paused_web_service_look_again_no_faster_tha
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     looks = [next_look(callers, kept) for _ in range(5000)]
     assert looks[0] >= parts.store.now() + 55 * SECOND
+    assert all(after - before >= BETWEEN for before, after in pairwise(looks))
+
+
+async def test_records_and_attachments_that_wait_for_a_web_service_stand_in_one_line(parts: Parts) -> None:
+    photo = parts.doforms.put_blob(WEBSERVICE, "p1", b"1")
+    parts.doforms.put_record(WEBSERVICE, "r1", {"photo": photo})
+    first, second = await parts.keep("n1"), await parts.keep("n2")
+    record = (await parts.desk.records(first)).record
+    desk = AttachmentDesk(
+        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+    )
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    looks = []
+    for number in range(10):
+        with pytest.raises(PutOff) as raised:
+            await (desk.attached(first, record, required=False) if number % 2 else parts.desk.records(second))
+        looks.append(raised.value.until)
     assert all(after - before >= BETWEEN for before, after in pairwise(looks))
 
 

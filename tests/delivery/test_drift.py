@@ -100,6 +100,20 @@ async def test_new_questions_are_one_alarm_until_the_routes_ask_for_them(
     assert await told(parts) == []
 
 
+async def test_a_new_column_is_told_only_where_columns_are_picked_one_by_one(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    def with_row(**columns: Any) -> Record:
+        row = [answer(*pair, "integer") for pair in columns.items()]
+        return decode(answer("site", "Dock"), {"name": "findings", "fields": [{"fields": row}]})
+
+    whole = "{{ record.fields.site }} {{ record.fields.findings }}"
+    parts.current.load(load_routes(tmp_path, routes(parts, whole)))
+    await came(parts, drift, *[with_row(a=1)] * 12)
+    await came(parts, drift, *[with_row(a=1, b=1)] * 3)
+    assert await told(parts) == []
+
+
 async def test_new_questions_that_a_person_has_seen_are_not_told_again(parts: Parts, drift: Drift) -> None:
     await came(parts, drift, *[record(site="Dock")] * 12)
     await came(parts, drift, *[record(site="Dock", hazard="Gas")] * 2)
@@ -138,10 +152,12 @@ async def test_an_unknown_kind_of_value_is_warned_of_once_for_each_form_and_ques
             drift.saw(inspection, one)
             drift.saw(silent, one)
         drift.saw(inspection, decode(answer("other", 1, "hologram")))
+        drift.saw(inspection, decode(answer("site", 1, "hologram")))
     assert [(line["form"], line["question"], line["kind"]) for line in logged] == [
         ("Inspection", "where", "hologram"),
         ("Silent", "where", "hologram"),
         ("Inspection", "other", "hologram"),
+        ("Inspection", "site", "hologram"),
     ]
 
 
@@ -154,7 +170,14 @@ async def test_a_form_whose_questions_never_end_fills_neither_memory_nor_store(p
 
 
 async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift) -> None:
-    desk = FetchDesk(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses, saw=drift.saw)
+    desk = FetchDesk(
+        store=parts.store,
+        current=parts.current,
+        calls=parts.calls,
+        callers=parts.callers,
+        pauses=parts.pauses,
+        saw=drift.saw,
+    )
     for key in ("n1", "n2"):
         await desk.records(await parts.keep(key))
     await drift.write()

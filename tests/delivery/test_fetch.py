@@ -92,6 +92,19 @@ async def test_retry_after_puts_a_fetch_off(parts: Parts) -> None:
     assert (await put_off(parts)).until - now() > 119 * SECOND
 
 
+async def test_a_long_wait_after_too_many_calls_puts_off_the_others_of_the_account_without_a_call(parts: Parts) -> None:
+    parts.doforms.put_record(WEBSERVICE, "r2", {"site": "Mill"})
+    parts.doforms.faults.add(status=429, headers={"Retry-After": "120"})
+    await parts.keep("n1")
+    await put_off(parts)
+    await parts.keep("n2", "r2")
+    other = await put_off(parts, "n2")
+    assert other.until - now() > 115 * SECOND
+    assert "waits for its account acme: doForms answered 429 to this account" in str(other)
+    assert [(await parts.row(key)).fetch_attempts for key in ("n1", "n2")] == [0, 0]
+    assert parts.asked() == ["r1"]
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "Internal error"}'])
 async def test_a_success_without_a_record_in_it_is_not_pinned(parts: Parts, body: bytes) -> None:
     parts.doforms.faults.add(status=200, body=body)

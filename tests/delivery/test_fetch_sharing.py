@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.put_off import PutOff
@@ -38,7 +39,8 @@ async def other(parts: Parts, http: httpx.AsyncClient) -> AsyncIterator[FetchDes
     opened = Store(url, lease=1.0)
     await opened.open()
     calls = Calls(http, opened)
-    yield FetchDesk(store=opened, current=parts.current, calls=calls, pauses=parts.pauses)
+    callers = Callers(store=opened, current=parts.current, pauses=parts.pauses)
+    yield FetchDesk(store=opened, current=parts.current, calls=calls, callers=callers, pauses=parts.pauses)
     await calls.aclose()
     await opened.close()
 

@@ -224,6 +224,7 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
     assert "doForms lists the records of inspection but hands none of them out: 3 in a row" in alarm.text
     watch = Watch(
         store=parts.store,
+        current=parts.current,
         pauses=parts.pauses,
         unloaded=Unloaded(store=parts.store, current=parts.current),
         unreadable=parts.desk.unreadable,
@@ -234,6 +235,29 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
     await ask(parts, "well")
     await watch.look()
     assert await parts.alarms() == []
+
+
+async def test_a_backfilled_record_that_is_not_handed_out_is_not_looked_for_in_listings_of_another_time(
+    parts: Parts,
+) -> None:
+    keys = [f"r{number}" for number in range(IN_A_ROW)]
+    await parts.store.write(lambda c: record_ids.learn(c, "acme", {key: f"id-{key}" for key in keys}))
+    parts.doforms.faults.add(path_contains="/submissions/", status=404, times=None)
+    for key in keys:
+        await parts.keep(f"backfill:{key}", key)
+        told = await look_twice(parts, f"backfill:{key}")
+    assert f"doForms lists the record {keys[-1]} (id id-{keys[-1]}) but does not hand it out" in told
+    assert "submissions" not in parts.asked()
+    assert [alarm.kind for alarm in await parts.alarms()] == [ALARM]
+
+
+async def test_a_backfilled_record_that_is_forbidden_pauses_only_if_listing_is_too(parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions/", status=403, times=None)
+    await parts.keep("backfill:r1")
+    assert "does not hand it out" in await not_yet(parts, "backfill:r1")
+    parts.doforms.faults.add(path_contains="/submissions", status=403, times=None)
+    await parts.keep("backfill:r2", "r2")
+    assert "is paused: doForms answered 403" in await not_yet(parts, "backfill:r2")
 
 
 async def test_a_delete_of_a_record_that_was_never_fetched_has_its_learnt_id(parts: Parts) -> None:

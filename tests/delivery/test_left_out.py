@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy.exc import DBAPIError
 
 from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import Records
@@ -80,6 +81,27 @@ async def test_a_question_that_the_templates_of_the_delivery_take_elsewhere_is_n
 ) -> None:
     drift.delivered(await job(parts, "n1", site="Dock"), receipt(site="no column"))
     assert await raised(parts, drift) == []
+
+
+async def test_what_could_not_be_written_is_told_the_next_time(parts: Parts, drift: Drift) -> None:
+    one = await job(parts, "n1", remarks="wet")
+    drift.delivered(one, receipt(remarks="no column"))
+    await parts.store.write(lambda c: c.exec_driver_sql("ALTER TABLE alarms RENAME TO hidden"))
+    await parts.store.write(lambda c: c.exec_driver_sql("CREATE VIEW alarms AS SELECT * FROM hidden"))
+    with pytest.raises(DBAPIError):
+        await drift.write()
+    await parts.store.write(lambda c: c.exec_driver_sql("DROP VIEW alarms"))
+    await parts.store.write(lambda c: c.exec_driver_sql("ALTER TABLE hidden RENAME TO alarms"))
+    assert await raised(parts, drift) == [ALARM]
+
+
+async def test_it_is_told_again_when_it_comes_again_after_it_was_settled(parts: Parts, drift: Drift) -> None:
+    one = await job(parts, "n1", remarks="wet")
+    for _ in range(2):
+        drift.delivered(one, receipt(remarks="no column"))
+        assert await raised(parts, drift) == [ALARM]
+        drift.delivered(one, receipt())
+        assert await raised(parts, drift) == []
 
 
 async def test_it_ends_when_its_delivery_is_not_loaded_any_more(parts: Parts, drift: Drift, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.delivery.lookup import Lookup, windows_of
 from gateway.doforms.failures import Later
+from gateway.doforms.limits import Priority
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE, notification
 
@@ -39,7 +40,7 @@ async def look(parts: Parts, key: str) -> dict[str, str | None]:
     assert webservice is not None
     lookup = Lookup(parts.calls)
     account, of = parts.current.account(webservice), notification(record=key, received=NOON)
-    return dict(await lookup.look(account, webservice, of, key, urgent=False))
+    return dict(await lookup.look(account, webservice, of, key, priority=Priority.FETCH))
 
 
 def put(parts: Parts, key: str, received: datetime) -> None:

@@ -117,7 +117,7 @@ async def test_a_used_up_quota_pauses_the_web_service(parts: Parts, reporter: Re
     assert [pause.cause for pause in await parts.store.read(pauses.list_pauses)] == [Cause.QUOTA]
 
 
-@pytest.mark.parametrize("status", [302, 429, 500, 503])
+@pytest.mark.parametrize("status", [302, 500, 503])
 async def test_what_may_pass_is_told_again_by_report_retry(parts: Parts, reporter: Reporter, status: int) -> None:
     parts.doforms.faults.add(status=status)
     row = await reported(parts, reporter, tried)
@@ -130,6 +130,13 @@ async def test_what_may_pass_is_told_again_by_report_retry(parts: Parts, reporte
 async def test_retry_after_puts_a_report_off(parts: Parts, reporter: Reporter) -> None:
     parts.doforms.faults.add(status=503, headers={"Retry-After": "120"})
     row = await reported(parts, reporter, tried)
+    assert row.report_due_at - now() > 115 * SECOND
+
+
+async def test_too_many_calls_are_no_attempt_to_report(parts: Parts, reporter: Reporter) -> None:
+    parts.doforms.faults.add(status=429, headers={"Retry-After": "120"})
+    row = await reported(parts, reporter, put_off)
+    assert row.report_state == ReportState.DUE
     assert row.report_due_at - now() > 115 * SECOND
 
 

@@ -78,3 +78,14 @@ async def test_a_store_that_is_away_grants_nothing_and_is_asked_again() -> None:
     assert pace.take(1) == 0
     await asyncio.sleep(0.01)
     assert (pace.take(1), pace.wait()) == (0, 1.0)
+
+
+async def test_a_wait_that_the_pace_does_not_explain_is_a_stop() -> None:
+    for each, stopped in ((2.0, 0.0), (0.1, 2.0)):
+        clock = Clock()
+        pace = SharedPace(Bank(0).draw, clock=clock, on_more=lambda: None, each=each)
+        pace.take(1)
+        await asyncio.sleep(0.01)
+        assert pace.stopped() == stopped
+        clock.now += 2.0
+        assert pace.stopped() == 0.0

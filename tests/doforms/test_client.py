@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from gateway.doforms.client import Credentials, DoformsClient
+from gateway.doforms.client import Credentials, DoformsClient, quota_ends
 from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotARecord, Quota, Refused, Unauthorised
 from gateway.doforms.record import decode_record
 from gateway.doforms.simulator import Simulator
@@ -175,8 +175,22 @@ async def test_a_quota_is_known_by_its_text_at_any_status_and_lasts_until_midnig
     before = datetime.now(UTC)
     with pytest.raises(Quota, match=text) as raised:
         await fetch(client, doforms)
-    assert raised.value.until.timetz() == time(tzinfo=UTC)
-    assert timedelta() < raised.value.until - before <= timedelta(days=1)
+    assert raised.value.until == quota_ends(before)
+
+
+@pytest.mark.parametrize(
+    ("said_at", "ends"),
+    [
+        ("2026-01-31T23:59:59", "2026-02-01T00:00:00"),
+        ("2026-02-01T00:00:01", "2026-02-01T00:15:00"),
+        ("2026-02-01T00:15:00", "2026-02-02T00:00:00"),
+        ("2026-02-01T12:00:00", "2026-02-02T00:00:00"),
+    ],
+)
+async def test_what_doforms_says_of_the_quota_right_after_midnight_may_be_about_the_day_before(
+    said_at: str, ends: str
+) -> None:
+    assert quota_ends(datetime.fromisoformat(f"{said_at}+00:00")) == datetime.fromisoformat(f"{ends}+00:00")
 
 
 async def test_a_report_too_meets_the_quota(client: DoformsClient, doforms: Simulator) -> None:

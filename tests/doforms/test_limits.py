@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
+from gateway.doforms.failures import Paused
 from gateway.doforms.limits import AccountLimits, LocalBucket, Priority
 
 MANY = 60_000
@@ -36,6 +37,19 @@ class Calls:
         async with self.limits.slot(priority):
             self.begun.append(name)
             await self._ends[name].wait()
+
+
+class Stopped:
+    """A bucket out of which nothing may be taken for an hour."""
+
+    def take(self, wanted: int, *, backlog: int = 0) -> int:
+        return 0
+
+    def wait(self) -> float:
+        return 3600.0
+
+    def stopped(self) -> float:
+        return 3600.0
 
 
 async def settled() -> None:
@@ -188,6 +202,31 @@ async def test_a_pause_holds_every_call_until_it_is_over() -> None:
         some._ends[name].set()
         await some.tasks[name]
     assert 0.09 < time.monotonic() - started < 0.3
+
+
+async def test_those_that_wait_hear_of_a_pause_that_is_long_and_later_ones_do_not_wait_at_all() -> None:
+    some = calls(in_flight=1)
+    for name in ("under way", "a"):
+        await some.queue(name)
+    await some.queue("report", Priority.REPORT)
+    some.limits.pause(3600.0)
+    await settled()
+    await some.queue("b")
+    for name in ("a", "report", "b"):
+        with pytest.raises(Paused) as raised:
+            await some.tasks[name]
+        assert raised.value.retry_after == pytest.approx(3600.0, abs=1.0)
+    await some.end("under way")
+    assert some.begun == ["under way"]
+    assert some.limits._in_flight == 0
+
+
+async def test_a_pause_that_another_process_was_told_of_is_one_here_too() -> None:
+    some = calls()
+    some.limits.bucket = Stopped()
+    await some.queue("a")
+    with pytest.raises(Paused):
+        await some.tasks["a"]
 
 
 async def test_while_something_else_comes_first_few_calls_begin_but_for_those_that_a_request_waits_for() -> None:

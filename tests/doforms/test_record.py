@@ -15,6 +15,7 @@ from gateway.doforms.record import decode_record, unknown_kinds
 from gateway.errors import TemplateError
 from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
+from gateway.routing.templates import compile_expression
 
 
 def decoded(*fields: Any, kind: RecordKind = RecordKind.SUBMISSION) -> Record:
@@ -105,6 +106,12 @@ def test_a_number_of_any_size_keeps_every_digit(digits: str) -> None:
     assert str(value).replace("+", "").lower() == digits.lower()
 
 
+@pytest.mark.parametrize("digits", ["1e999999999", "1E-5001", "-1.5e+123456"])
+def test_a_number_that_would_fill_the_memory_when_written_out_stays_a_text(digits: str) -> None:
+    body = f'{{"key": "k", "fields": [{{"name": "q", "data": "number", "number": {digits}}}]}}'
+    assert decode_record(body.encode(), kind=RecordKind.SUBMISSION).fields["q"] == digits
+
+
 def test_sections_nest_and_a_single_name_is_found_at_any_depth() -> None:
     record = decoded(section("a", section("b", question("site", "Dock")), question("risk", "High")))
     assert record.fields == {"site": "Dock", "risk": "High"}
@@ -146,8 +153,15 @@ def test_a_name_in_several_places_is_refused_naming_the_paths_and_found_by_them(
     for ask in (lambda: record.fields["site"], lambda: record.fields.get("site")):
         with pytest.raises(TemplateError, match=r"^'site' stands in several places .*: 'a\.site' or 'b\.site'$"):
             ask()
-    assert dict(record.fields) == {}
-    assert record.paths == {"a.site": "Dock", "b.site": "Pier"}
+    assert record.fields == record.paths == {"a.site": "Dock", "b.site": "Pier"}
+    assert record.fields["b.site"] == "Pier"
+
+
+def test_whoever_takes_the_answers_as_a_whole_gets_those_of_an_ambiguous_name_by_their_paths() -> None:
+    record = decoded(section("a", question("site", "Dock")), section("b", question("site", "Pier")), question("n", 1))
+    whole = compile_expression("record.fields").evaluate({"record": {"fields": record.fields}})
+    each = compile_expression("record.fields | items | list").evaluate({"record": {"fields": record.fields}})
+    assert whole == dict(each) == {"n": 1, "a.site": "Dock", "b.site": "Pier"}
 
 
 def test_a_name_that_is_not_there_is_no_mistake_of_the_form() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from gateway.store import alarms
 from gateway.store.connect import open_database
 from tests.end_to_end.conftest import FORM, Make, World
+from tests.end_to_end.several import several_gateways
+from tests.support.postgresql import Server
 
 EVERYTHING = """to = "table"
 table = "state"
@@ -65,3 +68,31 @@ site = "{{ submission.fields.site }}" """
         await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
     written = (world.folder / "files" / "d1.json").read_text()
     assert written == '{\n  "crew": "Ada",\n  "stops": 2,\n  "site": "Dock"\n}\n'
+
+
+async def test_of_two_gateways_one_tells_of_a_new_question(tmp_path: Path, postgresql: Server, route: Make) -> None:
+    deliver = (
+        'to = "table"\ntable = "plain"\ncolumns = { record = "{{ record.key }}", event = "{{ record.fields.site }}" }'
+    )
+    async with several_gateways(tmp_path, postgresql) as several:
+        several.write(route(deliver))
+        await several.start()
+
+        async def came(*keys: str, **fields: Any) -> None:
+            seen = [await several.doforms.create(FORM, {"site": "Dock", **fields}, key=key) for key in keys]
+            await several.doforms.until(lambda: all(one.belief == "completed" for one in seen), timeout=20)
+
+        def counted(records: int) -> bool:
+            return several.stored("SELECT sum(seen) FROM questions WHERE path = ''") == [(records,)]
+
+        await came(*(f"r{number}" for number in range(20)), hall=1)
+        await several.doforms.until(lambda: several.stored("SELECT seen FROM questions WHERE path = ''"), timeout=10)
+        await came("s1", "s2", "s3", "s4", hazard="Gas")
+        await several.doforms.until(lambda: several.logged("alarm raised"), timeout=10)
+        await came("t1", "t2", hazard="Gas", second="x")
+        await asyncio.sleep(3.0)  # each process writes a second after it met a question
+        [(kind, cleared)] = several.stored("SELECT kind, cleared_at FROM alarms")
+        assert (kind, cleared) == ("new questions", None)
+        assert len(several.logged("alarm raised")) == 1
+        several.stop()
+        assert counted(26)

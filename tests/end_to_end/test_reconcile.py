@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -37,16 +38,20 @@ def lose(
         world.doforms.world.put(FORM, key, {"score": number}, received=at)
 
 
-def run(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on the gateway's routes file, as a person does."""
+def command(world: World, *arguments: str) -> list[str]:
+    """Return a command on the gateway's routes file, as a person gives it."""
     assert world.gateway is not None
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments, "--routes", str(world.gateway.routes)],
-        env={**os.environ, **world.gateway.environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return [sys.executable, "-m", "gateway", *arguments, "--routes", str(world.gateway.routes)]
+
+
+def environ(world: World) -> dict[str, str]:
+    assert world.gateway is not None
+    return {**os.environ, **world.gateway.environ}
+
+
+def run(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(command(world, *arguments), env=environ(world), capture_output=True, text=True, check=False)
 
 
 async def ordered(world: World, *arguments: str) -> Any:
@@ -133,6 +138,18 @@ async def test_a_listing_that_is_too_short_raises_an_alarm_and_ends_when_it_is_w
         assert world.rows("SELECT count(*) FROM state") == [(7,)]
 
 
+async def test_what_is_live_overtakes_a_thousand_backfilled_records(world: World, route: Make) -> None:
+    lose(world, 1000)
+    slow = "[accounts.acme]\nrequests_per_minute = 600\n"
+    with world.running(slow + reconciling(route(UPSERT))):
+        await world.doforms.until(lambda: world.stored(KINDS) == [(1, 1000)])
+        for number in range(3):
+            seen = await world.doforms.create(FORM, {"score": 1}, key=f"live{number}")
+            await world.doforms.until(lambda seen=seen: seen.belief == "completed", timeout=3)
+        assert world.rows("SELECT count(*) FROM state")[0][0] < 300
+        await world.doforms.until(lambda: world.rows("SELECT count(*) FROM state")[0][0] > 60, timeout=20)
+
+
 async def test_the_books_say_complete_only_when_they_are(world: World, route: Make) -> None:
     lose(world, 12)
     books = ("reconcile", "--books", "--webservice", "inspection")
@@ -188,6 +205,24 @@ async def test_backfill_works_without_a_gateway_and_says_what_it_cannot_do(world
     assert (old["listed"], old["known"], old["unknown"], old["let_in"]) == (3, 3, 0, 0)
     with world.running(route(UPSERT)):
         await delivered(world, 3)
+
+
+async def test_a_backfill_that_is_broken_off_says_how_far_it_came(world: World, route: Make) -> None:
+    lose(world, 1)
+    with world.running(route(UPSERT)):
+        pass
+    world.doforms.faults.add(path_contains="/submissions", method="GET", hang=True)
+    order = ("backfill", "--webservice", "inspection", "--since", "2d", "--yes")
+    process = await asyncio.create_subprocess_exec(*command(world, *order), env=environ(world), stderr=subprocess.PIPE)
+    await world.doforms.until(lambda: listings(world) == 1, timeout=20)
+    process.send_signal(signal.SIGINT)
+    _, told = await process.communicate()
+    assert (process.returncode, told) == (130, b"Broken off. Nothing was let in; give the same order again later.\n")
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401)
+    refused = await asyncio.to_thread(run, world, *order)
+    assert refused.returncode == 1
+    assert "the web service inspection is paused: doForms answered 401" in refused.stderr
+    assert refused.stderr.endswith("Nothing was let in; give the same order again later\n")
 
 
 async def test_windows_that_are_full_are_split_and_those_of_one_moment_paged(world: World, route: Make) -> None:

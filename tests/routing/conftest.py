@@ -66,6 +66,7 @@ def problems(load_text: LoadText) -> Problems:
 FIELDS = {
     "site": "Dock 4",
     "score": Decimal("1.10"),
+    "long": Decimal("12345678901234567890.123456789"),
     "count": 31,
     "done": True,
     "unanswered": None,

@@ -26,6 +26,9 @@ from gateway.routing.templates import compile_expression, judge, mentions, templ
         ("{{ record.fields.findings[0] }}", {"finding": "rust", "score": 1}),
         ("{{ now }}", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ("  {{- record.fields.count -}}\n", 31),
+        ("{{+ record.fields.count }}", 31),
+        ("{{ -record.fields.count }}", -31),
+        ("{{- -record.fields.score -}}", Decimal("-1.10")),
         ("{{ '}}' }}", "}}"),
         ("{{ [1] }}", [1]),
         ("{{ record.fields.tags|map('upper') }}", ["RED", "BLUE"]),
@@ -104,6 +107,24 @@ def test_null_stays_null(evaluate, expression: str, value: Any) -> None:
     assert evaluate("{{ " + expression + " }}") == value
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("record.fields.findings|sum(attribute='score')", 6),
+        ("record.fields.findings|map(attribute='score')|sum", 6),
+        ("[record.fields.score, none, 0.5]|sum", Decimal("1.60")),
+        ("record.fields.findings|map(attribute='score')|max", 5),
+        ("(record.fields.findings|max(attribute='score')).finding", "dent"),
+        ("record.fields.findings|map(attribute='score')|min", 1),
+        ("[none]|max", None),
+        ("[]|min", None),
+        ("record.fields.unanswered|sum", None),
+    ],
+)
+def test_rows_without_an_answer_count_for_nothing_in_sums_and_extremes(evaluate, expression: str, value: Any) -> None:
+    assert evaluate("{{ " + expression + " }}") == value
+
+
 @pytest.mark.parametrize("order", ["<", "<=", ">", ">="])
 def test_ordering_against_null_is_false(evaluate, order: str) -> None:
     for left, right in (("unanswered", "count"), ("count", "unanswered"), ("unanswered", "unanswered")):
@@ -138,6 +159,11 @@ def test_comparing_follows_the_rules_for_null_and_decimals(evaluate, expression:
         ("record.fields.score * 1.1", "1.210"),
         ("record.fields.score + 0.2", "1.30"),
         ("record.fields.score|round(1)", "1.1"),
+        ("record.fields.long * 1", "12345678901234567890.123456789"),
+        ("(0 - record.fields.long)|abs", "12345678901234567890.123456789"),
+        ("[record.fields.long, record.fields.score]|sum", "12345678901234567891.223456789"),
+        ("record.fields.long|round(2)", "12345678901234567890.12"),
+        ("record.fields.score / 3", "0.3666666666666666666666666667"),
     ],
 )
 def test_decimals_lose_nothing(evaluate, expression: str, value: str) -> None:

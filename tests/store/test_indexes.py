@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.models import AttachmentState, FetchState, Mode, ReportState
-from gateway.store import attachments, backfill, causes, inbox, lane_leases, outbox, queue, record_ids, records
+from gateway.store import attachments, backfill, causes, fetches, inbox, lane_leases, outbox, queue, record_ids, records
 from gateway.store.queue import Begin
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
@@ -84,13 +84,13 @@ async def work(store: Store) -> None:
     await store.read(lambda c: queue.next_due(c, ["table", "mail"]))
     claimed = await store.claim(ALL)
     kept = (await store.read(lambda c: records.load(c, [first.id])))[first.id]
-    await store.read(lambda c: records.earlier_due(c, "acme", "r1", first.id))
+    await store.read(lambda c: fetches.standing(c, kept))
+    await store.read(lambda c: fetches.earlier_due(c, kept))
     await store.read(lambda c: record_ids.known(c, "acme", ["r1", "r2"]))
     pinned = {kept.notification.record_kind: b"{}"}
     await store.write(lambda c: records.pin(c, kept, pinned, {"r1": "id-r1"}))  # type: ignore[arg-type]
-    await store.write(
-        lambda c: records.note_failed_fetch(c, first.id, state=FetchState.GIVEN_UP, reason="gone", spent=0)
-    )
+    await store.read(lambda c: fetches.standing(c, kept))
+    await store.write(lambda c: fetches.note_failed(c, first.id, state=FetchState.GIVEN_UP, reason="gone", spent=0))
     found = [attachments.NewAttachment(key=key, place=key, filename=key) for key in "ab"]
     await store.write(lambda c: attachments.note(c, kept, found))
     a, b = (await store.read(lambda c: attachments.load(c, first.id))).values()

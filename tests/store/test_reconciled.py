@@ -46,9 +46,9 @@ async def test_what_notifications_tell_of_a_window_is_found_among_others(store: 
     assert end is not None
     found = await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, begin, end, most=9))
     assert sorted(found) == ["r22", "r23", "r24"]
-    assert await store.read(lambda c: reconciled.said_to_be_created(c, "other", begin, end, most=9)) == []
+    assert await store.read(lambda c: reconciled.said_to_be_created(c, "other", begin, end, most=9)) == {}
     assert len(await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=2))) == 2
 
 
 async def test_of_an_empty_store_nothing_is_found(store: Store) -> None:
-    assert await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=9)) == []
+    assert await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=9)) == {}

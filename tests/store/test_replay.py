@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
-from gateway.store import causes, lane_leases, outbox, records
+from gateway.store import causes, fetches, lane_leases, outbox, records
 from gateway.store.clock import SECOND, now
 from gateway.store.orders import By, Ordered
 from gateway.store.queries import show_delivery
@@ -157,6 +157,19 @@ async def test_once_a_later_one_of_the_lane_was_attempted_it_is_refused(store: S
     assert (await shown(store, first)).state == "dead"
 
 
+async def test_a_later_one_that_retention_has_deleted_is_not_forgotten(store: Store) -> None:
+    first, second = await kept(store, "n1"), await kept(store, "n2")
+    await ended(store, **GIVEN_UP)
+    await ended(store, DeliveryState.DELIVERED)
+    await store.write(lambda c: c.execute(delete(deliveries).where(deliveries.c.id == second)))
+    assert await told(store, first) == (
+        "refused: a later delivery of its record has ended, and was deleted by retention: "
+        "`--overtaken` sends it all the same, behind it"
+    )
+    assert (await told(store, first, overtaken=True)).startswith("done: ")
+    assert (await told(store, first)).startswith("done: ")  # it is the last of its lane now
+
+
 async def test_while_a_later_one_is_being_sent_it_is_overtaken(store: Store) -> None:
     first = await kept(store, "n1")
     await kept(store, "n2")
@@ -301,7 +314,7 @@ async def test_without_reports_the_outcome_changes_silently(store: Store) -> Non
 
 async def test_a_record_that_was_given_up_is_fetched_once_more(store: Store) -> None:
     id_ = await kept(store, fetch=True)
-    await store.write(lambda c: records.note_failed_fetch(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
+    await store.write(lambda c: fetches.note_failed(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
     (due,) = await store.claim(ALL)
     await store.settle([Settlement(due=due, attempt_id=None, state=DeliveryState.DEAD, **REJECTED)])
     assert await store.read(lambda c: causes.not_fetched(c, WEBSERVICE))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, select, update
+from sqlalchemy import Connection, make_url, select, update
 
 from gateway.models import FetchState, Mode, Outcome
-from gateway.store import inbox, outbox, queue, rates, records
+from gateway.store import fetches, inbox, outbox, queue, rates
 from gateway.store.clock import SECOND, now
 from gateway.store.queue import Begin
 from gateway.store.store import Store
-from gateway.store.tables import deliveries, lanes
+from gateway.store.tables import deliveries, lanes, notifications
 from tests.store.test_queue import ALL, dead, delivered, settle
 from tests.support.keeping import keep, notification
 from tests.support.postgresql import Server
@@ -162,14 +163,14 @@ async def test_a_fetch_is_claimed_by_one_and_lapses(store: Store, others: Store)
     kept = await store.submit(keep(fetch=True))
 
     async def claim(of: Store, lease: float = 30.0) -> float | None:
-        return await of.write(lambda c: records.claim_fetch(c, kept.id, token=of.token(), lease=lease))
+        return await of.write(lambda c: fetches.claim(c, kept.id, token=of.token(), lease=lease))
 
     assert await claim(store, lease=0.2) is not None
     assert await claim(others) is None
     await asyncio.sleep(0.3)
     assert await claim(others) is not None
     await store.write(
-        lambda c: records.note_failed_fetch(
+        lambda c: fetches.note_failed(
             c, kept.id, state=FetchState.DUE, reason="503", spent=0, due_at=store.now() + 60 * SECOND
         )
     )
@@ -210,3 +211,34 @@ async def test_starting_leaves_the_leases_of_the_others(store: Store, others: St
     await third.open()
     assert await third.claim(ALL) == []
     await third.close()
+
+
+async def test_notes_share_a_transaction_and_other_steps_have_one_each(store: Store, others: Store) -> None:
+    def transaction(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("SELECT txid_current()").scalar_one())
+
+    ids = [one.id for one in await both(store, others, 4)]
+    notes = await asyncio.gather(*(store.note(id_, transaction) for id_ in ids))
+    steps = await asyncio.gather(*(store.write(transaction) for _ in ids))
+    assert (len(set(notes)), len(set(steps))) == (1, 4)
+
+
+async def test_notes_on_the_same_notifications_in_any_order_do_not_cross(store: Store, others: Store) -> None:
+    ids = [one.id for one in await both(store, others, 20)]
+
+    def note(of: Store, id_: int) -> Awaitable[None]:
+        row = notifications.c.id == id_
+        count = update(notifications).where(row).values(fetch_attempts=notifications.c.fetch_attempts + 1)
+
+        def step(connection: Connection) -> None:
+            connection.execute(count)
+            time.sleep(0.001)  # the other one has locked something meanwhile
+
+        return of.note(id_, step)
+
+    for _ in range(5):
+        await asyncio.gather(*(note(store, id_) for id_ in ids), *(note(others, id_) for id_ in reversed(ids)))
+    attempts = await store.read(lambda c: c.execute(select(notifications.c.fetch_attempts)).scalars().all())
+    assert set(attempts) == {10}
+    crossed = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await store.read(lambda c: c.exec_driver_sql(crossed).scalar_one()) == 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gateway.models import FetchState
-from gateway.store import alarms, pauses, quarantine, records
+from gateway.store import alarms, fetches, pauses, quarantine, records
 from gateway.store.pauses import Pause
 from gateway.store.quarantine import NewEntry
 from gateway.store.store import Store
@@ -18,9 +18,7 @@ async def test_what_others_said_is_kept_whatever_is_in_it(store: Store) -> None:
     await store.write(lambda c: alarms.raise_alarm(c, "kind", "subject", BAD))
     await store.write(lambda c: pauses.pause(c, pause))
     await store.write(lambda c: quarantine.add(c, entry))
-    await store.write(
-        lambda c: records.note_failed_fetch(c, kept.id, state=FetchState.DUE, reason=BAD, spent=0, due_at=None)
-    )
+    await store.write(lambda c: fetches.note_failed(c, kept.id, state=FetchState.DUE, reason=BAD, spent=0, due_at=None))
     assert [one.text for one in await store.read(alarms.list_alarms)] == [GOOD]
     assert [one.reason for one in await store.read(pauses.list_pauses)] == [GOOD]
     assert [one.reason for one in await store.read(quarantine.find)] == [GOOD]

@@ -26,6 +26,8 @@ START_WITHIN = 30.0
 class Process(Protocol):
     """A process that was started, as `subprocess.Popen` is one."""
 
+    pid: int
+
     def poll(self) -> int | None: ...
     def wait(self, timeout: float | None = None) -> int: ...
     def send_signal(self, sig: int) -> None: ...
@@ -65,6 +67,13 @@ class GatewayProcess:
     @property
     def store(self) -> Path:
         return self.routes.with_name("gateway.db")
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor time that it has taken; it must run."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()  # type: ignore[union-attr]
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def start(self) -> None:
         """Start it and wait until it listens; a second start listens on the same port."""

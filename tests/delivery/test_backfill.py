@@ -1,0 +1,236 @@
+"""Comparing what doForms lists with what is kept, against a doForms that does not always answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import update
+
+from gateway.delivery.backfill import Backfill, NotListed
+from gateway.delivery.books import Books, balance
+from gateway.delivery.pauses import Cause, Kind
+from gateway.delivery.reconcile import TOO_SHORT, Reconciler
+from gateway.routing.loaded import Reconcile, Webservice
+from gateway.store import alarms, reconciled
+from gateway.store.clock import now
+from gateway.store.tables import reconciled as marks
+from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
+from tests.support.keeping import WEBSERVICE, keep, notification
+from tests.support.sink import load_routes
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AGO = timedelta(hours=5)
+SECOND = "globex$$1$$Published$$1"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def backfill(parts: Parts) -> AsyncIterator[Backfill]:
+    parts.doforms.world.records.clear()
+    yield Backfill(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+
+
+def inspection(parts: Parts) -> Webservice:
+    webservice = parts.current.webservice(WEBSERVICE)
+    assert webservice is not None
+    return webservice
+
+
+def put(parts: Parts, *keys: str, ago: timedelta = AGO) -> None:
+    for key in keys:
+        parts.doforms.world.put(WEBSERVICE, key, {}, received=datetime.now(UTC) - ago)
+
+
+async def compared(backfill: Backfill, parts: Parts) -> list[str]:
+    """Return the keys that are not known of a day."""
+    end = datetime.now(UTC).replace(microsecond=0)
+    pages = backfill.compare(inspection(parts), end - timedelta(days=1), end)
+    return [record.key async for page in pages for record in page.unknown]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "headers": {"Retry-After": "0"}},
+        {"status": 429, "headers": {"Retry-After": "1"}},
+        {"status": 200, "body": b"<html>down</html>"},
+        {"name": "reset"},
+    ],
+)
+async def test_a_listing_that_fails_once_is_asked_for_again(
+    backfill: Backfill, parts: Parts, fault: dict[str, Any]
+) -> None:
+    put(parts, "r1", "r2")
+    parts.doforms.faults.add(path_contains="/submissions", **fault)
+    assert await compared(backfill, parts) == ["r1", "r2"]
+    assert len(parts.doforms.requests) == 2
+
+
+async def test_a_doforms_that_stays_away_or_asks_for_a_long_wait_is_not_waited_for(
+    backfill: Backfill, parts: Parts
+) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=503, headers={"Retry-After": "0"}, times=None)
+    with pytest.raises(NotListed, match="cannot be listed: doForms answered 503"):
+        await compared(backfill, parts)
+    assert len(parts.doforms.requests) == 6
+    parts.doforms.faults.clear()
+    parts.doforms.faults.add(path_contains="/submissions", status=503, headers={"Retry-After": "3600"})
+    with pytest.raises(NotListed) as raised:
+        await compared(backfill, parts)
+    assert raised.value.retry_after == 3600
+
+
+async def test_a_web_service_paused_while_its_listing_waits_is_not_asked(backfill: Backfill, parts: Parts) -> None:
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    with pytest.raises(NotListed, match="is paused: over quota") as raised:
+        await compared(backfill, parts)
+    assert raised.value.told
+    assert parts.doforms.requests == []
+
+
+async def test_a_round_holds_its_mark_while_its_listing_waits(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "r1")
+    parts.store.lease = 0.3
+    parts.doforms.faults.add(path_contains="/submissions", status=None, delay=1.0)
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile()))
+    await asyncio.sleep(0.7)  # longer than the lease
+
+    async def taken() -> bool:
+        return await parts.store.write(lambda c: reconciled.take(c, WEBSERVICE, token="x", lease=1)) is not None
+
+    assert not await taken()
+    made = await making
+    assert made is not None
+    assert (made.let_in, made.broke_off) == (1, None)
+    assert await taken()
+
+
+async def test_a_round_whose_mark_was_taken_over_leaves_it_alone(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "r1")
+    parts.doforms.faults.add(path_contains="/submissions", status=None, delay=0.5)
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile()))
+    await asyncio.sleep(0.2)
+    await parts.store.write(lambda c: c.execute(update(marks).values(holder="other", lease_until=now() + 10**8)))
+    made = await making
+    assert made is not None
+    assert made.broke_off == "another process reconciles inspection now"
+    mark = (await parts.store.read(reconciled.marks))[WEBSERVICE]
+    assert (mark.held, mark.until, mark.round_at) == (True, None, None)
+
+
+async def test_a_round_that_waits_holds_up_none_of_another_account(
+    backfill: Backfill, parts: Parts, tmp_path: Path
+) -> None:
+    text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
+    second = f'[webservices.second]\nid = "{SECOND}"\npassword = "env:PASSWORD"\nform = "Inspection"\n'
+    parts.current.load(load_routes(tmp_path, f"{text}[reconcile]\n{second}"))
+    parts.doforms.add_webservice(SECOND, "secret")
+    parts.doforms.faults.add(path_contains="/submissions", hang=True)
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    making = asyncio.create_task(reconciler.keep_reconciling())
+
+    async def ended() -> bool:
+        found = await parts.store.read(reconciled.marks)
+        return SECOND in found and found[SECOND].round_at is not None
+
+    await eventually(ended)
+    making.cancel()
+    await asyncio.gather(making, return_exceptions=True)
+    assert not (await parts.store.read(reconciled.marks))[WEBSERVICE].held
+
+
+async def doubts(backfill: Backfill, parts: Parts) -> list[str]:
+    """Return why the listing of a day cannot be all that there is."""
+    end = datetime.now(UTC).replace(microsecond=0)
+    pages = backfill.compare(inspection(parts), end - timedelta(days=1), end)
+    return [page.doubt.text async for page in pages if page.doubt is not None]
+
+
+async def told_of(parts: Parts, *keys: str, ago: timedelta = AGO, on_the_way: timedelta = timedelta()) -> None:
+    """Keep notifications of new records, made so long ago."""
+    made = datetime.now(UTC) - ago
+    for key in keys:
+        of = notification(f"n-{key}", record=key, created=made, received=made + on_the_way)
+        await parts.store.submit(keep(of))
+
+
+async def test_a_listing_that_lacks_what_was_told_of_is_doubted_though_it_has_others(
+    backfill: Backfill, parts: Parts
+) -> None:
+    await told_of(parts, "r1", "r2")
+    put(parts, "r1", "r2", "never told of", "nor this")
+    assert await doubts(backfill, parts) == []
+    del parts.doforms.world.records["submission", "r2"]
+    [doubt] = await doubts(backfill, parts)
+    assert "doForms lists 3 records" in doubt
+    assert "notifications of 2 new ones came in that time. Not listed: r2." in doubt
+
+
+async def test_a_record_that_can_be_listed_in_the_window_beside_is_not_missed(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "one", "two", "three")
+    await told_of(parts, "edge", ago=timedelta(minutes=10))
+    await told_of(parts, "whose clock is off", on_the_way=timedelta(minutes=20))
+    assert await doubts(backfill, parts) == []
+
+
+async def test_an_alarm_cleared_by_hand_is_raised_again_only_for_another_record(
+    backfill: Backfill, parts: Parts
+) -> None:
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+
+    async def round_() -> list[str]:
+        made = await reconciler.round(inspection(parts), Reconcile())
+        assert made is not None
+        return made.lacking
+
+    await told_of(parts, "deleted")
+    assert await round_() == await round_() == ["deleted"]
+    [alarm] = await parts.alarms()
+    assert (alarm.kind, alarm.times) == (TOO_SHORT, 2)
+    assert "Not listed: deleted." in alarm.text
+    await parts.store.write(lambda c: alarms.clear_by_id(c, alarm.id))
+    assert await round_() == ["deleted"]
+    assert await parts.alarms() == []
+    await told_of(parts, "another")
+    assert sorted(await round_()) == ["another", "deleted"]
+    [alarm] = await parts.alarms()
+    assert "Not listed: another, deleted." in alarm.text
+
+
+async def test_what_was_told_of_a_week_ago_is_not_waited_for_any_more(backfill: Backfill, parts: Parts) -> None:
+    await told_of(parts, "old", ago=timedelta(days=8))
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    made = await reconciler.round(inspection(parts), Reconcile(lookback=20 * 86400.0))
+    assert made is not None
+    assert (made.doubt, made.lacking) == (None, [])
+    mark = (await parts.store.read(reconciled.marks))[WEBSERVICE]
+    assert mark.until is not None
+
+
+async def test_books_that_go_on_after_what_is_closed_are_never_complete(backfill: Backfill, parts: Parts) -> None:
+    end = datetime.now(UTC).replace(microsecond=0)
+
+    async def made(closed: datetime) -> Books:
+        return await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=closed)
+
+    assert (await made(end)).verdict.startswith("complete for new records up to ")
+    found = await made(end - timedelta(minutes=5))
+    assert not found.complete
+    assert "(`grace`) may not be here yet" in found.verdict
+
+
+async def test_books_are_not_complete_while_no_route_took_a_record(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "r1")
+    await parts.store.submit(keep(notification(), matched=False, to=()))
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert (found.listed, found.kept, found.unmatched, found.complete) == (1, 1, 1, False)
+    assert "1 were taken by no route" in found.verdict
