@@ -119,6 +119,8 @@ class AttachmentDesk:
             for blob in blobs
             if blob.key not in rows
         ]
+        if rows.keys() - (keys := {blob.key for blob in blobs}):
+            await self._store.write(lambda c: attachments.forget_others(c, kept, keys))
         if new:
             await self._store.write(lambda c: attachments.note(c, kept, new))
             rows = await self._store.read(lambda c: attachments.load(c, kept.id))
