@@ -50,17 +50,6 @@ def attach(message: EmailMessage, attached: Sequence[Attachment], digest: str) -
     return marked
 
 
-def check_files(attached: Sequence[Attachment]) -> None:
-    """Raise Unavailable where an attachment is not there whole; nothing was sent then. Blocks."""
-    for one in attached:
-        try:
-            found = one.path.stat().st_size
-        except OSError as error:
-            raise _unreadable(one, error) from error
-        if found != one.size:
-            raise Unavailable(f"{one.place}: {one.path} has {found} bytes instead of {one.size}")
-
-
 async def pieces_of(content: bytes, marked: Sequence[Marked]) -> AsyncIterator[bytes]:
     """Yield a message piece by piece, attachments in the places of their marks; each piece is whole lines.
 
@@ -78,7 +67,7 @@ async def pieces_of(content: bytes, marked: Sequence[Marked]) -> AsyncIterator[b
                 yield _lines(rest[:whole])
                 rest = rest[whole:]
         except OSError as error:
-            raise _unreadable(one, error) from error
+            raise Unavailable(f"{one.place}: {one.path} cannot be read: {error.strerror}") from error
         if sent != one.size:
             raise Unavailable(f"{one.place}: {one.path} has changed to {sent} bytes from {one.size}")
         yield _lines(rest)
@@ -87,10 +76,6 @@ async def pieces_of(content: bytes, marked: Sequence[Marked]) -> AsyncIterator[b
 
 def _lines(content: bytes) -> bytes:
     return base64.encodebytes(content).replace(b"\n", b"\r\n")
-
-
-def _unreadable(one: Attachment, error: OSError) -> Unavailable:
-    return Unavailable(f"{one.place}: {one.path} cannot be read: {error.strerror}")
 
 
 def _megabytes(size: int) -> str:

@@ -20,12 +20,13 @@ from gateway.api import (
     Repeatable,
     Traits,
     Use,
+    check_attachments,
     fault_of_attachment_path,
     is_template,
     peek,
 )
 from gateway_email.addresses import is_allowed, read_mailboxes
-from gateway_email.attach import check_files, to_attach
+from gateway_email.attach import to_attach
 from gateway_email.connection import Connections, connect, part
 from gateway_email.message import compose, describe
 from gateway_email.options import EmailOptions, EmailSettings, Security
@@ -124,7 +125,7 @@ class Email(Destination[EmailSettings, EmailOptions]):
         attached = to_attach(self.settings, delivery)
         mail = compose(self.settings, delivery, attached)
         if attached:
-            await self.context.in_thread(check_files, attached)
+            await self.context.in_thread(check_attachments, attached)
         async with self._connections.borrowed(self._left(delivery) * _BEFORE_DATA) as client:
             await address_envelope(client, mail, timeout=self._left(delivery) * _BEFORE_DATA)
             answer = await send_content(client, mail, timeout=self._left(delivery))
