@@ -79,28 +79,30 @@ async def send_content(client: SMTP, mail: Mail, *, timeout: float) -> str:
 
     Raises:
         Rejected: refused for good.
-        Unavailable: refused for now, or broken off before its end, as an attachment could not be read.
+        Unavailable: refused for now, or broken off before its end: no server delivers that (RFC 5321, 4.1.1.4).
         Uncertain: no answer came, or none that can be understood.
     """
     if not client.is_connected:
         raise Unavailable("the connection was lost before the mail was sent")
+    whole = asyncio.Event()
     try:
         async with asyncio.timeout(timeout):
-            response = await (_stream(client, mail) if mail.attached else client.data(mail.content))
+            response = await (_stream(client, mail, whole) if mail.attached else client.data(mail.content))
     except SMTPDataError as error:
         if not 400 <= error.code < 600:
             raise Uncertain(f"the server's answer to the mail is neither yes nor no: {reply_of(error)}") from error
         raise refusal("the server refused the mail", [error]) from error
     except (SMTPException, OSError) as error:
+        if mail.attached and not whole.is_set():
+            raise Unavailable(f"the mail was broken off before its end: {error or 'time is over'}") from error
         raise Uncertain(f"no answer after the mail was sent, it may have arrived: {error or 'time is over'}") from error
     return one_line(response.code, response.message)
 
 
-async def _stream(client: SMTP, mail: Mail) -> SMTPResponse:
-    """Send a mail piece by piece: its attachments are never whole in memory.
+async def _stream(client: SMTP, mail: Mail, whole: asyncio.Event) -> SMTPResponse:
+    """Send a mail piece by piece: its attachments are never whole in memory; sets ``whole`` before the last dot.
 
-    What ends without the last dot is no mail: the server throws it away (RFC 5321, 4.1.1.4). Raises what `SMTP.data`
-    raises, and what reading an attachment does.
+    Raises what `SMTP.data` raises, and what reading an attachment does.
     """
     started = await client.execute_command(b"DATA")
     if started.code != _GO_ON:
@@ -108,6 +110,7 @@ async def _stream(client: SMTP, mail: Mail) -> SMTPResponse:
     if (protocol := client.protocol) is None:
         raise SMTPServerDisconnected("the connection was lost")
     answer = asyncio.create_task(protocol.read_response())  # the server may refuse it before it has come to an end
+    answer.add_done_callback(lambda task: task.cancelled() or task.exception())  # looked at, whatever comes first
     try:
         async for piece in pieces_of(mail.content, mail.attached):
             protocol.write(_on_the_wire(piece))
@@ -115,6 +118,7 @@ async def _stream(client: SMTP, mail: Mail) -> SMTPResponse:
             if answer.done():
                 break
         else:
+            whole.set()
             protocol.write(b".\r\n")
         response = await answer
     finally:

@@ -14,7 +14,7 @@ import pytest
 from gateway_email import Email
 from gateway_email.options import EmailOptions
 
-from gateway.api import Attachment, Delivery, Rejected, Traits, Unavailable
+from gateway.api import Attachment, Delivery, Rejected, Traits, Unavailable, Uncertain
 from gateway.testing import make_attachment
 
 Make = Callable[..., Delivery[EmailOptions]]
@@ -70,9 +70,9 @@ Answer = Callable[[bytes], bytes]
 
 @asynccontextmanager
 async def scripted(
-    answer: Answer, *, reads: int | None = None, then: bytes = b""
+    answer: Answer, *, reads: int | bytes = 0, then: bytes = b"", hangs_up: bool = False
 ) -> AsyncIterator[tuple[int, bytearray]]:
-    """Serve mail by a script until DATA; afterwards take ``reads`` bytes, say ``then``, and take what else comes."""
+    """Serve mail by a script until DATA; then take so many bytes, or up to these, say ``then``, and take what comes."""
     got, ended = bytearray(), asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,8 +81,10 @@ async def scripted(
             writer.write(answer(line.strip()))
             if line.strip() == b"DATA":
                 break
-        got.extend(await reader.readexactly(reads) if reads else b"")
+        got.extend(await (reader.readuntil(reads) if isinstance(reads, bytes) else reader.readexactly(reads)))
         writer.write(then)
+        if hangs_up:
+            writer.transport.abort()
         while piece := await reader.read(65536):
             got.extend(piece)
         writer.close()
@@ -128,6 +130,23 @@ async def test_a_mail_that_is_refused_amid_its_photos_is_rejected_with_that_answ
         with pytest.raises(Rejected, match="552 too large"):
             await email(port=port).deliver(replace(delivery(attach=["photo"]), attachments=(photo,)))
     assert len(got) < 8_000_000
+
+
+async def test_a_connection_that_is_lost_amid_the_photos_leaves_no_doubt(
+    email: MakeEmail, delivery: Make, tmp_path: Path
+) -> None:
+    photo = make_attachment(tmp_path, "photo", bytes(8_000_000))
+    async with scripted(go_on, reads=100_000, hangs_up=True) as (port, _):
+        with pytest.raises(Unavailable, match="broken off before its end"):
+            await email(port=port).deliver(replace(delivery(attach=["photo"]), attachments=(photo,)))
+
+
+async def test_a_connection_that_is_lost_behind_the_last_photo_leaves_a_doubt(
+    email: MakeEmail, delivery: Make, photos: tuple[Attachment, ...]
+) -> None:
+    async with scripted(go_on, reads=b"\r\n.\r\n", hangs_up=True) as (port, _):
+        with pytest.raises(Uncertain, match="it may have arrived"):
+            await email(port=port).deliver(replace(delivery(attach=["photo"]), attachments=photos))
 
 
 async def test_a_server_that_takes_no_mail_now_gets_no_photos(
