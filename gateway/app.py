@@ -1,4 +1,4 @@
-"""The composition root: builds every part of a running gateway, and takes it down in the right order."""
+"""A running gateway: a web application, what can be ordered of it, and its way from start to end."""
 
 from __future__ import annotations
 
@@ -13,26 +13,15 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.backfill import Backfill
-from gateway.delivery.callers import Callers
+from gateway.assembly import Delivering, Receiving, Shared
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
-from gateway.delivery.decide import Decider
-from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.pressure import Pressure
-from gateway.delivery.reconcile import Reconciler
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
-from gateway.delivery.retention import Retention
-from gateway.delivery.room import Room
-from gateway.delivery.unloaded import Unloaded
-from gateway.delivery.watch import Watch
-from gateway.delivery.work import Elsewhere, Work
-from gateway.delivery.worker import Worker
+from gateway.delivery.work import Elsewhere
 from gateway.errors import SettingsError
 from gateway.http import build_client
 from gateway.log import Mask
@@ -46,7 +35,6 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.health import Health
-from gateway.web.receive import Receiver
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
 
@@ -65,36 +53,26 @@ EVENT_PATHS = {
 class Gateway:
     """A running gateway: a web application, and what can be ordered of it while it runs.
 
-    ``receiver`` is missing where the process does not receive, ``worker`` where it does not deliver.
+    ``receiving`` is missing where the process does not receive, ``delivering`` where it does not deliver.
     """
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        current: Current,
-        pauses: Pauses,
-        watch: Watch,
-        health: Health,
-        reporter: Reporter,
-        receiver: Receiver | None,
-        worker: Worker | None,
-    ) -> None:
-        self.store = store
-        self.current = current
-        self._pauses = pauses
-        self._watch = watch
-        self._reporter = reporter
-        self._receiver = receiver
-        self._worker = worker
+    def __init__(self, shared: Shared, *, receiving: Receiving | None, delivering: Delivering | None) -> None:
+        self.store = shared.store
+        self.current = shared.current
+        self._pauses = shared.pauses
+        self._reporter = shared.reporter
+        self._receiving = receiving
+        self._delivering = delivering
+        work = Elsewhere() if delivering is None else delivering.worker
+        health = Health(store=shared.store, worker=work)
         self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
         self._stop_by: float | None = None
         self._listen()
 
     def _listen(self) -> None:
-        path, receiver = self.current.routes.path, self._receiver
+        path, receiving = self.current.routes.path, self._receiving
         self._webhook: dict[str, ASGIApp] = {
-            path + suffix: receiver.endpoint(event) if receiver is not None else _receives_nothing
+            path + suffix: _receives_nothing if receiving is None else receiving.receiver.endpoint(event)
             for suffix, event in EVENT_PATHS.items()
         }
 
@@ -119,10 +97,10 @@ class Gateway:
         self.current.load(adopted.routes)
         self.store.lease = routes.lease
         self._listen()
-        if self._receiver is not None:
-            self._receiver.load()
-        if self._worker is not None:
-            self._worker.load()
+        if self._receiving is not None:
+            self._receiving.receiver.load()
+        if self._delivering is not None:
+            self._delivering.worker.load()
         log.info(
             "routes loaded again",
             routes=len(routes.routes),
@@ -130,13 +108,13 @@ class Gateway:
             opened=adopted.opened,
             closed=adopted.closed,
         )
-        if self._worker is not None:
-            await self._see_what_it_mended()
+        if self._delivering is not None:
+            await self._see_what_it_mended(self._delivering)
 
-    async def _see_what_it_mended(self) -> None:
+    async def _see_what_it_mended(self, delivering: Delivering) -> None:
         try:
             await self._pauses.mended()
-            await self._watch.look(thoroughly=True)
+            await delivering.watch.look(thoroughly=True)
         except Exception as error:
             log.warning("pauses and alarms could not be looked at", error=say(error))
         self._reporter.wake()
@@ -145,9 +123,8 @@ class Gateway:
         """Start nothing more; returns until when what is being sent may take, by `time.monotonic`."""
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self.current.routes.shutdown_grace
-            self._reporter.begin_to_stop()
-            if self._worker is not None:
-                self._worker.begin_to_stop()
+            if self._delivering is not None:
+                self._delivering.begin_to_stop()
         return self._stop_by
 
 
@@ -167,7 +144,7 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
     Raises:
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
-    store = Store(routes.store, lease=routes.lease)
+    store, current = Store(routes.store, lease=routes.lease), Current(routes)
     pressure, pauses = Pressure(), Pauses(store)
 
     def paused(webservice_id: str) -> str | None:
@@ -178,93 +155,41 @@ async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> Asyn
         async with (
             build_client() as http,
             aclosing(Calls(http, store, mask=mask, steps_back=lambda: pressure.is_high, paused=paused)) as calls,
-            _parts(routes, store=store, calls=calls, pauses=pauses, pressure=pressure, mask=mask, role=role) as made,
         ):
-            yield made
+            shared = Shared(
+                store=store,
+                current=current,
+                calls=calls,
+                pauses=pauses,
+                pressure=pressure,
+                outcomes=Outcomes(),
+                reporter=Reporter(store=store, current=current, calls=calls, pauses=pauses),
+                mask=mask,
+            )
+            async with _working(shared, role) as gateway:
+                yield gateway
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def _parts(
-    routes: Routes, *, store: Store, calls: Calls, pauses: Pauses, pressure: Pressure, mask: Mask, role: Role
-) -> AsyncIterator[Gateway]:
-    current = Current(routes)
-    outcomes = Outcomes()
-    room = Room(store=store, current=current)
-    callers = Callers(store=store, current=current, pauses=pauses)
-    unloaded = Unloaded(store=store, current=current)
-    drift = Drift(store=store, current=current)
-    desk = FetchDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=drift.saw)
-    attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-    watch = Watch(store=store, current=current, pauses=pauses, unloaded=unloaded, unreadable=desk.unreadable)
-    reporter = Reporter(store=store, current=current, calls=calls, pauses=pauses)
-    worker = None
-    if role is not Role.RECEIVE:
-        await pauses.mended()
-        worker = Worker(
-            store=store,
-            current=current,
-            desk=desk,
-            attachments=attachments,
-            pauses=pauses,
-            outcomes=outcomes,
-            reporter=reporter,
-            pressure=pressure,
-            unloaded=unloaded,
-            drift=drift,
-            mask=mask,
-        )
-    work: Work = worker or Elsewhere()
-    receiver = None
-    if role is not Role.WORK:
-        receiver = Receiver(
-            current=current,
-            store=store,
-            worker=work,
-            decider=Decider(current=current, worker=work, pauses=pauses),
-            outcomes=outcomes,
-            room=room,
-            reporter=reporter,
-            pressure=pressure,
-        )
-    services = []
-    if receiver is not None:
-        await room.look()
-        services.append(asyncio.create_task(room.keep_looking()))
-    if worker is not None:
-        worker.start()
-        reporter.start()
-        services.append(asyncio.create_task(watch.keep_watching()))
-        services.append(asyncio.create_task(drift.keep_writing()))
-        services.append(asyncio.create_task(Retention(store=store, current=current).keep_pruning()))
-        backfill = Backfill(store=store, current=current, calls=calls, pauses=pauses)
-        reconciler = Reconciler(store=store, current=current, backfill=backfill, on_reports=reporter.wake)
-        services.append(asyncio.create_task(reconciler.keep_reconciling()))
-        services.append(asyncio.create_task(reconciler.keep_following()))
-    gateway = Gateway(
-        store=store,
-        current=current,
-        pauses=pauses,
-        watch=watch,
-        health=Health(store=store, worker=work),
-        reporter=reporter,
-        receiver=receiver,
-        worker=worker,
-    )
+async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
+    delivering = None if role is Role.RECEIVE else Delivering(shared)
+    work = Elsewhere() if delivering is None else delivering.worker
+    receiving = None if role is Role.WORK else Receiving(shared, work)
+    if receiving is not None:
+        await receiving.start()
+    if delivering is not None:
+        await delivering.start()
+    gateway = Gateway(shared, receiving=receiving, delivering=delivering)
     try:
         yield gateway
     finally:
         until = gateway.begin_to_stop()
-        for service in services:
-            service.cancel()
-        await asyncio.gather(*services, return_exceptions=True)
-        if worker is not None:
-            await asyncio.gather(worker.stop(until), reporter.stop(until))
-        await attachments.stop()
-        await desk.stop()
-        if receiver is not None:
-            await receiver.finish()
+        if delivering is not None:
+            await delivering.stop(until)
+        if receiving is not None:
+            await receiving.stop()
 
 
 def calm_collector() -> None:

@@ -145,7 +145,10 @@ def _never_came(loaded: Routes, connection: Connection) -> Iterator[Checked]:
             if "" not in known or known[""].seen < ENOUGH:
                 continue
             kinds = {path: one.kind for path, one in known.items() if one.first_at is not None}
-            for one in not_in_record(kinds, mappings(loaded, webservice, kind)):
+            asked = mappings(
+                loaded, webservice, kind, alone=questions.is_alone(connection, FormOf(webservice.id, kind))
+            )
+            for one in not_in_record(kinds, asked):
                 hint = f"Did you mean {one.meant!r}? " if one.meant else ""
                 yield Checked(
                     file=str(loaded.file),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.delivery.mappings import Mapped, Mappings, Wanted
+from gateway.delivery.mappings import Mapped, Mappings, Paths, Wanted
 from gateway.delivery.seen import counted_by
 from gateway.doforms.collected import EMPTY
 from gateway.routing.problems import nearest
@@ -29,7 +29,7 @@ def not_asked_for(kinds: Mapping[str, str], asked: Mappings) -> tuple[str, ...]:
 
     ``kinds`` are those of a record, see `gateway.models.Record`.
     """
-    takes = asked.takes(kinds)
+    takes = asked.takes(Paths(kinds))
     left = [path for path, kind in kinds.items() if not (path.endswith("[]") or kind == EMPTY or takes(path))]
     return tuple(path for path in left if counted_by(path)[:-2] not in left)  # of a table not its columns too
 
@@ -40,8 +40,9 @@ def not_in_record(kinds: Mapping[str, str], asked: Mappings) -> tuple[NotInRecor
     ``kinds`` are those of a record, or of all records of a form that came.
     """
     found: dict[str, list[Mapped]] = {}
+    paths = Paths(kinds)
     for place in asked.places:
-        for path in _missed(place.wanted, kinds):
+        for path in _missed(place.wanted, paths):
             found.setdefault(path, []).append(place)
     return tuple(
         NotInRecord(question=path, asked_by=tuple(map(str, places)), meant=nearest(path, kinds))
@@ -49,10 +50,10 @@ def not_in_record(kinds: Mapping[str, str], asked: Mappings) -> tuple[NotInRecor
     )
 
 
-def _missed(wanted: Wanted, kinds: Mapping[str, str]) -> list[str]:
-    if wanted.find(kinds):
+def _missed(wanted: Wanted, paths: Paths) -> list[str]:
+    if wanted.find(paths):
         return []
     if wanted.column is None:
         return [wanted.name]
-    tables = [path for path in replace(wanted, column=None).find(kinds) if f"{path}[]" in kinds]
+    tables = [path for path in replace(wanted, column=None).find(paths) if f"{path}[]" in paths.known]
     return [f"{path}[].{wanted.column}" for path in tables[:1]]

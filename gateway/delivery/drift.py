@@ -54,7 +54,7 @@ class Drift:
         self._left_out = LeftOut(store=store, current=current, wake=self._news.set)
         self.delivered = self._left_out.delivered
         self._judged_by: Routes | None = None
-        self._mappings: dict[FormOf, Mappings] = {}
+        self._mappings: dict[FormOf, tuple[Mappings, Mappings]] = {}
 
     def saw(self, webservice: Webservice, record: Record) -> None:
         """Count the questions of a record that was fetched."""
@@ -112,11 +112,14 @@ class Drift:
         await self._left_out.write(thoroughly=routes is not self._judged_by)
         self._judged_by = routes
 
-    def _asked(self, routes: Routes, form: FormOf) -> Mappings:
+    def _asked(self, routes: Routes, form: FormOf) -> tuple[Mappings, Mappings]:
+        """Return what is asked of a form, and what if its web service brings no other records."""
         found = self._mappings.get(form)
         if found is None:
-            webservice = routes.webservices.get(form.webservice_id)
-            found = Mappings() if webservice is None else mappings(routes, webservice, form.record_kind)
+            webservice, kind = routes.webservices.get(form.webservice_id), form.record_kind
+            found = Mappings(), Mappings()
+            if webservice is not None:
+                found = mappings(routes, webservice, kind), mappings(routes, webservice, kind, alone=True)
             self._mappings[form] = found
         return found
 
@@ -126,10 +129,11 @@ class Drift:
 
 
 def _write(
-    form: FormOf, counts: Counts, asked: Mappings, name: str, connection: Connection
+    form: FormOf, counts: Counts, either: tuple[Mappings, Mappings], name: str, connection: Connection
 ) -> list[Callable[[], None]]:
     """Write down and judge what came of one form; returns what is to be logged once it is committed."""
     known = questions.load(connection, form)
+    asked = either[questions.is_alone(connection, form)]
     changes = judge(known, counts.tallies, asked, moment=ask(connection)[1])
     subject = _subject(form)
     told = [

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.delivery.mappings import Mapped, Mappings, Wanted
+from gateway.delivery.mappings import Mapped, Mappings, Paths, Wanted
 from gateway.delivery.seen import MOST, Tally, counted_by
 from gateway.doforms.collected import EMPTY
 from gateway.store.questions import Question
@@ -119,7 +119,7 @@ def _find_new(
     asked: Mappings,
     changes: Changes,
 ) -> None:
-    takes, names = asked.takes(known), {question.path for question, _ in fresh}
+    takes, names = asked.takes(Paths(known)), {question.path for question, _ in fresh}
     for question in known.values():
         if question.alarm == NEW and takes(question.path):
             question.alarm = None
@@ -152,8 +152,9 @@ def _find_missing(
 ) -> None:
     looked_at: set[str] = set()
     missing: set[str] = set()
+    met = Paths(path for path, question in known.items() if question.first_at is not None)
     for one, places in wanted.items():
-        found = _meant(known, one, before, changes)
+        found = _meant(known, met, one, before, changes)
         looked_at.update(question.path for question in found)
         if not found or not all(is_missing(question, known) for question in found):
             continue
@@ -174,9 +175,10 @@ def _find_missing(
             changes.changed.pop(path, None)
 
 
-def _meant(known: dict[str, Question], wanted: Wanted, before: Mapping[str, int], changes: Changes) -> list[Question]:
+def _meant(
+    known: dict[str, Question], met: Paths, wanted: Wanted, before: Mapping[str, int], changes: Changes
+) -> list[Question]:
     """Return the questions that a template may mean; one that no record has had is looked out for from now on."""
-    met = [path for path, question in known.items() if question.first_at is not None]
     if found := wanted.find(met):
         return [known[path] for path in found]
     path = wanted.name

@@ -79,7 +79,9 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
     judged = [(route.name, *route_matches(route, webservice, notification.event)) for route in routes.routes]
     needs = frozenset().union(*(spec.needs for spec in decided.deliveries))
     deleted = notification.event is Event.DELETE
-    asked = Mappings() if record is None or deleted else mappings(routes, webservice, record.kind)
+    asked = (
+        Mappings() if record is None or deleted else mappings(routes, webservice, record.kind, event=notification.event)
+    )
     return _explanation(
         notification,
         webservice,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,26 @@ from gateway.routing.nodes import Node
 _NUMBERED = re.compile(r"\[\d+\]$")
 
 
+class Paths:
+    """The known paths of a form, found by how they end."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.known = dict.fromkeys(paths)
+        self._by_end: dict[str, list[str]] = {}
+        for path in self.known:
+            if "[]" not in path:
+                for end in {_end(path), _end(_NUMBERED.sub("", path))}:
+                    self._by_end.setdefault(end, []).append(path)
+
+    def ending_like(self, name: str) -> Sequence[str]:
+        """Return the paths outside of tables whose last part is that of a name or path."""
+        return self._by_end.get(_end(name), ())
+
+
+def _end(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A question that a template asks for, or a column of the rows of a table."""
@@ -27,17 +47,14 @@ class Wanted:
     name: str
     column: str | None = None
 
-    def find(self, paths: Collection[str]) -> list[str]:
+    def find(self, paths: Paths) -> list[str]:
         """Return those of the known paths that it may mean."""
-        tables = [path for path in paths if self._names(path)]
+        tables = [path for path in paths.ending_like(self.name) if self._names(path)]
         if self.column is None:
             return tables
-        known = set(paths)
-        return [path for table in tables if (path := f"{table}[].{self.column}") in known]
+        return [path for table in tables if (path := f"{table}[].{self.column}") in paths.known]
 
     def _names(self, path: str) -> bool:
-        if "[]" in path:
-            return False
         plain = _NUMBERED.sub("", path)
         return path == self.name or (self.by != "paths" and (plain == self.name or plain.endswith(f".{self.name}")))
 
@@ -65,7 +82,7 @@ class Mappings:
     whole_rows: frozenset[Wanted] = frozenset()
     """Tables whose rows are taken as they are."""
 
-    def takes(self, paths: Collection[str]) -> Callable[[str], bool]:
+    def takes(self, paths: Paths) -> Callable[[str], bool]:
         """Return what tells of each path of a form, of which these are known, whether it is asked for or taken."""
         taken = {path for one in {place.wanted for place in self.places} for path in one.find(paths)}
         rows = tuple(f"{path}[]." for one in self.whole_rows for path in one.find(paths))
@@ -81,13 +98,21 @@ class _Mention:
     rows: frozenset[Asked] = frozenset()
 
 
-def mappings(routes: Routes, webservice: Webservice, kind: RecordKind) -> Mappings:
-    """Gather what the routes that take a web service's notifications ask of its records of one kind."""
+def mappings(
+    routes: Routes, webservice: Webservice, kind: RecordKind, *, event: Event | None = None, alone: bool = False
+) -> Mappings:
+    """Gather what the routes that take a web service's notifications ask of its records of one kind.
+
+    ``record`` is the dispatch for a status event, else the submission, else the dispatch: the record of an ``event``,
+    and dispatches that nothing but a create or update brought, where a web service has no other records (``alone``).
+    """
     places: list[Mapped] = []
     choosing: list[tuple[str, str]] = []
     whole_rows: set[Wanted] = set()
-    for route, spec in _taking(routes, webservice):
-        mentions, own = list(_of_delivery(route, spec)), _names_of(route, kind)
+    taking = list(_taking(routes, webservice))
+    alone = alone and kind is RecordKind.DISPATCH and not any(Event.STATUS in route.events for route, _ in taking)
+    for route, spec in taking:
+        mentions, own = list(_of_delivery(route, spec)), _names_of(route, kind, alone=alone or event in route.events)
         named = [
             Mapped(route.name, spec.name, mention.place, wanted)
             for mention in mentions
@@ -117,10 +142,10 @@ def _taking(routes: Routes, webservice: Webservice) -> Iterator[tuple[Route, Del
                 yield route, spec
 
 
-def _names_of(route: Route, kind: RecordKind) -> frozenset[str]:
+def _names_of(route: Route, kind: RecordKind, *, alone: bool) -> frozenset[str]:
     """Return the names under which a route's templates speak of the records of a kind."""
     usual = RecordKind.DISPATCH if route.events == {Event.STATUS} else RecordKind.SUBMISSION
-    return frozenset({kind.value, "record"} if kind is usual else {kind.value})
+    return frozenset({kind.value, "record"} if alone or kind is usual else {kind.value})
 
 
 def _of_delivery(route: Route, spec: DeliverySpec) -> Iterator[_Mention]:

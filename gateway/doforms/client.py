@@ -26,6 +26,7 @@ from gateway.doforms.failures import (
     Unauthorised,
 )
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
+from gateway.doforms.record import decode_record
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
 
@@ -73,7 +74,7 @@ class DoformsClient:
         answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{quote(key, safe='')}")
         if not answer.is_success:
             raise _failure(answer, f"the {kind} {key}")
-        if b'"fields"' not in answer.content and _is_over_quota(answer):
+        if b'"fields"' not in answer.content and _is_over_quota(answer) and not _is_record(answer.content, kind, key):
             raise _quota(answer)
         if not answer.content.strip():
             raise NotARecord("doForms answered 200 with an empty body instead of a record")
@@ -201,6 +202,15 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
     if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
         return Refused(text)
     return Later(text, retry_after=retry_after(answer), status=status)
+
+
+def _is_record(body: bytes, kind: RecordKind, key: str) -> bool:
+    """Tell whether a body that speaks of a quota is a flattened record, one of whose answers does."""
+    try:
+        record = decode_record(body, kind=kind)
+    except NotARecord:
+        return False
+    return key in (record.key, record.id)
 
 
 def _is_over_quota(answer: httpx.Response) -> bool:

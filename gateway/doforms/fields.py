@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ KNOWN = _WITHOUT_ANSWER | {"blob", "location", TABLE, ROW, EMPTY, "list", "objec
 _ABOUT = frozenset({"name", "data", "type", "label", "options", "fields", "key", "id"})
 """Properties of a field that are not its value unless `data` names them."""
 _NEVER_A_VALUE = frozenset({"name", "data", "fields"})
+_NUMBERED = re.compile(r"\[\d+\]$")
 _DEEPEST = 100
 """Levels of sections and tables; what lies deeper is kept as it came, as one value."""
 
@@ -36,7 +38,8 @@ def collect(fields: Sequence[Any], prefix: str, into: Collected, depth: int = 0)
 def collect_flat(values: Mapping[str, Any], prefix: str, into: Collected, depth: int = 0) -> None:
     """Take the flattened form: question names as properties, tables as lists of objects."""
     for name, value in values.items():
-        _answer(prefix, name, value, _kind_of(value), into, depth)
+        plain = _NUMBERED.sub("", name)  # two questions of one name, which `record` numbered
+        _answer(prefix, plain if plain in values else name, value, _kind_of(value), into, depth)
 
 
 def _field(one: Mapping[str, Any], prefix: str, into: Collected, depth: int) -> None:

@@ -76,13 +76,33 @@ def _parsed(raw: bytes) -> Any:
     try:
         try:
             fraction = _number if _FAR.search(raw) else Decimal
-            return json.loads(raw, parse_float=fraction, parse_constant=_refuse)
+            return _read(raw, parse_float=fraction)
         except (ValueError, ArithmeticError):  # no JSON, or a number that Python does not take
-            return json.loads(raw, parse_float=_number, parse_int=_number, parse_constant=_refuse)
+            return _read(raw, parse_float=_number, parse_int=_number)
     except ValueError:
         raise NotARecord(f"doForms answered with something that is no JSON instead of a record: {_cut(raw)}") from None
     except RecursionError:
         raise NotARecord(f"doForms answered with JSON that is nested too deep to be read: {_cut(raw)}") from None
+
+
+def _read(raw: bytes, **numbers: Any) -> Any:
+    return json.loads(raw, parse_constant=_refuse, object_pairs_hook=_object, **numbers)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; where a flattened record says a name twice, the later ones are numbered, so that none is lost."""
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    met = dict.fromkeys(made, 1)
+    made = {}
+    for name, value in pairs:
+        free = name
+        while free in made:
+            met[name] += 1
+            free = f"{name}[{met[name]}]"
+        made[free] = value
+    return made
 
 
 def _number(digits: str) -> Any:

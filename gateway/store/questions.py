@@ -91,6 +91,16 @@ def forget(connection: Connection, form: FormOf, paths: Iterable[str]) -> None:
         connection.execute(delete(questions).where(*_of(form), questions.c.path.in_(gone)))
 
 
+def is_alone(connection: Connection, form: FormOf) -> bool:
+    """Tell whether a web service has brought no records of another kind."""
+    others = select(questions.c.path).where(
+        questions.c.webservice_id == form.webservice_id,
+        questions.c.record_kind != form.record_kind.value,
+        questions.c.path == "",
+    )
+    return connection.execute(others).first() is None
+
+
 def with_alarms(connection: Connection) -> list[FormOf]:
     """Return the forms about whose questions an alarm was raised."""
     columns = questions.c.webservice_id, questions.c.record_kind

@@ -134,6 +134,23 @@ async def test_what_one_process_learnt_the_next_one_knows(parts: Parts, drift: D
     assert [(kind, subject) for kind, subject, _ in await told(parts)] == [("question missing", f"{WEBSERVICE}: site")]
 
 
+async def test_dispatches_are_the_record_where_there_are_no_submissions(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    without_status = routes(parts, ASKS).replace(', "status"]', "]")
+    parts.current.load(load_routes(tmp_path, without_status))
+
+    def dispatch(**answers: Any) -> Record:
+        return decode(*(answer(*pair) for pair in answers.items()), kind=RecordKind.DISPATCH)
+
+    await came(parts, drift, *[dispatch(site="Dock", crew="A")] * 20)
+    await came(parts, drift, *[dispatch(crew="A")] * 12)
+    assert [subject for _, subject, _ in await told(parts)] == [f"{WEBSERVICE} (dispatch): site"]
+    await came(parts, drift, record(site="Dock"))
+    await came(parts, drift, dispatch(crew="A"))
+    assert await told(parts) == []
+
+
 async def test_dispatches_are_counted_by_themselves(parts: Parts, drift: Drift) -> None:
     await came(parts, drift, *[record(site="Dock")] * 20)
     await came(parts, drift, *[decode(answer("crew", "A"), kind=RecordKind.DISPATCH)] * 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -202,6 +203,11 @@ async def test_a_report_too_meets_the_quota(client: DoformsClient, doforms: Simu
 async def test_a_record_that_speaks_of_a_quota_is_a_record(client: DoformsClient, doforms: Simulator) -> None:
     doforms.put_record(WEBSERVICE, KEY, {"remark": "Daily web service quota exceeded."})
     assert b"quota exceeded" in await fetch(client, doforms)
+    doforms.faults.add(status=200, body=json.dumps({"key": KEY, "remark": "Over quota."}).encode())
+    assert b"Over quota" in await fetch(client, doforms)
+    doforms.faults.add(status=200, body=b'{"id": "E7", "message": "Over quota."}')
+    with pytest.raises(Quota):
+        await fetch(client, doforms)
 
 
 @pytest.mark.parametrize("body", [b"", b" \n"])

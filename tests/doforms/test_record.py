@@ -246,6 +246,16 @@ def test_an_empty_table_is_no_rows() -> None:
     assert record.fields == {"others": []}
 
 
+def test_a_flattened_record_that_says_a_name_twice_loses_neither_answer() -> None:
+    body = b'{"key": "k", "site": "Dock", "rows": [{"a": 1, "a": 2}], "site": "Pier"}'
+    record = decode_record(body, kind=RecordKind.SUBMISSION)
+    assert record.paths == {"site": "Dock", "rows": [{"a": 1, "a[2]": 2}], "site[2]": "Pier"}
+    with pytest.raises(TemplateError, match=r"'site' or 'site\[2\]'"):
+        record.fields["site"]
+    body = b'{"key": "k", "a": 1, "a": 2, "a[2]": 3, "a": 4}'
+    assert sorted(decode_record(body, kind=RecordKind.SUBMISSION).paths.values()) == [1, 2, 3, 4]
+
+
 FLAT = {"site": "Dock", "findings": ROWS, "photo": {"key": "b1", "id": "2", "fileName": "a.jpg"}, "risk": None}
 
 

@@ -1,0 +1,155 @@
+"""What a process consists of, by its role: put together, started, and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.delivery.attachments import AttachmentDesk
+from gateway.delivery.backfill import Backfill
+from gateway.delivery.callers import Callers
+from gateway.delivery.calls import Calls
+from gateway.delivery.current import Current
+from gateway.delivery.decide import Decider
+from gateway.delivery.drift import Drift
+from gateway.delivery.fetch import FetchDesk
+from gateway.delivery.outcomes import Outcomes
+from gateway.delivery.pauses import Pauses
+from gateway.delivery.pressure import Pressure
+from gateway.delivery.reconcile import Reconciler
+from gateway.delivery.report import Reporter
+from gateway.delivery.retention import Retention
+from gateway.delivery.room import Room
+from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.watch import Watch
+from gateway.delivery.work import Work
+from gateway.delivery.worker import Worker
+from gateway.log import Mask
+from gateway.store.store import Store
+from gateway.web.receive import Receiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What receiving and delivering have in common, and hand to each other in memory where one process does both."""
+
+    store: Store
+    current: Current
+    calls: Calls
+    pauses: Pauses
+    pressure: Pressure
+    outcomes: Outcomes
+    reporter: Reporter
+    mask: Mask
+
+
+class Services:
+    """What goes on beside all else until the end."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Begin with these."""
+        self._tasks += [asyncio.create_task(one) for one in work]
+
+    async def stop(self) -> None:
+        """End all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Delivering:
+    """Fetches, delivers, reports, and looks after the store and for what was missed."""
+
+    def __init__(self, shared: Shared) -> None:
+        store, current, calls, pauses = shared.store, shared.current, shared.calls, shared.pauses
+        callers = Callers(store=store, current=current, pauses=pauses)
+        unloaded = Unloaded(store=store, current=current)
+        self._pauses = pauses
+        self._reporter = shared.reporter
+        self._drift = Drift(store=store, current=current)
+        self._desk = FetchDesk(
+            store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=self._drift.saw
+        )
+        self._attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
+        self._retention = Retention(store=store, current=current)
+        self._reconciler = Reconciler(
+            store=store,
+            current=current,
+            backfill=Backfill(store=store, current=current, calls=calls, pauses=pauses),
+            on_reports=shared.reporter.wake,
+        )
+        self._services = Services()
+        self.watch = Watch(
+            store=store, current=current, pauses=pauses, unloaded=unloaded, unreadable=self._desk.unreadable
+        )
+        self.worker = Worker(
+            store=store,
+            current=current,
+            desk=self._desk,
+            attachments=self._attachments,
+            pauses=pauses,
+            outcomes=shared.outcomes,
+            reporter=shared.reporter,
+            pressure=shared.pressure,
+            unloaded=unloaded,
+            drift=self._drift,
+            mask=shared.mask,
+        )
+
+    async def start(self) -> None:
+        """Begin to work."""
+        await self._pauses.mended()
+        self.worker.start()
+        self._reporter.start()
+        self._services.start(
+            self.watch.keep_watching(),
+            self._drift.keep_writing(),
+            self._retention.keep_pruning(),
+            self._reconciler.keep_reconciling(),
+            self._reconciler.keep_following(),
+        )
+
+    def begin_to_stop(self) -> None:
+        """Start nothing more."""
+        self._reporter.begin_to_stop()
+        self.worker.begin_to_stop()
+
+    async def stop(self, until: float) -> None:
+        """Let what is being sent end until then, by `time.monotonic`."""
+        await self._services.stop()
+        await asyncio.gather(self.worker.stop(until), self._reporter.stop(until))
+        await self._attachments.stop()
+        await self._desk.stop()
+
+
+class Receiving:
+    """Takes notifications while there is room for them."""
+
+    def __init__(self, shared: Shared, work: Work) -> None:
+        self._room = Room(store=shared.store, current=shared.current)
+        self._services = Services()
+        self.receiver = Receiver(
+            current=shared.current,
+            store=shared.store,
+            worker=work,
+            decider=Decider(current=shared.current, worker=work, pauses=shared.pauses),
+            outcomes=shared.outcomes,
+            room=self._room,
+            reporter=shared.reporter,
+            pressure=shared.pressure,
+        )
+
+    async def start(self) -> None:
+        """See what room there is, and go on looking."""
+        await self._room.look()
+        self._services.start(self._room.keep_looking())
+
+    async def stop(self) -> None:
+        """Wait for the marks of answers that were written; the server has ended, and so has the work."""
+        await self._services.stop()
+        await self.receiver.finish()
