@@ -30,7 +30,7 @@ def not_asked_for(kinds: Mapping[str, str], asked: Mappings) -> tuple[str, ...]:
     ``kinds`` are those of a record, see `gateway.models.Record`.
     """
     takes = asked.takes(Paths(kinds))
-    left = [path for path, kind in kinds.items() if not (path.endswith("[]") or kind == EMPTY or takes(path))]
+    left = [path for path, kind in kinds.items() if not (path.endswith("[]") or kind == EMPTY or takes(path, kind))]
     return tuple(path for path in left if counted_by(path)[:-2] not in left)  # of a table not its columns too
 
 

@@ -121,7 +121,7 @@ def _find_new(
 ) -> None:
     takes, names = asked.takes(Paths(known)), {question.path for question, _ in fresh}
     for question in known.values():
-        if question.alarm == NEW and takes(question.path):
+        if question.alarm == NEW and takes(question.path, question.kind):
             question.alarm = None
             changes.settled = True
             changes.changed[question.path] = question
@@ -132,7 +132,7 @@ def _find_new(
     ]
     candidates = [one for one in candidates if counted_by(one.path)[:-2] not in names or not counted_by(one.path)]
     if candidates and _is_well_known(known, {one.path for one in candidates}):
-        changes.new = [one for one in candidates if not takes(one.path)]
+        changes.new = [one for one in candidates if not takes(one.path, one.kind)]
         for one in changes.new:
             one.alarm = NEW
 

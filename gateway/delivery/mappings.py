@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.doforms.collected import BLOB
 from gateway.models import Event, RecordKind
 from gateway.routing.asked import Asked
 from gateway.routing.loaded import DeliverySpec, Route, Routes, Webservice
@@ -81,12 +82,23 @@ class Mappings:
     """Route and delivery where questions are asked for one by one, so that a new one is left out."""
     whole_rows: frozenset[Wanted] = frozenset()
     """Tables whose rows are taken as they are."""
+    attachments: bool = False
+    """Whether a delivery takes the photos, signatures and files, wherever they stand."""
 
-    def takes(self, paths: Paths) -> Callable[[str], bool]:
-        """Return what tells of each path of a form, of which these are known, whether it is asked for or taken."""
+    def takes(self, paths: Paths) -> Callable[[str, str], bool]:
+        """Return what tells of each path of a form, of which these are known, and of its kind, whether it is taken."""
         taken = {path for one in {place.wanted for place in self.places} for path in one.find(paths)}
         rows = tuple(f"{path}[]." for one in self.whole_rows for path in one.find(paths))
-        return lambda path: not self.choosing or path in taken or (bool(rows) and path.startswith(rows))
+
+        def takes(path: str, kind: str) -> bool:
+            return (
+                not self.choosing
+                or path in taken
+                or (self.attachments and kind == BLOB)
+                or (bool(rows) and path.startswith(rows))
+            )
+
+        return takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,8 @@ def mappings(
         everything = any(one.asked.record in own and one.asked.name is None for one in mentions)
         if named and not everything and "record" not in spec.traits.needs:
             choosing.append((route.name, spec.name))
-    return Mappings(tuple(places), tuple(choosing), frozenset(whole_rows))
+    attachments = any(spec.attachments for _, spec in taking)
+    return Mappings(tuple(places), tuple(choosing), frozenset(whole_rows), attachments)
 
 
 def asked_in(route: Route, spec: DeliverySpec) -> frozenset[str]:

@@ -10,7 +10,7 @@ from gateway.answers import Answers, unfolded
 
 NAMELESS = "?"
 """The name of a value to which doForms gives none."""
-TABLE, ROW, EMPTY = "table", "row", "empty"
+TABLE, ROW, EMPTY, BLOB = "table", "row", "empty", "blob"
 """The kinds of a table, of its rows as a whole, and of a table or section with nothing in it."""
 
 

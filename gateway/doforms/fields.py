@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from gateway.doforms.collected import EMPTY, NAMELESS, ROW, TABLE, Collected
+from gateway.doforms.collected import BLOB, EMPTY, NAMELESS, ROW, TABLE, Collected
 
 _WITHOUT_ANSWER = frozenset(
     {"text", "string", "strings", "integer", "long", "number", "decimal", "double", "boolean"}
     | {"date", "time", "dateTime"}
 )
 """Words in `data` whose property is absent only because the question was not answered."""
-KNOWN = _WITHOUT_ANSWER | {"blob", "location", TABLE, ROW, EMPTY, "list", "object", "null"}
+KNOWN = _WITHOUT_ANSWER | {BLOB, "location", TABLE, ROW, EMPTY, "list", "object", "null"}
 """Kinds of value that are known."""
 _ABOUT = frozenset({"name", "data", "type", "label", "options", "fields", "key", "id"})
 """Properties of a field that are not its value unless `data` names them."""

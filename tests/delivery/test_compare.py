@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.delivery.compare import not_asked_for, not_in_record
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
@@ -28,6 +29,13 @@ def test_questions_that_no_template_asks_for_are_named_of_a_table_only_the_table
     assert not_asked_for(record(), asked(SITE, FINDINGS, FINDING)) == ("findings[].photo",)
     assert not_asked_for(record(), asked(SITE, FINDINGS, whole=frozenset({FINDINGS}))) == ()
     assert not_asked_for(record(), asked(choosing=False)) == ()
+
+
+def test_photos_are_asked_for_where_a_delivery_takes_the_attachments() -> None:
+    photo = answer("photo", {"key": "p1", "type": "image"}, "blob")
+    kinds = decode(answer("site", "Dock"), photo).kinds
+    assert not_asked_for(kinds, asked(SITE)) == ("photo",)
+    assert not_asked_for(kinds, replace(asked(SITE), attachments=True)) == ()
 
 
 def test_questions_that_are_asked_for_in_vain_are_named_with_the_places_columns_only_of_tables_with_rows() -> None:

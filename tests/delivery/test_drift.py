@@ -68,6 +68,17 @@ async def test_a_mapped_question_that_vanishes_is_an_alarm_until_it_comes_again(
     assert await told(parts) == []
 
 
+async def test_a_new_photo_is_no_news_where_a_delivery_takes_the_attachments(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    photo = answer("photo", {"key": "p1", "type": "image"}, "blob")
+    for more, kinds in (("attachments = true", []), ("", ["new questions"])):
+        parts.current.load(load_routes(tmp_path, f"{routes(parts, ASKS)}\n{more}"))
+        await came(parts, drift, *[record(site="Dock")] * 20)
+        await came(parts, drift, decode(answer("site", "Dock"), photo | {"name": f"photo of {more or 'none'}"}))
+        assert [kind for kind, *_ in await told(parts)] == kinds
+
+
 async def test_a_misspelt_question_is_told_with_the_one_that_was_meant(
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
