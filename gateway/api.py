@@ -1,7 +1,12 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
 from gateway.answers import every_answer
-from gateway.destinations.attachments import fault_of_attachment_path, select_attachments, stream_attachment
+from gateway.destinations.attachments import (
+    check_attachments,
+    fault_of_attachment_path,
+    select_attachments,
+    stream_attachment,
+)
 from gateway.destinations.destination import (
     API_VERSION,
     Context,
@@ -62,6 +67,7 @@ __all__ = [
     "UrlTemplate",
     "Use",
     "certainly_unsent",
+    "check_attachments",
     "every_answer",
     "excerpt",
     "fault_of_attachment_path",

@@ -16,6 +16,7 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.delivery.compare import ENOUGH, not_in_record
 from gateway.delivery.mappings import mappings
+from gateway.delivery.spool import spool_of
 from gateway.destinations.destination import Finding, Use
 from gateway.errors import RoutesFileError
 from gateway.log import Mask
@@ -68,6 +69,7 @@ def check(
     found = _warnings(loaded)
     if connect:
         found += asyncio.run(_connect(loaded))
+        found += _spool(loaded)
         found += _questions(loaded)
     if json:
         print_json(found)
@@ -106,6 +108,18 @@ async def _connect(loaded: Routes) -> list[Checked]:
         for name, findings in zip(loaded.destinations, found, strict=True)
         for finding in findings
     ]
+
+
+def _spool(loaded: Routes) -> list[Checked]:
+    """Say whether photos and files could be kept, where a delivery asks for them."""
+    spool = spool_of(loaded)
+    if not any(spec.attachments for route in loaded.routes for spec in route.deliveries):
+        return []
+    if (why := spool.obstacle()) is None:
+        return []
+    remedy = "Name a folder there that the gateway may write to"
+    found = f"attachments could not be kept in {spool.root}: {why}"
+    return [Checked(file=str(loaded.file), where="gateway.spool", found=found, remedy=remedy)]
 
 
 def _questions(loaded: Routes) -> list[Checked]:

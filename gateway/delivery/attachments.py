@@ -80,12 +80,6 @@ class AttachmentDesk:
         spool = spool_of(self._current.routes)
         if any(blob.key not in rows for blob in blobs):
             raise PutOff(self._store.now(), "its record was fetched again while its attachments were downloaded")
-        due = [row for blob in blobs if (row := rows[blob.key]).state is AttachmentState.DUE]
-        if due:
-            first = min(due, key=lambda row: row.due_at or 0)
-            lacking = f"{first.place}: {first.reason or 'not downloaded yet'}"
-            until = max(first.due_at or 0, self._store.now() + SECOND // 10)
-            raise PutOff(until, f"{len(due)} of {count(blobs)} are not there yet: {lacking}")
         missing = tuple(
             Missing(place=row.place, filename=row.filename, reason=row.reason or "was given up")
             for blob in blobs
@@ -93,6 +87,12 @@ class AttachmentDesk:
         )
         if missing and required:
             raise GivenUp(f"{count(missing)} of {len(blobs)} missing: {'; '.join(str(one) for one in missing)}")
+        due = [row for blob in blobs if (row := rows[blob.key]).state is AttachmentState.DUE]
+        if due:
+            first = min(due, key=lambda row: row.due_at or 0)
+            lacking = f"{first.place}: {first.reason or 'not downloaded yet'}"
+            until = max(first.due_at or 0, self._store.now() + SECOND // 10)
+            raise PutOff(until, f"{len(due)} of {count(blobs)} are not there yet: {lacking}")
         there = [(blob, row) for blob in blobs if (row := rows[blob.key]).state is AttachmentState.SPOOLED]
         return Attached(
             attachments=tuple(_attachment(spool, place, row) for blob, row in there for place in blob.places),
@@ -119,6 +119,8 @@ class AttachmentDesk:
             for blob in blobs
             if blob.key not in rows
         ]
+        if rows.keys() - (keys := {blob.key for blob in blobs}):
+            await self._store.write(lambda c: attachments.forget_others(c, kept, keys))
         if new:
             await self._store.write(lambda c: attachments.note(c, kept, new))
             rows = await self._store.read(lambda c: attachments.load(c, kept.id))

@@ -89,6 +89,13 @@ class Spool:
         _sync_folder(path.parent)
         return True
 
+    def obstacle(self) -> str | None:
+        """Tell why nothing could be written here, as far as that shows without writing."""
+        there = next(path for path in (self.root, *self.root.parents) if path.exists())
+        if not there.is_dir():
+            return f"{there} is no folder"
+        return None if os.access(there, os.W_OK | os.X_OK) else f"{there} may not be written to"
+
     def check_room(self, more: int) -> None:
         """Raise NoRoom if so many bytes more would leave less than the limit."""
         free = shutil.disk_usage(self.root).free

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from gateway.errors import Unavailable
 from gateway.models import Attachment
 
 _PIECE = 256 * 1024
@@ -44,6 +45,17 @@ def _names(path: str, place: str) -> bool:
         if found and (not before or (before.endswith(".") and "[]" not in before)):
             return True
     return False
+
+
+def check_attachments(attachments: Iterable[Attachment]) -> None:
+    """Raise Unavailable where one is not there whole: call it before anything is sent. Blocks."""
+    for one in attachments:
+        try:
+            found = one.path.stat().st_size
+        except OSError as error:
+            raise Unavailable(f"{one.place}: {one.path} cannot be read: {error.strerror}") from error
+        if found != one.size:
+            raise Unavailable(f"{one.place}: {one.path} has {found} bytes instead of {one.size}")
 
 
 async def stream_attachment(attachment: Attachment) -> AsyncIterator[bytes]:

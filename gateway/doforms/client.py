@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from urllib.parse import quote, urlencode
@@ -33,6 +35,7 @@ LARGEST_RECORD = 64 * 1024 * 1024
 """Bytes; forms of tens of megabytes exist."""
 WITHIN = 120.0
 """Seconds for a whole call: a server that sends a byte now and then must not hold a slot of the account for ever."""
+_MOST_HOPS = 5
 _LOOKED_AT = 2048
 _CLOCKS = timedelta(minutes=15)
 """How far doForms' clock may be behind ours."""
@@ -118,7 +121,7 @@ class DoformsClient:
         url = f"{credentials.api.rstrip('/')}/{path}"
         headers = {**credentials.headers, **download.headers_for(target)}
         try:
-            async with asyncio.timeout(download.WITHIN), self._http.stream("GET", url, headers=headers) as answer:
+            async with asyncio.timeout(download.WITHIN), self._followed(url, headers) as answer:
                 if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                     await target.expect(None, None, afresh=True)
                     raise Later("doForms does not know the part of the attachment that is still missing")
@@ -133,6 +136,23 @@ class DoformsClient:
             raise Later(f"the attachment did not come within {download.WITHIN:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Later(f"GET {url} failed: {_told(error)}") from error
+
+    @asynccontextmanager
+    async def _followed(self, url: str, headers: Mapping[bytes, bytes]) -> AsyncIterator[httpx.Response]:
+        """Yield the answer where a download leads: files may lie with another service. Only these calls follow."""
+        place, sent = httpx.URL(url), dict(headers)
+        for _ in range(_MOST_HOPS):
+            async with self._http.stream("GET", place, headers=sent) as answer:
+                if not answer.has_redirect_location:
+                    yield answer
+                    return
+                following = place.join(answer.headers["location"])
+            if following.scheme not in ("https", place.scheme):
+                raise Refused(f"GET {url} leads from {place.scheme} to {following.scheme}, which is not followed")
+            if (following.scheme, following.host, following.port) != (place.scheme, place.host, place.port):
+                sent.pop(b"Authorization", None)  # the password is for doForms alone
+            place = following
+        raise Refused(f"GET {url} leads on and on")
 
     async def _call(
         self, credentials: Credentials, method: str, path: str, *, json: dict[str, str] | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import AttachmentState
@@ -98,6 +98,12 @@ def note(connection: Connection, kept: KeptNotification, found: Iterable[NewAtta
         connection.execute(insert(attachments).on_conflict_do_nothing(), rows)
 
 
+def forget_others(connection: Connection, kept: KeptNotification, keys: Collection[str]) -> None:
+    """Forget what the record does not name any more, as it was fetched again; the sweep removes the files."""
+    of_it = _column.notification_id == kept.id
+    connection.execute(delete(attachments).where(of_it, _column.blob_key.not_in(keys)))
+
+
 def load(connection: Connection, notification_id: int) -> dict[str, KeptAttachment]:
     """Read the attachments of a notification, by doForms' key."""
     rows = connection.execute(
@@ -182,18 +188,19 @@ def note_failed(
             etag=None if etag is None else clean(etag),
             attempts=_column.attempts + int(counted),
             spent=_column.spent + spent,
-            ended_at=None if due_at is not None else ask(connection)[1],
+            ended_at=_column.ended_at if due_at is not None else ask(connection)[1],
         )
     )
 
 
 def try_again(connection: Connection, notification_ids: Collection[int], *, afresh: bool) -> None:
-    """Make due again what was given up; ``afresh``: what is in the spool, too."""
+    """Make due again what was given up; it is missing until it has come. ``afresh``: what is in the spool, too."""
     statement = update(attachments).where(_column.notification_id.in_(notification_ids))
     if not afresh:
         statement = statement.where(_column.state != AttachmentState.SPOOLED.value)
-    due = AttachmentState.DUE.value
-    connection.execute(statement.values(state=due, attempts=0, spent=0, reason=None, due_at=None, etag=None))
+    given_up_at = case((_column.state == AttachmentState.SPOOLED.value, None), else_=_column.ended_at)
+    fresh = {"attempts": 0, "spent": 0, "reason": None, "due_at": None, "etag": None}
+    connection.execute(statement.values(state=AttachmentState.DUE.value, ended_at=given_up_at, **fresh))
 
 
 def forget(connection: Connection, notification_ids: Collection[int]) -> int:
@@ -213,8 +220,19 @@ def files_of(connection: Connection, names: Collection[str]) -> set[str]:
 
 
 def not_downloaded(connection: Connection, webservice_id: str) -> bool:
-    """Tell whether an attachment of a web service was given up, and nobody has replayed what asked for it."""
-    found = select(_column.id).where(_column.webservice_id == webservice_id, NOT_DOWNLOADED).limit(1)
+    """Tell whether an attachment of a web service was given up, and has not come since.
+
+    A replay alone does not bring it, and what a later notification brought is not missing any more.
+    """
+    missing, later = attachments, attachments.alias()
+    has_come = exists(later.c.id).where(
+        later.c.webservice_id == missing.c.webservice_id,
+        later.c.blob_key == missing.c.blob_key,
+        later.c.filename == missing.c.filename,
+        later.c.state == AttachmentState.SPOOLED.value,
+    )
+    given_up = missing.c.webservice_id == webservice_id, text(f"attachments.{NOT_DOWNLOADED}"), missing.c.ended_at > 0
+    found = select(missing.c.id).where(*given_up, ~has_come).limit(1)
     return connection.execute(found).first() is not None
 
 

@@ -232,9 +232,9 @@ attachments = Table(  # of a notification's record; what was downloaded is a fil
     UniqueConstraint("notification_id", "blob_key"),
 )
 Index("ix_attachments_blob", attachments.c.webservice_id, attachments.c.blob_key)
-NOT_DOWNLOADED = text("state = 'given up'")
+NOT_DOWNLOADED = text("state <> 'spooled'")
 Index(
-    "ix_attachments_given_up",
+    "ix_attachments_missing",
     attachments.c.webservice_id,
     sqlite_where=NOT_DOWNLOADED,
     postgresql_where=NOT_DOWNLOADED,

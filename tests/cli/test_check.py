@@ -265,6 +265,22 @@ def test_a_destination_that_does_not_answer_is_told_and_the_others_are_looked_at
     assert all(one["remedy"] for one in ran.json)
 
 
+def test_a_spool_that_cannot_be_written_to_is_told_where_a_delivery_asks_for_attachments(run, right: Path) -> None:
+    make_table(right.parent, unique="PRIMARY KEY")
+    (right.parent / "taken").write_text("a file")
+    text = '[gateway]\nspool = "taken/spool"\n' + right.read_text()
+    right.write_text(text)
+    assert run("check", "--routes", right, "--connect", "--json").json == []
+    right.write_text(text.replace('to = "warehouse"\n', 'to = "warehouse"\nattachments = true\n'))
+    ran = run("check", "--routes", right, "--connect", "--json")
+    [finding] = ran.json
+    assert (ran.status, finding["where"]) == (1, "gateway.spool")
+    assert f"{right.parent / 'taken'} is no folder" in finding["found"]
+    right.write_text(right.read_text().replace("taken/spool", "photos"))
+    assert run("check", "--routes", right, "--connect", "--json").json == []
+    assert not (right.parent / "photos").exists()
+
+
 def test_a_question_that_no_record_has_had_is_warned_of_with_the_one_that_is_meant(run, right: Path) -> None:
     make_table(right.parent, unique="PRIMARY KEY")
     database = open_database(f"sqlite:///{right.parent / 'gateway.db'}")

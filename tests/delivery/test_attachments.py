@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -226,15 +226,56 @@ async def test_a_delivery_that_requires_it_is_given_up_with_it(desk: Desk) -> No
         await desk.attached(photo=desk.put(), required=True)
 
 
-async def test_what_was_given_up_is_tried_again_by_a_replay_which_ends_the_alarm(desk: Desk) -> None:
+async def test_a_delivery_that_requires_them_does_not_wait_for_others_once_one_is_given_up(desk: Desk) -> None:
+    desk.load('largest_attachment = "1kB"')
+    desk.parts.doforms.faults.add(path_contains="/blobs/p2", status=503)
+    photos = {"photo": desk.put(), "other": desk.put("p2", content=b"\xff\xd8 small")}
+    with pytest.raises(GivenUp, match=r"1 attachment of 2 missing: photo \(p1.jpg\)"):
+        await desk.attached(required=True, **photos)
+    assert (await desk.rows())["p2"].state is AttachmentState.DUE
+
+
+async def test_what_was_given_up_is_tried_again_by_a_replay_and_its_alarm_ends_when_it_has_come(desk: Desk) -> None:
+    async def stands() -> bool:
+        return await desk.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
+
+    desk.load("attachment_retry = { attempts = 2, first = '1ms' }")
+    desk.parts.doforms.faults.add(path_contains="/blobs/", status=404, times=3)
+    await desk.put_off(photo=desk.put())
+    assert not await stands()
+    await desk.again()
+    assert await stands()
+    id_ = (await desk.parts.row("n1")).id
+    await desk.parts.store.write(lambda c: attachments.try_again(c, [id_], afresh=False))
+    assert await stands()
+    with pytest.raises(PutOff):
+        await desk.again()
+    assert await stands()
+    found = await desk.again()
+    assert (len(found.attachments), found.missing) == (1, ())
+    assert not await stands()
+
+
+async def test_a_photo_that_a_later_notification_brings_is_not_missing_any_more(desk: Desk) -> None:
     desk.load("attachment_retry = { attempts = 1 }")
     desk.parts.doforms.faults.add(path_contains="/blobs/", status=404)
     await desk.attached(photo=desk.put())
-    id_ = (await desk.parts.row("n1")).id
-    await desk.parts.store.write(lambda c: attachments.try_again(c, [id_], afresh=False))
+    assert await desk.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
+    assert (await desk.attached("n2", photo=desk.put())).missing == ()
     assert not await desk.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
-    found = await desk.again()
-    assert (len(found.attachments), found.missing) == (1, ())
+
+
+async def test_what_the_record_does_not_name_any_more_when_it_is_fetched_again_is_forgotten(desk: Desk) -> None:
+    desk.load("attachment_retry = { attempts = 1 }")
+    desk.parts.doforms.faults.add(path_contains="/blobs/p1", status=404)
+    await desk.attached(photo=desk.put())
+    kept = await desk.parts.kept((await desk.parts.row("n1")).id)
+    record = (await desk.parts.desk.records(kept)).record
+    assert record is not None
+    taken_anew = replace(record, paths={"photo": desk.put("p2")})
+    assert len((await desk.desk.attached(kept, taken_anew, required=True)).attachments) == 1
+    assert (await desk.rows()).keys() == {"p2"}
+    assert not await desk.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
 
 
 async def test_the_record_is_not_fetched_again_for_a_photo(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Wanted
-from gateway.doforms.failures import Later, Quota
+from gateway.doforms.failures import Later, Quota, Refused
 
 WHOLE = b"\xff\xd8\xff" + bytes(range(200))
 WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
@@ -81,3 +81,36 @@ async def test_a_quota_that_is_told_as_plain_text_is_no_document() -> None:
         credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
         with pytest.raises(Quota):
             await DoformsClient(http=http).download(credentials, "blobs/p1", Kept(), wanted)
+
+
+def leading(**places: str) -> tuple[Callable[[httpx.Request], httpx.Response], list[httpx.Request]]:
+    """Answer with a redirect for the paths that are named, else with the photo; returns what was asked, too."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        if (place := places.get(request.url.path.rpartition("/")[2])) is not None:
+            return httpx.Response(302, headers={"Location": place})
+        return httpx.Response(200, content=WHOLE, headers={"Content-Type": "image/jpeg"})
+
+    return answer, asked
+
+
+async def test_a_photo_that_lies_elsewhere_is_followed_without_the_password() -> None:
+    target = Kept()
+    answer, asked = leading(p1="/blobs/here", here="https://files.example/p1.jpg?signed=abc")
+    await download(answer, target)
+    assert target.content == WHOLE
+    assert [("authorization" in one.headers, str(one.url)) for one in asked] == [
+        (True, "http://doforms/blobs/p1"),
+        (True, "http://doforms/blobs/here"),
+        (False, "https://files.example/p1.jpg?signed=abc"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"), [("/blobs/p1", "leads on and on"), ("file:///etc/passwd", "leads from http to file")]
+)
+async def test_a_download_that_leads_nowhere_is_refused(place: str, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        await download(leading(p1=place)[0], Kept())

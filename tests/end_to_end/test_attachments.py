@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -137,4 +138,38 @@ async def test_forty_megabytes_in_thirty_photos_pass_without_filling_the_memory(
     assert (world.folder / "files" / "r1-attachments" / "findings-8-photo.jpg").read_bytes() == (
         world.doforms.world.blobs["p7"].whole()
     )
+    assert grown < 30_000_000
+
+
+async def test_a_mail_with_twenty_megabytes_of_photos_passes_without_filling_the_memory(
+    world: World, route: Make
+) -> None:
+    photos = [{"photo": world.doforms.put_blob(FORM, f"p{number}", (1_000_000, number))} for number in range(20)]
+    post = f"""
+[destinations.post]
+plugin = "email"
+host = "127.0.0.1"
+port = {world.mail.port}
+security = "none"
+from = "forms@example.com"
+attach_limit = "21MB"
+"""
+    mail = """
+to = "post"
+attachments = "required"
+attach = ["*"]
+recipients = ["a@example.com"]
+subject = "s"
+text = "t"
+"""
+    with world.running(post + route(mail, head=DELAYED)):
+        warm = await world.doforms.create(FORM, {"photo": world.doforms.put_blob(FORM, "w", PHOTO)})
+        await world.doforms.until(lambda: warm.belief == "completed")
+        before = resident(world, "VmRSS")
+        seen = await world.doforms.create(FORM, {"findings": photos}, key="r1")
+        await world.doforms.until(lambda: seen.belief == "completed", timeout=60)
+        grown = resident(world, "VmHWM") - before
+    sent = message_from_bytes(world.mail.mails[1].read_bytes(), policy=policy.default)
+    contents = [part.get_content() for part in sent.iter_attachments()]  # type: ignore[attr-defined]
+    assert contents == [world.doforms.world.blobs[f"p{number}"].whole() for number in range(20)]
     assert grown < 30_000_000

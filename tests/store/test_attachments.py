@@ -77,6 +77,9 @@ async def test_a_replay_makes_due_what_was_given_up_and_afresh_everything(store:
         shown = await store.read(lambda c: show_delivery(c, delivery.id))
         assert shown is not None
         assert [one.state for one in shown.attachments] == states
+        assert await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
+    for one in rows.values():
+        await spool(store, one)
     assert not await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
 
 

@@ -20,6 +20,7 @@ from gateway.api import (
     Repeatable,
     Traits,
     Use,
+    check_attachments,
     fault_of_attachment_path,
     is_template,
     peek,
@@ -122,10 +123,9 @@ class Email(Destination[EmailSettings, EmailOptions]):
     async def deliver(self, delivery: Delivery[EmailOptions]) -> Receipt:
         """Send the mail to all of its recipients or to none."""
         attached = to_attach(self.settings, delivery)
+        mail = compose(self.settings, delivery, attached)
         if attached:
-            mail = await self.context.in_thread(compose, self.settings, delivery, attached)
-        else:
-            mail = compose(self.settings, delivery)
+            await self.context.in_thread(check_attachments, attached)
         async with self._connections.borrowed(self._left(delivery) * _BEFORE_DATA) as client:
             await address_envelope(client, mail, timeout=self._left(delivery) * _BEFORE_DATA)
             answer = await send_content(client, mail, timeout=self._left(delivery))

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 
 from gateway.api import Attachment, Delivery, Rejected
 from gateway_email.addresses import Mailbox, is_allowed, read_mailboxes
-from gateway_email.attach import attach
+from gateway_email.attach import Marked, attach
 from gateway_email.options import EmailOptions, EmailSettings
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -27,6 +27,8 @@ class Mail:
 
     message: EmailMessage
     content: bytes
+    """What goes to the server; where there are attachments, a mark stands for each."""
+    attached: Sequence[Marked]
     message_id: str
     sender: str
     recipients: tuple[Mailbox, ...]
@@ -36,11 +38,10 @@ class Mail:
 
 
 def compose(settings: EmailSettings, delivery: Delivery[EmailOptions], attached: Sequence[Attachment] = ()) -> Mail:
-    """Make the mail of a delivery; the same delivery gives the same mail. What is ``attached`` is read: that blocks.
+    """Make the mail of a delivery; the same delivery gives the same mail. What is ``attached`` is not read yet.
 
     Raises:
         Rejected: no or bad recipients, one that is not allowed, or text that cannot be sent.
-        Unavailable: an attachment cannot be read.
     """
     options = delivery.options
     to, cc, bcc = (_recipients(settings, getattr(options, key), key) for key in ("recipients", "cc", "bcc"))
@@ -60,12 +61,13 @@ def compose(settings: EmailSettings, delivery: Delivery[EmailOptions], attached:
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps absence notes from answering
     _set_body(message, options)
-    attach(message, attached)
+    marked = attach(message, attached, _digest(delivery.key))
     for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
         part.set_boundary(f"=_{_digest(delivery.key)}{f'_{number}' if number else ''}")  # else it were a random one
     return Mail(
         message=message,
         content=message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit")),
+        attached=marked,
         message_id=message_id,
         sender=sender.address,
         recipients=everyone,

@@ -20,7 +20,9 @@ from gateway.api import (
     Repeatable,
     Traits,
     Unavailable,
+    Uncertain,
     Use,
+    check_attachments,
 )
 from gateway_file.append import append
 from gateway_file.attachments import folder_of_attachments, named
@@ -66,9 +68,14 @@ class File(Destination[FileSettings, FileOptions]):
     async def deliver(self, delivery: Delivery[FileOptions]) -> Receipt:
         """Write the file, or add the rows, with the attachments beside it."""
         relative, options = safe_path(delivery.options.filename), delivery.options
+        if delivery.attachments:
+            await self.context.in_thread(check_attachments, delivery.attachments)
         if options.exists is Exists.NUMBER:  # only the file's own name tells where its attachments go
             receipt, placed = await self._write_file(delivery, relative)
-            return await self._with_attachments(receipt, delivery, placed or relative)
+            try:
+                return await self._with_attachments(receipt, delivery, placed or relative)
+            except DeliveryError as error:  # another attempt would write the file once more, under another number
+                raise Uncertain(f"{receipt.summary} was written, not all of its attachments: {error}") from error
         # The attachments first: whoever waits for the file finds them there.
         written = await self._with_attachments(Receipt(summary=""), delivery, relative)
         if options.format.appends:

@@ -11,10 +11,10 @@ import fsspec
 import pytest
 from gateway_file import File
 from gateway_file.attachments import named
-from gateway_file.options import FileOptions
+from gateway_file.options import Exists, FileOptions, FileSettings
 
-from gateway.api import Delivery
-from gateway.testing import make_attachment
+from gateway.api import Delivery, Unavailable, Uncertain
+from gateway.testing import make_attachment, make_context
 
 Make = Callable[..., Delivery[FileOptions]]
 Folder = Callable[..., File]
@@ -40,6 +40,39 @@ async def test_they_are_in_a_folder_beside_the_file(folder: Folder, delivery: Ma
     assert (root / "in" / "17-attachments" / "findings-1-photo.jpg").read_bytes() == b"findings[0].photo"
     assert receipt.summary.endswith(f", 2 attachments in {root / 'in' / '17-attachments'}")
     assert (receipt.details["attachments"], receipt.details["written"]) == (2, True)
+
+
+@pytest.mark.parametrize("exists", ["replace", "number"])
+async def test_where_one_is_not_there_whole_nothing_is_written(
+    folder: Folder, delivery: Make, root: Path, tmp_path: Path, exists: str
+) -> None:
+    one = with_photos(delivery(filename="17.json", exists=exists), tmp_path, "photo", "sign")
+    one.attachments[1].path.write_bytes(b"half")
+    one.attachments[0].path.unlink()
+    with pytest.raises(Unavailable, match=r"photo: .* cannot be read"):
+        await folder().deliver(one)
+    assert names_in(root) == []
+
+
+class Losing(File):
+    """Loses each photo just before it is written."""
+
+    async def _write(self, relative: str, content: bytes | Path, exists: Exists) -> str | None:
+        if isinstance(content, Path):
+            await self.context.in_thread(content.unlink)
+        return await super()._write(relative, content, exists)
+
+
+@pytest.mark.parametrize(
+    ("exists", "expected", "left"), [("replace", Unavailable, []), ("number", Uncertain, ["17.json"])]
+)
+async def test_a_numbered_file_whose_photos_are_lost_meanwhile_is_in_doubt_and_not_written_once_more(
+    delivery: Make, root: Path, tmp_path: Path, exists: str, expected: type[Exception], left: list[str]
+) -> None:
+    losing = Losing(FileSettings(root=str(root)), make_context("folder"))
+    with pytest.raises(expected, match="No such file"):
+        await losing.deliver(with_photos(delivery(filename="17.json", exists=exists), tmp_path, "photo"))
+    assert [name for name in names_in(root) if name.endswith(".json")] == left
 
 
 async def test_a_repeat_writes_the_same_names(folder: Folder, delivery: Make, root: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from gateway.api import Attachment, Unavailable, stream_attachment
+from gateway.api import Attachment, check_attachments, stream_attachment
 
 _ESCAPED = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
@@ -65,15 +65,7 @@ class Multipart:
 
     def check(self) -> None:
         """Raise Unavailable where an attachment is not there whole; nothing was sent then. Blocks."""
-        for one in (part.content for part in self.parts):
-            if isinstance(one, bytes):
-                continue
-            try:
-                found = one.path.stat().st_size
-            except OSError as error:
-                raise Unavailable(f"{one.place}: {one.path} cannot be read: {error.strerror}") from error
-            if found != one.size:
-                raise Unavailable(f"{one.place}: {one.path} has {found} bytes instead of {one.size}")
+        check_attachments(part.content for part in self.parts if isinstance(part.content, Attachment))
 
     def __str__(self) -> str:
         lines = []

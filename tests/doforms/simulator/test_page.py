@@ -42,6 +42,13 @@ async def test_it_shows_beliefs_answers_reports_and_records(
     assert "http://" not in re.sub(r"<span class=\"code\">http://127.0.0.1:\d+/\S*</span>", "", page)
 
 
+async def test_what_doforms_believes_stands_first_where_a_phone_shows_it(doforms: Simulator, target: Target) -> None:
+    target.script = [COMPLETED]
+    seen = await doforms.create(FORM, key="r-one")
+    row = (await text(doforms)).partition(f'<td class="code">{seen.key}</td>')[2]
+    assert row.index("by answer") < row.index("create")
+
+
 async def test_lists_are_filtered(doforms: Simulator, target: Target) -> None:
     target.script = [COMPLETED, (400, b"")]
     one, two = await doforms.create(FORM, key="r-one"), await doforms.create(OTHER, key="r-two")

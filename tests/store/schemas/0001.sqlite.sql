@@ -243,5 +243,5 @@ CREATE TABLE attachments (
     CONSTRAINT uq_attachments_notification_id_blob_key UNIQUE (notification_id, blob_key)
 );
 CREATE INDEX ix_attachments_blob ON attachments (webservice_id, blob_key);
-CREATE INDEX ix_attachments_given_up ON attachments (webservice_id) WHERE state = 'given up';
+CREATE INDEX ix_attachments_missing ON attachments (webservice_id) WHERE state <> 'spooled';
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING version_num;

@@ -353,10 +353,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_attachments_blob", "attachments", ["webservice_id", "blob_key"], unique=False)
     op.create_index(
-        "ix_attachments_given_up",
+        "ix_attachments_missing",
         "attachments",
         ["webservice_id"],
         unique=False,
-        sqlite_where=sa.text("state = 'given up'"),
-        postgresql_where=sa.text("state = 'given up'"),
+        sqlite_where=sa.text("state <> 'spooled'"),
+        postgresql_where=sa.text("state <> 'spooled'"),
     )
