@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.end_to_end.conftest import FORM, Make, World
+from tests.end_to_end.several import Several
 
 UPSERT = (
     'to = "table"\ntable = "state"\nwrite = "upsert"\nkey = ["record"]\n'
@@ -29,7 +30,7 @@ def reconciling(route: str, every: str = "1h") -> str:
 
 
 def lose(
-    world: World, count: int, *, ago: timedelta = timedelta(hours=25), over: timedelta = timedelta(hours=23)
+    world: World | Several, count: int, *, ago: timedelta = timedelta(hours=25), over: timedelta = timedelta(hours=23)
 ) -> None:
     """Have doForms receive so many records over a day without ever telling of them."""
     begin = datetime.now(UTC) - ago
