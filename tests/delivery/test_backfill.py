@@ -72,6 +72,11 @@ async def test_a_listing_that_fails_once_is_asked_for_again(
     assert len(parts.doforms.requests) == 2
 
 
+async def test_a_record_that_is_listed_twice_counts_once(backfill: Backfill, parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=200, body=b'[{"key": "r1"}, {"key": "r1"}]')
+    assert await compared(backfill, parts) == ["r1"]
+
+
 async def test_a_doforms_that_stays_away_or_asks_for_a_long_wait_is_not_waited_for(
     backfill: Backfill, parts: Parts
 ) -> None:
