@@ -120,6 +120,12 @@ def test_retry_after_is_read_as_seconds_or_a_date(header: str, seconds: float | 
     assert retry_after(httpx.Response(503, headers={"Retry-After": header.encode()})) == seconds
 
 
+def test_retry_after_as_a_date_is_counted_by_the_clock_of_the_server() -> None:
+    headers = {"Date": "Sat, 31 Jan 2026 12:00:00 GMT", "Retry-After": "Sat, 31 Jan 2026 12:00:17 GMT"}
+    assert retry_after(httpx.Response(429, headers=headers)) == 17.0
+    assert retry_after(httpx.Response(429, headers=headers | {"Retry-After": headers["Date"]})) == 0.0
+
+
 def test_retry_after_in_the_future_is_the_time_until_then() -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     wait = retry_after(httpx.Response(503, headers={"Retry-After": moment}))

@@ -44,11 +44,13 @@ def reconcile(
     if books:
         _tell_books(asyncio.run(_books(loaded, wanted, since, until, named=webservice is not None)), json=json)
     else:
-        _tell_rounds(asyncio.run(_rounds(loaded, wanted, named=webservice is not None)), json=json)
+        _tell_rounds(*asyncio.run(_rounds(loaded, wanted, named=webservice is not None)), json=json)
 
 
-async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) -> list[Round]:
+async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) -> tuple[list[Round], bool]:
+    """Make the rounds; returns them, and whether others were being made by somebody else."""
     made: list[Round] = []
+    busy = False
     async with calling(routes) as caller:
         reconciler = Reconciler(store=caller.store, current=caller.current, backfill=caller.backfill)
         for one in wanted:
@@ -58,21 +60,23 @@ async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) 
                 continue
             done = await reconciler.round(one, rules(routes))
             if done is None:
-                raise fail(f"{one.name} is being reconciled at this moment, by a gateway or another command")
-            made.append(done)
-    return made
+                fail(f"{one.name} is being reconciled at this moment, by a gateway or another command")
+                busy = True
+            else:
+                made.append(done)
+    return made, busy
 
 
-def _tell_rounds(made: Sequence[Round], *, json: bool) -> None:
+def _tell_rounds(made: Sequence[Round], busy: bool, *, json: bool) -> None:
     if json:
         print_json(made)
     else:
         print_table(
             ("web service", "from", "to", "listed", "let in", "amiss"),
             ([one.webservice, one.begin, one.end, one.listed, one.let_in, one.broke_off or one.doubt] for one in made),
-            empty="No web service has both a password and a route that takes new records.",
+            empty="" if busy else "No web service has both a password and a route that takes new records.",
         )
-    if any(one.broke_off or one.doubt for one in made):
+    if busy or any(one.broke_off or one.doubt for one in made):
         raise typer.Exit(1)
 
 

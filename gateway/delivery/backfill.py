@@ -147,14 +147,15 @@ class Backfill:
         return found
 
     async def _compare(self, webservice: Webservice, page: Page) -> Compared:
-        keys = {record.key for record in page.records}
+        records = {record.key: record for record in page.records}  # a line that comes twice counts once
+        keys = set(records)
         known = await self._store.read(lambda c: backfill.known(c, webservice.account, keys))
         return Compared(
             begin=page.begin,
             end=page.end,
             last=page.last,
-            listed=page.records,
-            unknown=[record for record in page.records if record.key not in known],
+            listed=list(records.values()),
+            unknown=[record for key, record in records.items() if key not in known],
             doubt=await self._doubt(webservice, page, keys) if page.last and len(page.records) < MOST else None,
         )
 

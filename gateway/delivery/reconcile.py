@@ -132,7 +132,7 @@ class Reconciler:
             return None
         made = self._begin(webservice, rules, mark)
         ended = False
-        holding = asyncio.create_task(self._keep_hold(webservice, token))
+        holding = asyncio.create_task(self._keep_hold(webservice, rules, token))
         try:
             await self._go(webservice, made, token)
             ended = True
@@ -146,14 +146,27 @@ class Reconciler:
             await self._ended(webservice, made)
         return made
 
-    async def _keep_hold(self, webservice: Webservice, token: str) -> None:
+    async def _keep_hold(self, webservice: Webservice, rules: Reconcile, token: str) -> None:
         """Renew the lease on a mark until cancelled: a listing may wait for its turn for long."""
+        began, told = time.monotonic(), False
         while True:
             await asyncio.sleep(self._store.lease / 3)
             try:
                 await self._go_on(webservice, token)
+                if not told and (spent := time.monotonic() - began) > _FAILURES * rules.every:
+                    await self._waits(webservice, spent)
+                    told = True
             except Exception as error:
                 log.warning("a lease could not be renewed", webservice=webservice.name, error=say(error))
+
+    async def _waits(self, webservice: Webservice, spent: float) -> None:
+        text = (
+            f"a round over what doForms received for the web service {webservice.name} has not ended for "
+            f"{timedelta(seconds=round(spent))}: its listings go after all other calls of the account "
+            f"{webservice.account}, and these leave no room"
+        )
+        if await self._store.write(lambda c: alarms.raise_alarm(c, NOT_RECONCILED, webservice.id, text)):
+            log.warning("alarm raised", kind=NOT_RECONCILED, subject=webservice.id, text=text)
 
     async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
         lease = self._store.lease

@@ -320,7 +320,9 @@ class Worker:
         if settlement.state is DeliveryState.DEAD:
             _log_of(job).warning("delivery is dead", reason=settlement.reason)
         elif settlement.state is DeliveryState.PENDING:
-            _log_of(job).info("delivery waits", reason=settlement.reason)
+            log_ = _log_of(job)
+            in_line = settlement.attempt_id is None and is_stand_in(job.kept.notification)  # thousands of them
+            (log_.debug if in_line else log_.info)("delivery waits", reason=settlement.reason)
         elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))
         if settled.next is not None:

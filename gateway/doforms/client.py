@@ -175,8 +175,8 @@ class DoformsClient:
             body += chunk
             if len(body) > self._largest:
                 raise NotARecord(f"doForms answered with more than {self._largest} bytes; so many are not read")
-        wait = answer.headers.get("retry-after")
-        return httpx.Response(answer.status_code, headers={"retry-after": wait} if wait else None, content=bytes(body))
+        headers = {name: value for name in ("retry-after", "date") if (value := answer.headers.get(name))}
+        return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
 
 
 def _moment(moment: datetime) -> str:

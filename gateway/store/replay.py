@@ -2,7 +2,7 @@
 
 - Given up or in doubt: sent again as pinned, under its old key. Rejected, skipped or dropped, or with ``render``:
   rendered anew with the routes loaded at the time, under a new key. A delivered one only with ``force``.
-- It keeps its number, and with it its place in the lane. Once a later delivery of the lane has been attempted it is
+- It keeps its number, and with it its place in the lane. Once a later notification's delivery has been attempted it is
   refused, unless ``overtaken`` sends it to the end; so it is where a later one has ended and was deleted. Dead ones of
   one lane that are replayed by the same order do not stand in each other's way: they go again in their old order.
 - A pending one is tried at once instead of when it is due.
@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, delete, exists, select, update
 
@@ -91,8 +91,19 @@ def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[
     return results
 
 
-def _attempted_later(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[int, int]]:
-    """Return for each lane the deliveries behind the first of these that were attempted: id -> number.
+class _Later(NamedTuple):
+    """A delivery behind others of its lane that was attempted."""
+
+    number: int
+    notification_id: int | None
+
+    def overtakes(self, row: Row[Any]) -> bool:
+        """Tell whether it brought a newer state; one of the same notification, on another way, did not."""
+        return bool(self.number > row.number and self.notification_id != row.notification_id)
+
+
+def _attempted_later(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[int, _Later]]:
+    """Return for each lane the deliveries behind the first of these that were attempted, by their ids.
 
     They are found by way of their record: those that ended stand in no index of their lane. One that retention has
     deleted shows only by its number, which the lane still knows, and stands under `_DELETED`.
@@ -102,7 +113,7 @@ def _attempted_later(connection: Connection, rows: Sequence[Row[Any]]) -> dict[i
         firsts.setdefault(row.lane_id, row.id)
     first, its, other, behind = deliveries.alias(), notifications.alias(), notifications.alias(), deliveries.alias()
     found = connection.execute(
-        select(behind.c.lane_id, behind.c.id, behind.c.number, behind.c.attempt_id)
+        select(behind.c.lane_id, behind.c.id, behind.c.number, behind.c.notification_id, behind.c.attempt_id)
         .select_from(
             first.join(its, its.c.id == first.c.notification_id)
             .join(other, (other.c.account == its.c.account) & (other.c.record_key == its.c.record_key))
@@ -113,29 +124,30 @@ def _attempted_later(connection: Connection, rows: Sequence[Row[Any]]) -> dict[i
     there: dict[int, int] = {}
     for row in rows:
         there[row.lane_id] = max(row.number, there.get(row.lane_id, 0))
-    later: dict[int, dict[int, int]] = {}
-    for lane_id, id_, number, attempt_id in found:
+    later: dict[int, dict[int, _Later]] = {}
+    for lane_id, id_, number, notification_id, attempt_id in found:
         there[lane_id] = max(number, there[lane_id])
         if attempt_id is not None:
-            later.setdefault(lane_id, {})[id_] = number
+            later.setdefault(lane_id, {})[id_] = _Later(number, notification_id)
     last = select(lanes.c.id, lanes.c.last_number).where(lanes.c.id.in_(list(there)))
     for lane_id, number in connection.execute(last):
         if number > there[lane_id]:
-            later.setdefault(lane_id, {})[_DELETED] = number
+            later.setdefault(lane_id, {})[_DELETED] = _Later(number, None)
     return later
 
 
 def _judge(
-    of_lane: Sequence[Row[Any]], later: dict[int, int], sent_now: int | None, order: Replay
+    of_lane: Sequence[Row[Any]], later: dict[int, _Later], sent_now: int | None, order: Replay
 ) -> list[tuple[Row[Any], str | None, bool]]:
     """Return for each delivery of a lane why it is refused, if it is, and whether it goes to the end; in order."""
     judged: list[tuple[Row[Any], str | None, bool]] = []
     for row in reversed(of_lane):
         refused = _refusal(row, order, is_sent=row.id == sent_now)
-        overtaken = row.state != DeliveryState.PENDING and any(number > row.number for number in later.values())
+        overtaking = [id_ for id_, one in later.items() if one.overtakes(row)]
+        overtaken = bool(overtaking) and row.state != DeliveryState.PENDING
         if refused is None and overtaken and not order.overtaken:
-            seen = any(number > row.number for id_, number in later.items() if id_ != _DELETED)
-            what = "was attempted already" if seen else "has ended, and was deleted by retention"
+            deleted = overtaking == [_DELETED]
+            what = "has ended, and was deleted by retention" if deleted else "was attempted already"
             refused = f"a later delivery of its record {what}: `--overtaken` sends it all the same, behind it"
         if refused is None:
             later.pop(row.id, None)  # it goes again behind the earlier ones

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from gateway.delivery.backfill import Backfill, NotListed
 from gateway.delivery.books import Books, balance
 from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.reconcile import TOO_SHORT, Reconciler
+from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT, Reconciler
 from gateway.routing.loaded import Reconcile, Webservice
 from gateway.store import alarms, reconciled
 from gateway.store.clock import now
@@ -72,6 +72,11 @@ async def test_a_listing_that_fails_once_is_asked_for_again(
     assert len(parts.doforms.requests) == 2
 
 
+async def test_a_record_that_is_listed_twice_counts_once(backfill: Backfill, parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=200, body=b'[{"key": "r1"}, {"key": "r1"}]')
+    assert await compared(backfill, parts) == ["r1"]
+
+
 async def test_a_doforms_that_stays_away_or_asks_for_a_long_wait_is_not_waited_for(
     backfill: Backfill, parts: Parts
 ) -> None:
@@ -110,6 +115,20 @@ async def test_a_round_holds_its_mark_while_its_listing_waits(backfill: Backfill
     assert made is not None
     assert (made.let_in, made.broke_off) == (1, None)
     assert await taken()
+
+
+async def test_a_round_that_finds_no_room_for_its_listings_raises_an_alarm_until_it_ends(
+    backfill: Backfill, parts: Parts
+) -> None:
+    parts.store.lease = 0.3
+    parts.doforms.faults.add(path_contains="/submissions", status=None, delay=1.0)
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile(every=0.1)))
+    [alarm] = await eventually(parts.alarms)
+    assert (alarm.kind, alarm.subject) == (NOT_RECONCILED, WEBSERVICE)
+    assert "these leave no room" in alarm.text
+    await making
+    assert await parts.alarms() == []
 
 
 async def test_a_round_whose_mark_was_taken_over_leaves_it_alone(backfill: Backfill, parts: Parts) -> None:

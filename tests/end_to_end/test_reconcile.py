@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.end_to_end.conftest import FORM, Make, World
+from tests.end_to_end.conftest import FORM, OTHER, Make, World
+from tests.end_to_end.several import Several
 
 UPSERT = (
     'to = "table"\ntable = "state"\nwrite = "upsert"\nkey = ["record"]\n'
@@ -29,7 +31,7 @@ def reconciling(route: str, every: str = "1h") -> str:
 
 
 def lose(
-    world: World, count: int, *, ago: timedelta = timedelta(hours=25), over: timedelta = timedelta(hours=23)
+    world: World | Several, count: int, *, ago: timedelta = timedelta(hours=25), over: timedelta = timedelta(hours=23)
 ) -> None:
     """Have doForms receive so many records over a day without ever telling of them."""
     begin = datetime.now(UTC) - ago
@@ -223,6 +225,22 @@ async def test_a_backfill_that_is_broken_off_says_how_far_it_came(world: World, 
     assert refused.returncode == 1
     assert "the web service inspection is paused: doForms answered 401" in refused.stderr
     assert refused.stderr.endswith("Nothing was let in; give the same order again later\n")
+
+
+async def test_a_command_reconciles_the_others_where_a_gateway_is_about_one(world: World, route: Make) -> None:
+    lose(world, 1)
+    world.doforms.world.put(OTHER, "o1", {"score": 1}, received=datetime.now(UTC) - timedelta(hours=5))
+    with world.running(route(UPSERT) + route(AUDIT, form="Other", name="two")):
+        pass
+    database = sqlite3.connect(world.gateway.store)
+    with database:
+        held = (FORM, "another", 2**62)
+        database.execute("INSERT INTO reconciled (webservice_id, holder, lease_until) VALUES (?, ?, ?)", held)
+    database.close()
+    ran = await asyncio.to_thread(run, world, "reconcile", "--json")
+    assert ran.returncode == 1
+    assert "inspection is being reconciled at this moment" in ran.stderr
+    assert [(one["webservice"], one["let_in"]) for one in json.loads(ran.stdout)] == [("other", 1)]
 
 
 async def test_windows_that_are_full_are_split_and_those_of_one_moment_paged(world: World, route: Make) -> None:

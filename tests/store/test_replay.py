@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from gateway.store.store import Store
 from gateway.store.summaries import DeliveryDetails
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.store.test_queue import ALL, lapse
-from tests.support.keeping import WEBSERVICE, keep, notification
+from tests.support.keeping import WEBSERVICE, keep, new_delivery, notification
 
 BY = By(who="ann", why="the table is there now")
 RENDERED = b'{"filename":"r1.json"}'
@@ -155,6 +156,20 @@ async def test_once_a_later_one_of_the_lane_was_attempted_it_is_refused(store: S
         "refused: a later delivery of its record was attempted already: `--overtaken` sends it all the same, behind it"
     )
     assert (await shown(store, first)).state == "dead"
+
+
+async def test_another_delivery_of_the_same_notification_overtakes_nothing(store: Store) -> None:
+    one = notification()
+    ways = [replace(new_delivery(one), route=name, delivery_key=name) for name in ("state", "audit")]
+    kept_ = await store.submit(keep(one, deliveries=tuple(ways)))
+    await ended(store, **GIVEN_UP)
+    await ended(store, DeliveryState.DELIVERED)
+    first = kept_.deliveries[0].id
+    assert (await told(store, first)).startswith("done: sent again as it was")
+    await ended(store, **GIVEN_UP)
+    await kept(store, "n2")
+    await ended(store, DeliveryState.DELIVERED)
+    assert (await told(store, first)).startswith("refused: a later delivery of its record was attempted already")
 
 
 async def test_a_later_one_that_retention_has_deleted_is_not_forgotten(store: Store) -> None:
