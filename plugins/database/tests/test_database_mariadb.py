@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import trustme
 from gateway_database import Database
+from gateway_database.batch import write_all
+from gateway_database.engine import make_engine
 from gateway_database.options import DatabaseSettings
+from gateway_database.tables import Tables
 
 from gateway.api import Misconfigured, Receipt, Rejected, Unavailable, Uncertain
 from gateway.testing import make_context, make_record, settings
@@ -259,6 +262,8 @@ async def test_a_deadlock_makes_all_unavailable_and_a_retry_works(place: Any, da
             if place.rows("SELECT 1 FROM information_schema.processlist WHERE state = 'Updating'"):
                 break
             await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the deliveries do not wait for the row")
         await asyncio.to_thread(connection.exec_driver_sql, "UPDATE inspections SET site = 'ours'")
         results = await waiting
         assert [type(one) for one in results] == [Unavailable, Unavailable]
@@ -268,16 +273,15 @@ async def test_a_deadlock_makes_all_unavailable_and_a_retry_works(place: Any, da
     assert [type(one) for one in await database.deliver_many(made)] == [Receipt, Receipt]
 
 
-async def test_a_table_that_is_being_altered_is_waited_for_no_longer_than_a_lock(
-    place: Any, database: Any, delivery: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway_database.engine.make_engine.__kwdefaults__", {"wait": 1})
+async def test_a_table_that_is_being_altered_is_waited_for_no_longer_than_a_lock(place: Any, delivery: Any) -> None:
+    engine = make_engine(settings(DatabaseSettings, **place.settings), wait=1)
     with place.engine.connect() as connection:
         connection.exec_driver_sql("LOCK TABLES inspections WRITE")
-        [result] = await database.deliver_many(several(delivery, "x"))
+        [result] = await asyncio.to_thread(write_all, engine, Tables(None), several(delivery, "x"))
         assert isinstance(result, Unavailable)
         assert not result.whole
         connection.exec_driver_sql("UNLOCK TABLES")
+    engine.dispose()
 
 
 async def test_a_connection_cut_before_the_commit_is_unavailable(place: Any, mariadb: Any, delivery: Any) -> None:
