@@ -75,12 +75,15 @@ class Several:
         """Have doForms send to these in turn."""
         self.doforms.targets = [gateway.url for gateway in gateways]
 
-    def stop(self) -> None:
-        """Stop those that run, and look that they end well."""
-        for gateway in self.gateways:
-            if gateway.process is not None and gateway.process.poll() is None:
-                gateway.process.send_signal(signal.SIGCONT)
-                assert gateway.stop() == 0
+    async def stop(self) -> None:
+        """Stop those that run, all at once, and look that they end well.
+
+        Meanwhile doForms goes on answering: else the end of what they tell it would be waited for.
+        """
+        running = [one for one in self.gateways if one.process is not None and one.process.poll() is None]
+        for gateway in running:
+            gateway.tell(signal.SIGCONT)
+        assert set(await asyncio.gather(*(asyncio.to_thread(one.stop) for one in running))) <= {0}
 
     def end(self) -> None:
         """End what a failed test left running."""

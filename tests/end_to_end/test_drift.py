@@ -94,5 +94,5 @@ async def test_of_two_gateways_one_tells_of_a_new_question(tmp_path: Path, postg
         [(kind, cleared)] = several.stored("SELECT kind, cleared_at FROM alarms")
         assert (kind, cleared) == ("new questions", None)
         assert len(several.logged("alarm raised")) == 1
-        several.stop()
+        await several.stop()
         assert counted(26)

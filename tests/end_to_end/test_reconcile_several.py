@@ -35,7 +35,7 @@ async def test_of_two_gateways_one_reconciles_while_creates_come_late_to_both(se
     rounds = [line for line in several.logged("reconciled") if line["event"] == "reconciled"]
     assert sum(one.path.endswith("/submissions") for one in several.doforms.requests) == 1
     assert len(rounds) <= 1
-    several.stop()
+    await several.stop()
     assert several.rows(DONE) == [(120, 120)]
 
 

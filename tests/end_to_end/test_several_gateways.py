@@ -44,7 +44,7 @@ async def test_of_fifty_repeats_at_once_over_two_gateways_one_is_kept(several: S
     await settled(several, 1)
     assert several.stored("SELECT count(*), sum(repeats) FROM notifications") == [(1, 49)]
     assert several.rows("SELECT record FROM plain") == [("r1",)]
-    several.stop()
+    await several.stop()
 
 
 async def test_events_of_one_record_stay_in_order_whichever_gateway_they_come_to(several: Several, route: Make) -> None:
@@ -59,7 +59,7 @@ async def test_events_of_one_record_stay_in_order_whichever_gateway_they_come_to
         assert [one.body["key"] for one in several.rest.taken if one.body["key"] in order] == order
     await several.doforms.until(lambda: all(seen.belief == "completed" for seen in sent))
     assert max(len(seen.puts) for seen in sent) <= 1
-    several.stop()
+    await several.stop()
 
 
 async def test_what_a_killed_gateway_held_is_done_by_another_within_a_lease(several: Several, route: Make) -> None:
@@ -75,7 +75,7 @@ async def test_what_a_killed_gateway_held_is_done_by_another_within_a_lease(seve
     assert time.monotonic() - killed < LEASE + 2.0 + 1.5  # the slow answer, and a look each second
     assert len(several.rest.taken) == 2
     assert len(several.rest.effects) == 1
-    several.stop()
+    await several.stop()
 
 
 async def test_a_gateway_that_slept_longer_than_its_lease_settles_nothing_and_sends_nothing_twice(
@@ -103,7 +103,7 @@ async def test_a_gateway_that_slept_longer_than_its_lease_settles_nothing_and_se
                 seen.key for seen in several.doforms.notifications.values() if f'"r{number}"' in seen.body.decode()
             ]
             assert [key for (key,) in rows] == order
-    several.stop()
+    await several.stop()
 
 
 async def test_a_restart_of_the_database_under_load_needs_no_restart_of_a_gateway(
@@ -130,7 +130,7 @@ async def test_a_restart_of_the_database_under_load_needs_no_restart_of_a_gatewa
         rows = several.rows(f"SELECT event FROM plain WHERE record = 'r{number}' ORDER BY id")
         assert [key for (key,) in rows] == [seen.key for seen in sent[10 * number : 10 * number + 10]]
     assert [await asyncio.to_thread(gateway.readiness) for gateway in several.gateways] != health
-    several.stop()
+    await several.stop()
 
 
 async def test_the_rate_of_a_destination_holds_over_both(several: Several, route: Make) -> None:
@@ -143,7 +143,7 @@ async def test_the_rate_of_a_destination_holds_over_both(several: Several, route
     await several.send(50, records=50)
     await several.doforms.until(lambda: len(several.rest.taken) == 50, timeout=20)
     assert 3.5 < time.monotonic() - started < 12.0  # ten at once, then ten a second
-    several.stop()
+    await several.stop()
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -168,7 +168,7 @@ async def test_kills_sleeps_and_ended_sessions_under_load_lose_nothing_and_doubl
         for record in {record for record, _ in rows}:
             order = [seen.key for seen in sent if seen.document["submissionKey"] == record]
             assert [event for of, event in rows if of == record] == order
-    several.stop()
+    await several.stop()
 
 
 def _kill(several: Several, chance: random.Random) -> None:
@@ -206,4 +206,4 @@ async def test_a_process_that_only_receives_wakes_one_that_only_delivers(several
         took.append(time.monotonic() - sent_at)
         await asyncio.sleep(0.1)
     assert sorted(took)[4] < 0.5  # it looks by itself once a second only
-    several.stop()
+    await several.stop()

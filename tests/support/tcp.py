@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -68,3 +68,52 @@ def unused_port() -> int:
     """Return a port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+@dataclass
+class Relay:
+    """Stands between clients and a server, and cuts a connection where the client says a word."""
+
+    target: int
+    cut_at: bytes | None
+    passed_on: bool
+    """Whether the server hears the word, so that only its answer is lost."""
+    port: int = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, onward = await asyncio.open_connection("127.0.0.1", self.target)
+        back = asyncio.create_task(self._pass_back(answers, writer))
+        try:
+            while said := await reader.read(65_536):
+                if self.cut_at is not None and self.cut_at in said:
+                    back.cancel()
+                    if self.passed_on:
+                        onward.write(said)
+                        await answers.read(65_536)
+                    return
+                onward.write(said)
+        except ConnectionError:
+            pass
+        finally:
+            back.cancel()
+            onward.close()
+            writer.close()
+
+    async def _pass_back(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while answer := await answers.read(65_536):
+                writer.write(answer)
+        writer.close()
+
+
+@asynccontextmanager
+async def relay(target: int, *, cut_at: bytes | None, passed_on: bool) -> AsyncIterator[Relay]:
+    """Relay to a port of loopback until the block ends."""
+    made = Relay(target, cut_at, passed_on)
+    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        await server.wait_closed()

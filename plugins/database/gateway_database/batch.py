@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.api import Delivery, DeliveryError, Receipt, Rejected, Unavailable, Uncertain
+from gateway.api import Delivery, DeliveryError, Misconfigured, Receipt, Rejected, Unavailable, Uncertain
+from gateway_database import mariadb
 from gateway_database.failures import broken_off, failure_of, surely_undone
 from gateway_database.options import DatabaseOptions
 from gateway_database.prepare import prepare
@@ -21,10 +22,13 @@ Deliveries = Sequence[Delivery[DatabaseOptions]]
 def write_all(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
     """Write deliveries; one that fails leaves the others alone, and each gets its own receipt or error."""
     try:
-        return _together(engine, tables, deliveries) or _one_by_one(engine, tables, deliveries)
+        results = _together(engine, tables, deliveries) or _one_by_one(engine, tables, deliveries)
     except SQLAlchemyError as error:  # no connection, or the transaction is gone and all that it did
         tables.forget()
-        return [broken_off(error) for _ in deliveries]
+        results = [broken_off(error) for _ in deliveries]
+    if engine.dialect.name in mariadb.NAMES and any(isinstance(one, Misconfigured) for one in results):
+        engine.dispose()  # a right that is granted holds for new sessions
+    return results
 
 
 def _together(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:

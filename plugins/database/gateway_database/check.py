@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Integer, Numeric, Table
 
 from gateway.api import Finding, Misconfigured, Use, peek
+from gateway_database import mariadb
 from gateway_database.digits import Digits
 from gateway_database.options import Child, DatabaseOptions, Write
 from gateway_database.prepare import needed_unique
@@ -56,6 +57,7 @@ def _table(table: Table, options: DatabaseOptions) -> Iterator[Finding]:
             yield Finding(where=where, found=not_unique(table, columns), remedy=f"Run: {ddl(table, columns)}")
     if options.guard is not None and options.guard in table.c:
         yield from _guard(table.c[options.guard])
+    yield from mariadb.cautions(table, options.key, "table")
     if options.write not in (Write.UPDATE, Write.DELETE) and not options.takes_everything:
         yield from _unfilled(table, "columns", {*options.named_columns, *own.values()})
 
@@ -73,6 +75,7 @@ def _child(table: Table, child: Child, where: str) -> Iterator[Finding]:
     named = list(columns) if isinstance(columns, dict) else []
     yield from _there(table, f"{where}.parent", parent)
     yield from _there(table, f"{where}.columns", named)
+    yield from mariadb.cautions(table, parent, where)
     yield from _unfilled(table, f"{where}.columns", {*parent, *named})
 
 

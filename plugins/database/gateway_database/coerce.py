@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from gateway.api import Rejected, to_json
 from gateway_database.digits import Digits
+from gateway_database.mariadb import Truth
 
 _TRUE = frozenset({"true", "yes", "1", "on"})
 _FALSE = frozenset({"false", "no", "0", "off"})
@@ -107,6 +108,13 @@ def _boolean(value: Any) -> bool:
     raise ValueError("it is neither true nor false")
 
 
+def _truth(value: Any) -> int:
+    try:
+        return int(_boolean(value))
+    except ValueError:
+        return _integer(value)
+
+
 def _number(value: Any) -> Decimal:
     if isinstance(value, bool):
         return Decimal(int(value))
@@ -184,6 +192,7 @@ def _uuid(value: Any) -> uuid.UUID:
 
 _CONVERT: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (
     (Boolean, _boolean),
+    (Truth, _truth),
     (Integer, _integer),
     (Float, _float),
     (Numeric, _number),

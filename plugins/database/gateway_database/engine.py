@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from gateway.api import to_json
+from gateway_database import mariadb
 from gateway_database.options import DatabaseSettings
 
 LOOKING = {"gateway_looking": True}
@@ -40,6 +41,8 @@ def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
         _prepare_sqlite(engine)
     elif url.get_driver_name() == "psycopg":
         _limit_waiting(engine, wait)
+    elif url.get_backend_name() in mariadb.NAMES:
+        mariadb.set_up(engine, wait)
     return engine
 
 

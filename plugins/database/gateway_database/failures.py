@@ -18,12 +18,10 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.api import DeliveryError, Misconfigured, Rejected, Unavailable
+from gateway_database import mariadb
 
 _LONGEST = 500
 _SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_FULL, _SQLITE_CONSTRAINT = 5, 6, 13, 19
-_MYSQL_LOGIN = frozenset({1044, 1045, 1049, 1142, 1143})
-_MYSQL_SCHEMA = frozenset({1054, 1146})
-_MYSQL_AGAIN = frozenset({1205, 1213})
 _LOGIN = re.compile(
     r"authentication failed|no password supplied|access denied|permission denied|readonly database"
     r'|no pg_hba\.conf entry|(role|database) ".*" does not exist',
@@ -36,13 +34,15 @@ _DOWN = re.compile(r"connect|unable to open|disk is full|starting up|shutting do
 def failure_of(error: SQLAlchemyError) -> DeliveryError:
     """Return what an error before the commit means: nothing was written."""
     text, state, code = _text(error), _state(error), _code(error)
-    if _is_row(error, state):
+    if _is_row(error, state, code):
         return Rejected(f"the database refused the row: {text}")
-    if state[:2] == "28" or state in ("42501", "3D000") or code in _MYSQL_LOGIN or _LOGIN.search(text):
+    if state[:2] == "28" or state in ("42501", "3D000") or code in mariadb.LOGIN or _LOGIN.search(text):
         return Misconfigured(f"the database refused the login or the right to do this: {text}")
+    if code in mariadb.DOWN:
+        return Unavailable(f"the database cannot be used: {text}", whole=True)
     if _is_busy(text, state, code):
         return Unavailable(f"the database is busy: {text}", whole=getattr(error, "connection_invalidated", False))
-    if state[:2] in ("42", "3F", "0A") or state == "55000" or code in _MYSQL_SCHEMA or _SCHEMA.search(text):
+    if state[:2] in ("42", "3F", "0A") or state == "55000" or code in mariadb.SCHEMA or _SCHEMA.search(text):
         return Misconfigured(f"the table does not fit: {text}")
     if isinstance(error, PoolTimeout):
         return Unavailable(f"no connection was free: {text}")
@@ -62,26 +62,27 @@ def surely_undone(error: SQLAlchemyError) -> bool:
     """Tell whether an error raised by COMMIT proves that nothing was committed."""
     if getattr(error, "connection_invalidated", False):
         return False
-    state, code = _state(error), _code(error)
-    if state:
+    if state := _state(error):
         return state[:2] in ("23", "40", "P0")
     sqlite = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
     if sqlite is not None:
         return sqlite & 0xFF in (_SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_FULL, _SQLITE_CONSTRAINT)
-    return code in _MYSQL_AGAIN or isinstance(error, IntegrityError)
+    return _code(error) in mariadb.UNDONE or isinstance(error, IntegrityError)
 
 
-def _is_row(error: SQLAlchemyError, state: str) -> bool:
+def _is_row(error: SQLAlchemyError, state: str, code: Any) -> bool:
     """Tell whether the row is to blame: a constraint, a value that does not fit, a trigger that refuses it."""
+    if code in mariadb.ROW:
+        return True
     if isinstance(error, OperationalError) and not state:
         return False
     own = isinstance(error, StatementError) and not isinstance(error, DBAPIError)  # the type refused to bind the value
-    return isinstance(error, (IntegrityError, DataError)) or own or state[:2] in ("22", "23", "44", "P0")
+    return isinstance(error, (IntegrityError, DataError)) or own or state[:2] in ("22", "23", "44", "45", "P0")
 
 
 def _is_busy(text: str, state: str, code: Any) -> bool:
     server = state[:2] in ("40", "53", "55", "57") and state != "55000"  # that one: the index cannot be used
-    return server or code in _MYSQL_AGAIN or "locked" in text
+    return server or code in mariadb.BUSY or "locked" in text
 
 
 def _text(error: SQLAlchemyError) -> str:

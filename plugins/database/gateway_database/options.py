@@ -68,9 +68,18 @@ class DatabaseSettings(Settings):
         return url if self.password is None else url.set(password=self.password.get_secret_value())
 
 
+_DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mariadb": "mariadb+pymysql",
+    "mysql": "mysql+pymysql",
+}
+"""What a URL without a driver means."""
+
+
 def _read_url(text: str) -> URL:
     url = make_url(text)
-    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
 class Child(BaseModel):

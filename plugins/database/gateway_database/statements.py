@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from gateway_database import mariadb
 from gateway_database.prepare import Job, Row
+from gateway_database.tables import only_clash
 
 _ON_CONFLICT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _COUNTED = {"preserve_rowcount": True}
 """SQLAlchemy forgets how many rows an INSERT made unless it is told otherwise."""
-_ON_DUPLICATE_KEY = frozenset({"mysql", "mariadb"})
 
 
 def insert_row(connection: Connection, job: Job) -> Row | None:
@@ -22,12 +24,24 @@ def insert_row(connection: Connection, job: Job) -> Row | None:
     name = job.options.delivery_key
     if name is None:
         return _generated(job, connection.execute(insert(job.table), job.row))
-    if is_native(connection):
+    if has_on_conflict(connection):
         made = connection.execute(_insert_once(connection, job), job.row, execution_options=_COUNTED)
         return _generated(job, made) if made.rowcount else None
-    if _count(connection, job, job.table.c[name] == job.row[name]):
+    made = _insert_unless(connection, job, job.table.c[name] == job.row[name])
+    return None if made is None else _generated(job, made)
+
+
+def _insert_unless(connection: Connection, job: Job, is_there: ColumnElement[bool]) -> Any:
+    """Insert the row and return the result; None if it clashes with a row that fulfils the condition."""
+    # A statement that fails in MySQL leaves the transaction as it was.
+    savepoint = nullcontext() if connection.dialect.name in mariadb.NAMES else connection.begin_nested()
+    try:
+        with savepoint:
+            return connection.execute(insert(job.table), job.row)
+    except IntegrityError:
+        if not _count(connection, job, is_there):
+            raise
         return None
-    return _generated(job, connection.execute(insert(job.table), job.row))
 
 
 def insert_rows(connection: Connection, jobs: Sequence[Job]) -> dict[str, Row]:
@@ -45,9 +59,17 @@ def upsert_rows(connection: Connection, jobs: Sequence[Job]) -> None:
     connection.execute(_upsert(connection, jobs[0]), [job.row for job in jobs])
 
 
-def is_native(connection: Connection) -> bool:
+def has_on_conflict(connection: Connection) -> bool:
     """Tell whether the dialect has ON CONFLICT."""
     return connection.dialect.name in _ON_CONFLICT
+
+
+def upserts_at_once(connection: Connection, job: Job) -> bool:
+    """Tell whether the dialect has a statement that inserts this row, or changes the one with its key and no other."""
+    if connection.dialect.name not in mariadb.NAMES:
+        return has_on_conflict(connection)
+    # MySQL takes the condition of a guard only in each column, and a clash in any unique index for one in the key.
+    return job.options.guard is None and only_clash(job.table, job.options.key, job.row)
 
 
 def _insert_once(connection: Connection, job: Job) -> Any:
@@ -59,6 +81,9 @@ def _insert_once(connection: Connection, job: Job) -> Any:
 
 def _upsert(connection: Connection, job: Job) -> Any:
     """Return the statement that inserts a row, or changes the one with its key unless that is newer."""
+    if connection.dialect.name in mariadb.NAMES:
+        made = mysql.insert(job.table)
+        return made.on_duplicate_key_update({name: made.inserted[name] for name in job.rest or job.row})
     statement = _ON_CONFLICT[connection.dialect.name](job.table)
     target = [job.table.c[name] for name in job.options.key]
     if not job.rest:
@@ -69,29 +94,19 @@ def _upsert(connection: Connection, job: Job) -> Any:
 
 def upsert_row(connection: Connection, job: Job) -> int:
     """Insert the row, or change the one with its key unless that is newer."""
-    if is_native(connection):
-        written = connection.execute(_upsert(connection, job), job.row, execution_options=_COUNTED)
-        return written.rowcount if job.rest else 1
-    if connection.dialect.name in _ON_DUPLICATE_KEY and not job.options.guard:
-        # MySQL takes the condition of a guard only in each column, so that a guard goes the general way.
-        made = mysql.insert(job.table).values(job.row)
-        connection.execute(made.on_duplicate_key_update({name: made.inserted[name] for name in job.rest or job.row}))
-        return 1
-    return _update_or_insert(connection, job)
+    if not upserts_at_once(connection, job):
+        return _update_or_insert(connection, job)
+    written = connection.execute(_upsert(connection, job), job.row, execution_options=_COUNTED)
+    return min(written.rowcount, 1) if job.rest else 1  # MySQL counts a row that it changed as two
 
 
 def _update_or_insert(connection: Connection, job: Job) -> int:
     changed = update_row(connection, job, job.rest)
     if changed or row_exists(connection, job):
         return changed
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(job.table).values(job.row))
-            return 1
-    except IntegrityError:
-        if not row_exists(connection, job):
-            raise
-        return update_row(connection, job, job.rest)  # another writer inserted it at the same moment
+    if _insert_unless(connection, job, _this(job)) is not None:
+        return 1
+    return update_row(connection, job, job.rest)  # another writer inserted it at the same moment
 
 
 def update_row(connection: Connection, job: Job, values: Row) -> int:

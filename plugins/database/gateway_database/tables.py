@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Float, MetaData, Numeric, Table, UniqueConstraint, inspect
 from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from gateway.api import Misconfigured
+from gateway_database import mariadb
 from gateway_database.digits import Digits
 
 _UNIQUE = "gateway_unique"
+_PREPARER = "gateway_preparer"
 _LOOK_AGAIN = 60.0
 """Seconds after which a table is looked at again for columns that it lacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique index or constraint."""
+
+    columns: frozenset[str | None]
+    """None stands for an expression."""
+    whole: bool
+    """Whether it is over whole columns and all rows."""
 
 
 class Tables:
@@ -64,7 +79,10 @@ class Tables:
             raise Misconfigured(f"there is no table {name!r} in the database{nearest(name, names)}") from None
         for column in table.c:
             column.type = _own_type(connection.dialect.name, column.type)
-        table.info[_UNIQUE] = _unique_sets(connection, table)
+        if connection.dialect.name in mariadb.NAMES:
+            mariadb.find_json(connection, table)
+        table.info[_UNIQUE] = _uniques(connection, table)
+        table.info[_PREPARER] = connection.dialect.identifier_preparer
         self._looked_at[name] = time.monotonic()
         return table
 
@@ -74,7 +92,7 @@ def _own_type(dialect: str, kind: Any) -> Any:
         kind.none_as_null = True
     if dialect == "sqlite" and isinstance(kind, Numeric) and not isinstance(kind, Float):
         return Digits(str(kind))
-    return kind
+    return mariadb.own_type(kind) if dialect in mariadb.NAMES else kind
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -90,22 +108,35 @@ def missing(table: Table, columns: Iterable[str]) -> list[str]:
 
 def is_unique(table: Table, columns: Sequence[str]) -> bool:
     """Tell whether the database itself keeps exactly these columns unique."""
-    return set(columns) in table.info[_UNIQUE]
+    return Unique(frozenset(columns), whole=True) in table.info[_UNIQUE]
 
 
-def _unique_sets(connection: Connection, table: Table) -> list[set[str]]:
-    found = [set(table.primary_key.columns.keys())]
-    found += [set(one.columns.keys()) for one in table.constraints if isinstance(one, UniqueConstraint)]
+def only_clash(table: Table, columns: Sequence[str], row: Mapping[str, Any]) -> bool:
+    """Tell whether a new row can clash with others in these columns alone, not in those of another unique index."""
+    counted = table.autoincrement_column
+    free = counted.name if counted is not None and counted.name not in row else None
+    return all(one == Unique(frozenset(columns), whole=True) or free in one.columns for one in table.info[_UNIQUE])
+
+
+def _uniques(connection: Connection, table: Table) -> list[Unique]:
+    prefixed = mariadb.prefixed_indexes(connection, table) if connection.dialect.name in mariadb.NAMES else set()
+    found = [Unique(frozenset(table.primary_key.columns.keys()), whole="PRIMARY" not in prefixed)]
+    constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+    found += [Unique(frozenset(one.columns.keys()), whole=True) for one in constraints]
     # Of SQLite, constraints are read from the text of CREATE TABLE, which misses some; their indexes are all there.
     more = {"include_auto_indexes": True} if connection.dialect.name == "sqlite" else {}
     indexes = inspect(connection).get_indexes(table.name, table.schema, **more)
-    return [*found, *({str(name) for name in one["column_names"]} for one in indexes if _is_whole(one))]
+    return found + [
+        Unique(frozenset(one["column_names"]), whole=_is_whole(one) and one["name"] not in prefixed)
+        for one in indexes
+        if one["unique"]
+    ]
 
 
 def _is_whole(index: Any) -> bool:
-    """Tell whether an index is unique over whole columns and all rows."""
+    """Tell whether an index is over whole columns and all rows."""
     partial = any(value is not None for name, value in index.get("dialect_options", {}).items() if "_where" in name)
-    return bool(index["unique"]) and None not in index["column_names"] and not partial
+    return None not in index["column_names"] and not partial
 
 
 def need_unique(table: Table, columns: Sequence[str]) -> None:
@@ -121,5 +152,9 @@ def not_unique(table: Table, columns: Sequence[str]) -> str:
 
 def ddl(table: Table, columns: Sequence[str]) -> str:
     """Return the statement that makes columns unique."""
-    name = "_".join(("uq", table.name, *columns))[:60]
-    return f"CREATE UNIQUE INDEX {name} ON {table.fullname} ({', '.join(columns)})"
+    preparer: IdentifierPreparer = table.info[_PREPARER]
+    name = re.sub(r"\W+", "_", "_".join(("uq", table.name, *columns)))[:60]
+    quoted = ", ".join(preparer.quote(column) for column in columns)
+    statement = f"CREATE UNIQUE INDEX {preparer.quote(name)} ON {preparer.format_table(table)} ({quoted})"
+    # Some drivers take a percent sign for a parameter unless it is doubled; people do not.
+    return statement.replace("%%", "%") if "format" in preparer.dialect.paramstyle else statement

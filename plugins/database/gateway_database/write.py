@@ -13,16 +13,17 @@ from gateway_database.prepare import Job, Row, prepare
 from gateway_database.statements import (
     delete_children,
     delete_row,
+    has_on_conflict,
     insert_children,
     insert_row,
     insert_rows,
-    is_native,
     is_newer,
     replace_children,
     row_exists,
     update_row,
     upsert_row,
     upsert_rows,
+    upserts_at_once,
 )
 from gateway_database.tables import Tables
 
@@ -68,9 +69,9 @@ def write_together(connection: Connection, jobs: Sequence[Job]) -> list[Receipt]
 def _shape(connection: Connection, job: Job) -> Any:
     """Return what jobs must share to be written by one statement; of one that goes alone, its identity."""
     options = job.options
-    once = options.write is Write.INSERT and options.delivery_key is not None
+    once = options.write is Write.INSERT and options.delivery_key is not None and has_on_conflict(connection)
     upserts = options.write in (Write.UPSERT, Write.MIRROR) and options.guard is None
-    if job.removes or job.children or not (once or upserts) or not is_native(connection):
+    if job.removes or job.children or not (once or (upserts and upserts_at_once(connection, job))):
         return id(job)
     return id(job.table), options.write, options.delivery_key, tuple(options.key), tuple(job.row)
 

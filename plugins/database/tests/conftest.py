@@ -17,6 +17,13 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from gateway.api import Delivery, Event, Record, Use
 from gateway.testing import make_context, make_delivery, make_notification, make_record, rendered, settings, unrendered
+from tests.support.mariadb import MariaDB
+
+SERIAL = {
+    "sqlite": "INTEGER PRIMARY KEY",
+    "postgresql": "SERIAL PRIMARY KEY",
+    "mariadb": "INTEGER PRIMARY KEY AUTO_INCREMENT",
+}
 
 
 class Place:
@@ -26,18 +33,25 @@ class Place:
         self.kind = kind
         self.engine = engine
         self.settings = given
+        self.serial = SERIAL[kind]
+        """The type of a column that numbers its rows."""
 
     def run(self, *statements: str) -> None:
         with self.engine.begin() as connection:
             for statement in statements:
                 connection.execute(text(statement))
 
+    def run_as_written(self, statement: str) -> None:
+        """Run a statement in which a colon or a percent sign means nothing."""
+        with self.engine.begin() as connection:
+            connection.connection.cursor().execute(statement)
+
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement))]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
@@ -51,13 +65,27 @@ def server() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A server that cuts values off without a word, quotes names in its own way, and is not in UTC."""
+    made = MariaDB("--sql-mode=ANSI_QUOTES", "--default-time-zone=+05:30")
+    yield made
+    made.end()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A fresh SQLite file, or a fresh schema of a PostgreSQL server."""
+    """A fresh SQLite file, a fresh schema of a PostgreSQL server, or a fresh database of a MariaDB server."""
+    given: dict[str, Any] = {}
     if request.param == "sqlite":
-        url, given = f"sqlite:///{tmp_path / 'warehouse.db'}", {}
+        url = f"sqlite:///{tmp_path / 'warehouse.db'}"
         engine = create_engine(url)
         engine.connect().close()
+    elif request.param == "mariadb":
+        maker = request.getfixturevalue("mariadb")
+        maker.make_database("forms")
+        url = maker.url.set(database="forms").render_as_string()
+        engine = create_engine(url, connect_args={"init_command": "SET time_zone = '+00:00'"})
     else:
         url, given = request.getfixturevalue("server"), {"schema": "forms"}
         engine = create_engine(url, connect_args={"options": "-c search_path=forms"})

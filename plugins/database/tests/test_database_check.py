@@ -20,9 +20,8 @@ CHILD = {
 
 @pytest.fixture(autouse=True)
 def tables(place: Any) -> None:
-    serial = "INTEGER" if place.kind == "sqlite" else "SERIAL"
     place.run(
-        f"CREATE TABLE inspections (id {serial} PRIMARY KEY, doforms_key VARCHAR(40) UNIQUE, site TEXT, "
+        f"CREATE TABLE inspections (id {place.serial}, doforms_key VARCHAR(40) UNIQUE, site TEXT, "
         "number BIGINT, delivery VARCHAR(40), day DATE NOT NULL DEFAULT CURRENT_DATE)",
         "CREATE TABLE findings (inspection_key VARCHAR(40), finding TEXT)",
     )

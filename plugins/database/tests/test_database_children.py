@@ -25,7 +25,7 @@ OTHER = ("s2", 1, "of another")
 
 @pytest.fixture(autouse=True)
 def tables(place: Any) -> None:
-    reference = " REFERENCES inspections" if place.kind == "postgresql" else ""
+    reference = "" if place.kind == "sqlite" else " REFERENCES inspections (doforms_key)"
     place.run(
         "CREATE TABLE inspections (doforms_key VARCHAR(40) PRIMARY KEY, number BIGINT, deleted BOOLEAN)",
         f"CREATE TABLE findings (inspection_key VARCHAR(40){reference}, position INTEGER, finding TEXT NOT NULL)",

@@ -59,18 +59,20 @@ def _cases(table: dict[str, list[Any]]) -> list[Any]:
 
 
 def _seen(place: Any, kind: str) -> Any:
-    """Return the value as the database holds it; SQLite gives dates and times as text."""
+    """Return the value as the database holds it; not every one gives truth, dates and times as such."""
     [[value]] = place.rows("SELECT value FROM things")
-    if place.kind != "sqlite" or value is None:
-        return value
-    readers: dict[str, Any] = {
-        "BOOLEAN": bool,
-        "DATE": date.fromisoformat,
-        "TIME": time.fromisoformat,
-        "TIMESTAMP": datetime.fromisoformat,
-        "NUMERIC(20,4)": lambda found: Decimal(repr(found)),
-    }
-    return readers.get(kind, lambda found: found)(value)
+    readers: dict[str, Any] = {}
+    if place.kind == "sqlite":
+        readers = {
+            "BOOLEAN": bool,
+            "DATE": date.fromisoformat,
+            "TIME": time.fromisoformat,
+            "TIMESTAMP": datetime.fromisoformat,
+            "NUMERIC(20,4)": lambda found: Decimal(repr(found)),
+        }
+    elif place.kind == "mariadb":
+        readers = {"BOOLEAN": bool, "TIME": lambda found: (datetime.min + found).time()}
+    return value if value is None else readers.get(kind, lambda found: found)(value)
 
 
 async def _write(value: Any, database: Any, delivery: Any) -> None:
@@ -92,6 +94,8 @@ async def test_a_value_fits_itself_to_the_column(
 async def test_a_value_that_does_not_fit_is_rejected_with_column_and_type(
     kind: str, value: Any, place: Any, database: Any, delivery: Any
 ) -> None:
+    if (place.kind, kind, value) == ("mariadb", "BOOLEAN", 2):
+        value = 2.5  # its BOOLEAN is TINYINT(1), where small whole numbers may be meant
     place.run(f"CREATE TABLE things (value {kind})")
     with pytest.raises(Rejected, match=r"column things\.value \(\w+") as caught:
         await _write(value, database, delivery)
@@ -131,17 +135,17 @@ async def test_decimals_are_exact_or_rejected(place: Any, database: Any, deliver
     ],
 )
 async def test_json_columns_take_anything(value: Any, kept: Any, place: Any, database: Any, delivery: Any) -> None:
-    place.run(f"CREATE TABLE things (value {'JSON' if place.kind == 'sqlite' else 'JSONB'})")
+    place.run(f"CREATE TABLE things (value {'JSONB' if place.kind == 'postgresql' else 'JSON'})")
     await _write(value, database, delivery)
     [[found]] = place.rows("SELECT value FROM things")
-    assert (json.loads(str(found)) if place.kind == "sqlite" and found is not None else found) == kept
+    assert (json.loads(str(found)) if place.kind != "postgresql" and found is not None else found) == kept
     assert len(place.rows("SELECT 1 FROM things WHERE value IS NULL")) == (value is None)
 
 
 async def test_json_numbers_keep_their_digits(place: Any, database: Any, delivery: Any) -> None:
-    place.run(f"CREATE TABLE things (value {'JSON' if place.kind == 'sqlite' else 'JSONB'})")
+    place.run(f"CREATE TABLE things (value {'JSONB' if place.kind == 'postgresql' else 'JSON'})")
     await _write({"a": Decimal("0.12345678901234567890")}, database, delivery)
-    [[found]] = place.rows("SELECT CAST(value AS TEXT) FROM things")
+    [[found]] = place.rows(f"SELECT CAST(value AS {'CHAR' if place.kind == 'mariadb' else 'TEXT'}) FROM things")
     assert found.replace(" ", "") == '{"a":0.12345678901234567890}'
 
 
@@ -150,8 +154,8 @@ async def test_a_number_too_big_for_its_column_is_rejected(place: Any, database:
     columns = {"site": "{{ record.fields.site }}", "value": 1}
     with pytest.raises(Rejected, match="refused the row"):
         await database.deliver(delivery({"site": "Dock 4"}, table="things", columns=columns))
-    if place.kind == "postgresql":
-        with pytest.raises(Rejected, match="out of range"):
+    if place.kind != "sqlite":
+        with pytest.raises(Rejected, match=r"(?i)out of range"):
             await _write(70_000, database, delivery)
 
 
