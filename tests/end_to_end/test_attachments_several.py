@@ -71,4 +71,4 @@ async def test_each_photo_is_downloaded_once_by_gateways_that_share_a_spool(seve
     assert len(list((several.folder / "files" / "copies").rglob("*.jpg"))) == RECORDS * PHOTOS
     asked = [one.path.rpartition("/")[2] for one in doforms.requests if "/blobs/" in one.path]
     assert sorted(asked) == sorted(doforms.world.blobs)
-    several.stop()
+    await several.stop()
