@@ -18,6 +18,9 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.silence import Silence
+from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.watch import Watch
 from gateway.doforms.simulator import Simulator
 from gateway.http import build_client
 from gateway.store import alarms, records
@@ -85,6 +88,17 @@ class Parts:
     async def wait_is_over(self) -> None:
         """Let every fetch that was put off be due."""
         await self.store.write(lambda connection: connection.execute(update(notifications).values(fetch_due_at=None)))
+
+    def watch(self, silence: Silence | None = None) -> Watch:
+        """Return the watch over the alarms."""
+        return Watch(
+            store=self.store,
+            current=self.current,
+            pauses=self.pauses,
+            unloaded=Unloaded(store=self.store, current=self.current),
+            unreadable=self.desk.unreadable,
+            silence=silence or self.calls.silence,
+        )
 
     async def alarms(self) -> Sequence[Alarm]:
         return await self.store.read(alarms.list_alarms)

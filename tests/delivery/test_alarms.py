@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
-from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState
@@ -31,15 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def watch(parts: Parts) -> Watch:
-    unloaded = Unloaded(store=parts.store, current=parts.current)
-    return Watch(
-        store=parts.store,
-        current=parts.current,
-        pauses=parts.pauses,
-        unloaded=unloaded,
-        unreadable=parts.desk.unreadable,
-        silence=parts.calls.silence,
-    )
+    return parts.watch()
 
 
 async def set_to(parts: Parts, table: Table, **values: Any) -> None:

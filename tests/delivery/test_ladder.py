@@ -12,9 +12,7 @@ import pytest
 
 from gateway.delivery.fetch import Records
 from gateway.delivery.put_off import PutOff
-from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM, IN_A_ROW
-from gateway.delivery.watch import Watch
 from gateway.models import Event, FetchState
 from gateway.store import pauses, record_ids
 from tests.delivery.conftest import Parts
@@ -222,14 +220,7 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
     [alarm] = await parts.alarms()
     assert (alarm.kind, alarm.subject) == (ALARM, WEBSERVICE)
     assert "doForms lists the records of inspection but hands none of them out: 3 in a row" in alarm.text
-    watch = Watch(
-        store=parts.store,
-        current=parts.current,
-        pauses=parts.pauses,
-        unloaded=Unloaded(store=parts.store, current=parts.current),
-        unreadable=parts.desk.unreadable,
-        silence=parts.calls.silence,
-    )
+    watch = parts.watch()
     await watch.look()
     assert len(await parts.alarms()) == 1
     await parts.keep("well", "r1")

@@ -7,8 +7,6 @@ import time
 import pytest
 
 from gateway.delivery.silence import ALARM, IN_A_ROW, Silence
-from gateway.delivery.unloaded import Unloaded
-from gateway.delivery.watch import Watch
 from gateway.doforms.failures import DoformsError, NoAnswer
 from gateway.models import RecordKind
 from tests.delivery.conftest import ROUTES, Parts
@@ -56,7 +54,7 @@ async def test_calls_that_were_under_way_when_the_pause_began_make_it_no_longer(
 async def test_a_person_hears_of_silence_that_lasts_until_doforms_has_answered(parts: Parts) -> None:
     clock = Clock()
     silence = Silence(parts.store, clock)
-    watch = watching(parts, silence)
+    watch = parts.watch(silence)
     await pause_after(silence, clock, calls=IN_A_ROW + 1)
     assert await parts.alarms() == []
     await pause_after(silence, clock)
@@ -75,19 +73,8 @@ async def test_the_alarm_of_an_account_that_is_not_loaded_any_more_ends(parts: P
     await pause_after(silence, clock, calls=IN_A_ROW + 2)
     text = ROUTES.format(api=parts.doforms.api, webservice="north$$1", more="", text="").replace("acme$$1", "north$$1")
     parts.current.load(load_routes(tmp_path, text))  # type: ignore[arg-type]
-    await watching(parts, silence).look()
+    await parts.watch(silence).look()
     assert await parts.alarms() == []
-
-
-def watching(parts: Parts, silence: Silence) -> Watch:
-    return Watch(
-        store=parts.store,
-        current=parts.current,
-        pauses=parts.pauses,
-        unloaded=Unloaded(store=parts.store, current=parts.current),
-        unreadable=parts.desk.unreadable,
-        silence=silence,
-    )
 
 
 async def test_after_calls_without_an_answer_the_next_one_waits_and_an_error_is_an_answer(parts: Parts) -> None:
