@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from gateway import __version__
 from gateway.cli import (
     alarms,
     backfill,
@@ -32,11 +34,27 @@ from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 app = typer.Typer(
     name="gateway",
-    help="The doForms gateway: takes notifications from doForms and hands records to your systems, as one file says.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"doforms-gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _gateway(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version and exit.")
+    ] = False,
+) -> None:
+    """The doForms gateway: takes notifications from doForms and hands records to your systems, as one file says."""
+
+
 app.command()(serve.serve)
 app.command()(reload.reload)
 app.command()(check.check)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from gateway import __version__
 from gateway.cli import app
 from gateway.store.call_counts import day_of
 from gateway.store.clock import now
@@ -102,3 +103,7 @@ def test_a_long_reason_of_a_pause_hides_nothing_beside_it(empty: Path) -> None:
         assert max(len(line) for line in shown.splitlines()) <= 80
         assert all(text in shown for text in texts), shown
         assert "…" not in shown
+
+
+def test_the_version_is_told() -> None:
+    assert terminal("--version") == f"doforms-gateway {__version__}\n"
