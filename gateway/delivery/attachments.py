@@ -60,7 +60,10 @@ class AttachmentDesk:
             PutOff: something is not there yet; ask again later.
             GivenUp: something is ``required`` and will not come.
         """
-        if record is None or kept.notification.event is Event.DELETE or not (blobs := find_blobs(record)):
+        if record is None or kept.notification.event is Event.DELETE:
+            return NOTHING
+        if not (blobs := find_blobs(record)):
+            await self._rows(kept, ())  # fetched again, it may name none of those that it named before
             return NOTHING
         task = self._running.get(kept.id)
         if task is None:

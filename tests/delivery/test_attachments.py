@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.attached import Attached
+from gateway.delivery.attached import NOTHING, Attached
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.pauses import Kind
 from gateway.delivery.put_off import GivenUp, PutOff
@@ -276,6 +276,8 @@ async def test_what_the_record_does_not_name_any_more_when_it_is_fetched_again_i
     assert len((await desk.desk.attached(kept, taken_anew, required=True)).attachments) == 1
     assert (await desk.rows()).keys() == {"p2"}
     assert not await desk.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
+    assert await desk.desk.attached(kept, replace(record, paths={}), required=True) == NOTHING
+    assert await desk.rows() == {}
 
 
 async def test_the_record_is_not_fetched_again_for_a_photo(desk: Desk) -> None:
