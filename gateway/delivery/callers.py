@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from gateway.delivery.current import Current
+from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.put_off import PutOff
 from gateway.doforms.failures import Paused, Quota, Unauthorised
@@ -16,7 +17,6 @@ from gateway.doforms.stand_in import is_stand_in
 from gateway.models import Notification
 from gateway.routing.loaded import Webservice
 from gateway.store.causes import WEBSERVICE_WAITS
-from gateway.store.clock import micros
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
@@ -58,7 +58,7 @@ class Callers:
         self._store = store
         self._current = current
         self._pauses = pauses
-        self._last_look: dict[str, int] = {}
+        self._lines = Lines(store)
         self._in_line: Counter[str] = Counter()
 
     def caller(self, kept: KeptNotification) -> Webservice:
@@ -70,7 +70,7 @@ class Callers:
             self._wait(ident, f"{ident!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, ident)) is not None:
             self.not_called(webservice, paused)
-        self._last_look.pop(ident, None)
+        self._lines.end(ident)
         return webservice
 
     async def refused(self, webservice: Webservice, error: Unauthorised | Quota) -> NoReturn:
@@ -100,7 +100,7 @@ class Callers:
             return
         account = self._current.account(webservice)
         if self._in_line[account.name] >= _IN_LINE * account.max_in_flight:
-            until = self._next_look(f"line {account.name}", _LATER, account.requests_per_minute)
+            until = self._lines.next(f"backfilled {account.name}", _LATER, account.requests_per_minute)
             raise PutOff(until, "backfilled: it waits behind what is live, and those that were backfilled before")
         self._in_line[account.name] += 1
         try:
@@ -110,19 +110,11 @@ class Callers:
 
     def paused(self, webservice: Webservice, error: Paused) -> NoReturn:
         """Put off what needed a call of an account that makes none for some time."""
-        until = self._store.now() + micros(error.retry_after or 0.0)
-        raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {webservice.account}: {error}")
+        account = self._current.account(webservice)
+        until = self._lines.next(f"account {account.name}", error.retry_after or 0.0, account.requests_per_minute)
+        raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {account.name}: {error}")
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:
         webservice = self._current.webservice(webservice_id)
         a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
-        raise PutOff(self._next_look(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")
-
-    def _next_look(self, line: str, wait: float, a_minute: int) -> int:
-        """Return when to look again: after ``wait``, but one after the other, no faster than records can be fetched.
-
-        Looking is work too: a hundred thousand deliveries that all looked once a minute would leave no time for others.
-        """
-        following = self._last_look.get(line, 0) + micros(60 / a_minute)
-        self._last_look[line] = max(self._store.now() + micros(wait), following)
-        return self._last_look[line]
+        raise PutOff(self._lines.next(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")

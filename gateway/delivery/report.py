@@ -15,6 +15,7 @@ from gateway.delivery.callers import pause_refused
 from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
+from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Gone, Later, Paused, Quota, Refused, Unauthorised
@@ -50,6 +51,7 @@ class Reporter:
         self._sending: set[int] = set()
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
+        self._lines = Lines(store)
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -155,7 +157,8 @@ class Reporter:
             await pause_refused(self._pauses, self._current, webservice, error)
             await self._put_off(report, str(error))
         except Paused as error:
-            await self._put_off(report, str(error), wait=error.retry_after or 0.0)
+            until = self._lines.next(account.name, error.retry_after or 0.0, account.requests_per_minute)
+            await self._put_off(report, str(error), wait=(until - self._store.now()) / SECOND)
         except DoformsError as error:
             await self._failed(report, account, webservice, error, time.monotonic() - started)
         else:
