@@ -12,8 +12,9 @@ import typer
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
 from gateway.cli.output import fail, local, print_json, print_table
 from gateway.delivery.pauses import Kind
+from gateway.delivery.silence import ALARM, WAITS
 from gateway.routing.problems import suggest
-from gateway.store import call_counts, pauses
+from gateway.store import alarms, call_counts, pauses
 from gateway.store.call_counts import Counts
 from gateway.store.clock import from_store, now
 
@@ -44,6 +45,7 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     with store(routes) as connection:
         paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.WEBSERVICE}
         counted = call_counts.of_day(connection, now())
+        waiting = {one.subject: one.kind for one in alarms.list_alarms(connection) if one.kind in (ALARM, WAITS)}
     found = []
     for one in loaded.webservices.values():
         pause = paused.get(one.id)
@@ -54,8 +56,8 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
                 form=one.form,
                 project=one.project,
                 account=one.account,
-                state="ready" if pause is None else "paused",
-                reason=None if pause is None else pause.reason,
+                state="paused" if pause is not None else "waits" if one.account in waiting else "ready",
+                reason=pause.reason if pause is not None else _waits(waiting.get(one.account)),
                 until=None if pause is None else from_store(pause.until),
                 calls_today=counted.get(one.id, {}),
             )
@@ -68,6 +70,10 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
         ([one.name, one.account, [one.form, one.project], _say(one)] for one in found),
         empty="There is none.",
     )
+
+
+def _waits(alarm: str | None) -> str | None:
+    return None if alarm is None else f"{alarm}: see `gateway alarms`"
 
 
 def _say(one: Listed) -> list[str | None]:

@@ -199,6 +199,7 @@ class Calls:
             return
         pause = error.retry_after or _PAUSE_AFTER_429
         limits.pause(pause, TOO_MANY)
+        await self.silence.waits(account.name, pause)
         if self._store.database.shared:
             await self._store.write(lambda c: rates.stop(c, _rate_of(account), pause))
 

@@ -1,10 +1,13 @@
-"""Accounts of doForms that do not answer at all: their calls pause, longer each time, and an alarm tells a person."""
+"""Accounts of doForms that do not answer, or told to wait for long: what a person must hear of it.
+
+Where there is no answer at all their calls pause, longer each time.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -17,11 +20,14 @@ from gateway.store.store import Store
 log = structlog.get_logger(__name__)
 
 ALARM = "doforms silent"
-"""The kind of the alarm; its subject is the account."""
+WAITS = "account waits"
+"""Kinds of alarms; the subject is the account."""
 IN_A_ROW = 5
 """So many calls without any answer between them: one or two are lost on any network."""
 _TOLD_AT = 2
 """Pauses that nobody needs to hear of: a moment without network ends by itself."""
+_LONG = 60.0
+"""Seconds of a wait that nobody needs to hear of."""
 _FIRST = 2.0
 _LONGEST = 60.0
 """Seconds of the first pause and of the longest; each is twice the one before."""
@@ -37,6 +43,7 @@ class Silence:
         self._pauses: dict[str, int] = {}
         self._paused_at: dict[str, float] = {}
         self._answered_at: dict[str, datetime] = {}
+        self._waits_until: dict[str, float] = {}
 
     def answered(self, account: str) -> None:
         """Note that doForms answered a call, whatever it said."""
@@ -69,10 +76,29 @@ class Silence:
             "Notifications are taken all the same; what needs a call waits, and one is tried each minute. Look whether "
             "this machine reaches that address (network, proxy, name service), and at doForms' status page"
         )
-        if await self._store.write(lambda c: alarms.raise_alarm(c, ALARM, account, text)):
-            log.warning("alarm raised", kind=ALARM, subject=account, text=text)
+        await self._raise(ALARM, account, text)
+
+    async def waits(self, account: str, seconds: float) -> None:
+        """Note that doForms asked for no calls for so long (429)."""
+        self._waits_until[account] = self._clock() + seconds
+        if seconds <= _LONG:
+            return
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        text = (
+            f"doForms answered 429 to a call of the account {account} and asked for none until "
+            f"{until:%Y-%m-%d %H:%M:%S} UTC. Notifications are taken all the same; what needs a call waits until then. "
+            "Look who else uses the account, and whether `requests_per_minute` is above what doForms allows. "
+            "A gateway that is started again calls at once"
+        )
+        await self._raise(WAITS, account, text)
+
+    async def _raise(self, kind: str, account: str, text: str) -> None:
+        if await self._store.write(lambda c: alarms.raise_alarm(c, kind, account, text)):
+            log.warning("alarm raised", kind=kind, subject=account, text=text)
 
     def has_ended(self, alarm: Alarm) -> bool:
-        """Tell whether doForms answered this process after the alarm's cause was met last."""
+        """Tell whether doForms answered this process after the alarm's cause was met last, or the wait is over."""
+        if alarm.kind == WAITS and (until := self._waits_until.get(alarm.subject)) is not None:
+            return self._clock() >= until
         answered_at = self._answered_at.get(alarm.subject)
         return answered_at is not None and answered_at > alarm.last

@@ -11,7 +11,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.silence import ALARM as SILENT
-from gateway.delivery.silence import Silence
+from gateway.delivery.silence import WAITS, Silence
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
@@ -78,7 +78,7 @@ class Watch:
             return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:
             return self._unreadable.has_ended(alarm)
-        if alarm.kind == SILENT:
+        if alarm.kind in (SILENT, WAITS):
             return self._silence.has_ended(alarm) or alarm.subject not in self._current.routes.accounts
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))

@@ -18,7 +18,7 @@ DoformsError
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -47,7 +47,8 @@ class Paused(Later):
     """No call is made for an account for ``retry_after`` seconds more; ``why`` is what doForms did before."""
 
     def __init__(self, why: str, *, retry_after: float) -> None:
-        super().__init__(f"{why}: no calls for {retry_after:.0f} s more", retry_after=retry_after)
+        until = datetime.now(UTC) + timedelta(seconds=retry_after)
+        super().__init__(f"{why}: no calls until {until:%Y-%m-%d %H:%M:%S} UTC", retry_after=retry_after)
 
 
 class Gone(DoformsError):

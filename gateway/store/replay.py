@@ -5,7 +5,8 @@
 - It keeps its number, and with it its place in the lane. Once a later notification's delivery has been attempted it is
   refused, unless ``overtaken`` sends it to the end; so it is where a later one has ended and was deleted. Dead ones of
   one lane that are replayed by the same order do not stand in each other's way: they go again in their old order.
-- A pending one is tried at once instead of when it is due.
+- A pending one is tried at once instead of when it is due; so is the fetch that it waits for, and those that come
+  before that one.
 - The outcome stays what it was until the replay has ended; if that changes it, it is reported again.
 """
 
@@ -18,7 +19,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, case, delete, exists, select, update
+from sqlalchemy import Connection, Row, case, delete, exists, or_, select, text, update
 
 from gateway.models import DeliveryState, Event, FetchState
 from gateway.store import attachments
@@ -211,12 +212,12 @@ def _send_again(connection: Connection, row: Row[Any], order: Replay, *, to_end:
         values["delivery_key"] = next_key(row.delivery_key)
         connection.execute(delete(renderings).where(renderings.c.delivery_id == row.id))
     connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(values))
-    text = str(order.by)
+    said = str(order.by)
     if row.state != DeliveryState.DEAD:  # why it died stands in its history already
-        text += f"; it was {row.state}"
+        said += f"; it was {row.state}"
     if "delivery_key" in values:
-        text += f"; rendered anew, before its key was {row.delivery_key}"
-    note(connection, row.id, tries=row.attempts, what="replayed", text=text, moment=moment)
+        said += f"; rendered anew, before its key was {row.delivery_key}"
+    note(connection, row.id, tries=row.attempts, what="replayed", text=said, moment=moment)
 
 
 def _take_last_number(connection: Connection, lane_id: int, moment: int) -> int:
@@ -241,5 +242,27 @@ def _fetch_again(connection: Connection, rows: Iterable[Row[Any]], *, refetch: b
         statement = statement.where(column.fetch_state == FetchState.GIVEN_UP.value)
         state = case((is_pinned, FetchState.PINNED.value), else_=FetchState.DUE.value)
     attachments.try_again(connection, ids, afresh=refetch)
+    _fetch_at_once(connection, ids)
     fresh = {"fetch_state": state, "fetch_attempts": 0, "fetch_spent": 0, "fetch_reason": None, "fetch_due_at": None}
     connection.execute(statement.values(fresh))
+
+
+def _fetch_at_once(connection: Connection, ids: Collection[int]) -> None:
+    """Let no fetch wait that one for these notifications needs: its own, and those for earlier ones of the record."""
+    column, wanted = notifications.c, notifications.alias("wanted")
+    before = exists(wanted.c.id).where(
+        wanted.c.id.in_(ids),
+        wanted.c.account == column.account,
+        wanted.c.record_key == column.record_key,
+        wanted.c.id > column.id,
+    )
+    connection.execute(
+        update(notifications)
+        .where(
+            column.fetch_state == text("'due'"),  # as it stands in the index of what is due
+            column.fetch_holder.is_(None),
+            column.fetch_due_at.is_not(None),
+            or_(column.id.in_(ids), before),
+        )
+        .values(fetch_due_at=None)
+    )

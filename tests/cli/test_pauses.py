@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from gateway.store import alarms
 from gateway.store.call_counts import day_of
 from gateway.store.clock import now
+from gateway.store.connect import open_database
 from tests.cli.conftest import Run
 
 
@@ -86,3 +88,15 @@ def test_web_services_are_listed_with_their_calls_of_today(run: Run, empty: Path
     shown = run("webservices", "list", "--routes", empty).words
     assert "120 fetch, 80 report" in shown
     assert "3 answered 429, 1 over quota, 9 failed" in shown
+
+
+def test_a_web_service_whose_account_waits_is_not_ready(run: Run, empty: Path) -> None:
+    database = open_database(f"sqlite:///{empty.with_name('gateway.db')}")
+    for kind in ("account waits", "doforms silent"):
+        with database.write() as connection:
+            alarms.raise_alarm(connection, kind, "acme", "until then")
+        [listed] = run("webservices", "list", "--routes", empty, "--json").json
+        assert (listed["state"], listed["reason"]) == ("waits", f"{kind}: see `gateway alarms`")
+        with database.write() as connection:
+            alarms.clear_alarm(connection, kind, "acme")
+    database.close()

@@ -77,6 +77,22 @@ async def test_the_alarm_of_an_account_that_is_not_loaded_any_more_ends(parts: P
     assert await parts.alarms() == []
 
 
+async def test_a_person_hears_of_a_long_wait_that_doforms_asked_for_until_it_is_over(parts: Parts) -> None:
+    clock = Clock()
+    silence = Silence(parts.store, clock)
+    watch = parts.watch(silence)
+    await silence.waits("acme", 60.0)
+    assert await parts.alarms() == []
+    await silence.waits("acme", 3600.0)
+    silence.answered("acme")  # a call that was under way
+    await watch.look()
+    [alarm] = await parts.alarms()
+    assert (alarm.kind, alarm.subject) == ("account waits", "acme")
+    clock.now += 3600.0
+    await watch.look()
+    assert await parts.alarms() == []
+
+
 async def test_after_calls_without_an_answer_the_next_one_waits_and_an_error_is_an_answer(parts: Parts) -> None:
     webservice = parts.current.webservice(WEBSERVICE)
     assert webservice is not None

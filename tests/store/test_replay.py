@@ -327,6 +327,21 @@ async def test_without_reports_the_outcome_changes_silently(store: Store) -> Non
     assert await report_of(store) == ("completed", "none", False)
 
 
+async def test_a_fetch_that_waits_is_made_at_once_after_those_that_come_before_it(store: Store) -> None:
+    for key, record in (("n1", "r1"), ("n2", "r1"), ("n3", "r1"), ("n4", "r2")):
+        await store.submit(keep(notification(key, record=record), fetch=True))
+    later = store.now() + 3600 * SECOND
+    for id_ in range(1, 5):
+        await store.write(
+            lambda c, one=id_: fetches.note_failed(
+                c, one, state=FetchState.DUE, reason="429", spent=0, due_at=later, counted=False
+            )
+        )
+    await ordered(store, 2)
+    found = await store.read(lambda c: records.load(c, [1, 2, 3, 4]))
+    assert [one.fetch_due_at for one in found.values()] == [None, None, later, later]
+
+
 async def test_a_record_that_was_given_up_is_fetched_once_more(store: Store) -> None:
     id_ = await kept(store, fetch=True)
     await store.write(lambda c: fetches.note_failed(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
