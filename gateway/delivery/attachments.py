@@ -95,7 +95,7 @@ class AttachmentDesk:
             first = min(due, key=lambda row: row.due_at or 0)
             lacking = f"{first.place}: {first.reason or 'not downloaded yet'}"
             until = max(first.due_at or 0, self._store.now() + SECOND // 10)
-            raise PutOff(until, f"{len(due)} of {count(blobs)} are not there yet: {lacking}")
+            raise PutOff(until, f"{len(due)} of {count(blobs)} not there yet: {lacking}")
         there = [(blob, row) for blob in blobs if (row := rows[blob.key]).state is AttachmentState.SPOOLED]
         return Attached(
             attachments=tuple(_attachment(spool, place, row) for blob, row in there for place in blob.places),

@@ -146,7 +146,7 @@ async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_be
     photo = desk.put()
     desk.parts.doforms.faults.add(path_contains="/blobs/", status=503, body=b"down")
     first = await desk.put_off(photo=photo)
-    assert "1 of 1 attachment are not there yet: photo: could not be downloaded: doForms answered 503" in str(first)
+    assert "1 of 1 attachment not there yet: photo: could not be downloaded: doForms answered 503" in str(first)
     assert 7 * SECOND < first.until - now() < 13 * SECOND
     assert (await desk.put_off(photo=photo)).until == first.until
     assert desk.asked() == ["p1"]

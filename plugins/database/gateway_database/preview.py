@@ -32,7 +32,8 @@ def _lines(delivery: Delivery[DatabaseOptions]) -> Iterator[str]:
         if removing:
             yield f"delete from {child.table} where {where}"
             continue
-        yield f"{len(child.columns)} rows of {child.table} where {where}"
+        count = len(child.columns)
+        yield f"{count} {'row' if count == 1 else 'rows'} of {child.table} where {where}"
         for columns in child.columns:
             yield f"  {', '.join(f'{name} = {to_json(value)}' for name, value in columns.items())}"
 
