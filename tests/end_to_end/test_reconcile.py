@@ -12,6 +12,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.conftest import FORM, OTHER, Make, World
 from tests.end_to_end.several import Several
 
@@ -241,6 +243,20 @@ async def test_a_command_reconciles_the_others_where_a_gateway_is_about_one(worl
     assert ran.returncode == 1
     assert "inspection is being reconciled at this moment" in ran.stderr
     assert [(one["webservice"], one["let_in"]) for one in json.loads(ran.stdout)] == [("other", 1)]
+
+
+async def test_why_a_round_broke_off_is_told_in_one_line_below_the_table(
+    world: World, route: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with world.running(route(UPSERT)):
+        pass
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401)
+    ran = await asyncio.to_thread(run, world, "reconcile")
+    head, _, row, told = ran.stdout.splitlines()
+    assert (ran.returncode, head.split()) == (1, ["web", "service", "from", "to", "listed", "let", "in"])
+    assert row.startswith("inspection")
+    assert told.startswith("inspection: the web service inspection is paused: doForms answered 401")
 
 
 async def test_windows_that_are_full_are_split_and_those_of_one_moment_paged(world: World, route: Make) -> None:
