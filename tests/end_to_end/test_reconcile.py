@@ -185,7 +185,7 @@ async def test_backfill_shows_what_it_would_do_asks_and_does_it_once(world: Worl
         await world.doforms.until(lambda: first.belief == "completed")
         asked = await asyncio.to_thread(run, world, *order)
         assert asked.returncode == 2
-        assert "120 listed, 1 known, 119 not." in asked.stderr
+        assert "120 listed, 1 known, 119 not known." in asked.stderr
         assert "nothing was changed. Add --yes to go on" in asked.stderr
         assert world.rows("SELECT count(*) FROM state") == [(1,)]
         assert (await ordered(world, *order, "--yes"))["let_in"] == 119
@@ -195,6 +195,30 @@ async def test_backfill_shows_what_it_would_do_asks_and_does_it_once(world: Worl
         assert world.stored(KINDS) == [(0, 2), (1, 119)]
         found = await ordered(world, "notifications", "list", "--kind", "backfill", "--record", "r00009")
         assert [(one["key"], one["kind"], one["report"]) for one in found] == [("backfill:r00009", "backfill", "none")]
+
+
+async def test_backfill_says_that_it_leaves_out_the_time_within_grace_and_how_to_look_up_to_now(
+    world: World, route: Make
+) -> None:
+    lose(world, 3, ago=timedelta(minutes=30), over=timedelta(minutes=20))
+    with world.running(route(UPSERT)):
+        pass
+    order = ("backfill", "--webservice", "inspection", "--dry-run", "--since")
+    empty = await asyncio.to_thread(run, world, *order, "1h")
+    assert (empty.returncode, empty.stdout, listings(world)) == (2, "", 0)
+    assert "Error: there is no time from 20" in empty.stderr
+    why = (
+        "nothing is looked at that doForms received in the last 1 h (`grace`), since notifications of it may still come"
+    )
+    assert f"{why}. To look up to now, give --until 0s, or --since a time before 20" in empty.stderr
+    long = await asyncio.to_thread(run, world, *order, "2h")
+    assert "0 listed, 0 known, 0 not known.\nNot later: without --until" in long.stderr
+    assert why in long.stderr
+    now = await asyncio.to_thread(run, world, *order, "1h", "--until", "0s")
+    assert "3 listed, 0 known, 3 not known.\n" in now.stderr
+    assert "Not later" not in now.stderr
+    wrong = await asyncio.to_thread(run, world, *order, "1h", "--until", "2h")
+    assert (wrong.returncode, "to ask for: --since must be before --until\n" in wrong.stderr) == (2, True)
 
 
 async def test_backfill_works_without_a_gateway_and_says_what_it_cannot_do(world: World, route: Make) -> None:
