@@ -250,7 +250,25 @@ async def test_a_backfill_that_is_broken_off_says_how_far_it_came(world: World, 
     refused = await asyncio.to_thread(run, world, *order)
     assert refused.returncode == 1
     assert "the web service inspection is paused: doForms answered 401" in refused.stderr
+    assert "then `gateway webservices resume inspection`, or `gateway reload`" in refused.stderr
     assert refused.stderr.endswith("Nothing was let in; give the same order again later\n")
+
+
+async def test_a_web_service_that_a_command_paused_is_asked_again_after_the_order_that_it_names(
+    world: World, route: Make
+) -> None:
+    lose(world, 1)
+    with world.running(route(UPSERT)):
+        pass
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401)
+    for _ in range(2):
+        refused = await asyncio.to_thread(run, world, "reconcile", "--webservice", "inspection")
+        assert (refused.returncode, listings(world)) == (1, 1)
+        assert "Mend its password; then `gateway webservices resume inspection`" in refused.stdout
+    resumed = await asyncio.to_thread(run, world, "webservices", "resume", "inspection")
+    assert resumed.returncode == 0, resumed.stderr
+    [made] = await ordered(world, "reconcile", "--webservice", "inspection")
+    assert (made["let_in"], made["broke_off"]) == (1, None)
 
 
 async def test_a_command_reconciles_the_others_where_a_gateway_is_about_one(world: World, route: Make) -> None:
