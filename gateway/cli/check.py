@@ -48,7 +48,8 @@ def check(
         bool,
         typer.Option(
             "--connect",
-            help="Look at each destination too: do table, path and login exist; and at what records brought.",
+            help="Look at each destination too: do table, path and login exist; and at what records brought. "
+            "doForms is not asked.",
         ),
     ] = False,
     secrets: Annotated[
@@ -189,5 +190,5 @@ def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
         return
     named = {"route": loaded.routes, "destination": loaded.destinations, "web service": loaded.webservices}
     counts = ", ".join(f"{len(each)} {kind}{'' if len(each) == 1 else 's'}" for kind, each in named.items())
-    looked = "; every destination answered" if connect else ""
+    looked = "; every destination answered; doForms was not asked" if connect else ""
     stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)

@@ -237,7 +237,7 @@ def test_the_ddl_that_it_names_mends_it(run, right: Path) -> None:
     database.close()
     ran = run("check", "--routes", right, "--connect")
     assert (ran.status, ran.err) == (0, "")
-    assert "every destination answered" in ran.words
+    assert "every destination answered; doForms was not asked." in ran.words
 
 
 def test_a_table_or_column_that_is_not_there_is_told(run, right: Path) -> None:
