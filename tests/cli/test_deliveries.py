@@ -25,7 +25,7 @@ def listed(run: Run, filled: Path, *options: str) -> list[dict[str, Any]]:
         (["--notification", "doubtful"], ["doubtful", "doubtful"]),
         (["--record", "r1"], ["delivered", "delivered"]),
         (["--destination", "service", "--limit", "2"], ["waiting", "doubtful"]),
-        (["--route", "another"], []),
+        (["--route", "statuses"], []),
         (["--since", "9999-01-01"], []),
     ],
 )
@@ -47,7 +47,45 @@ def test_a_list_says_where_to_why_and_when_next(run: Run, filled: Path) -> None:
 
 
 def test_an_empty_list_says_so(run: Run, filled: Path) -> None:
-    assert run("deliveries", "list", "--routes", filled, "--route", "another").out == "No delivery fits.\n"
+    assert run("deliveries", "list", "--routes", filled, "--route", "statuses").out == "No delivery fits.\n"
+
+
+@pytest.mark.parametrize("order", ["list", "replay", "drop"])
+@pytest.mark.parametrize("noun", ["deliveries", "notifications"])
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--destination", "fodler", "there is no destination 'fodler', neither in the routes file nor in the store"),
+        ("--route", "inspektions", "there is no route 'inspektions', neither in the routes file nor in the store"),
+    ],
+)
+def test_a_name_that_is_neither_in_the_file_nor_in_the_store_is_told_with_the_one_that_is_meant(
+    run: Run, filled: Path, noun: str, order: str, option: str, name: str, told: str
+) -> None:
+    asked = run(noun, order, option, name, "--routes", filled)
+    assert (asked.status, asked.out) == (2, "")
+    meant = {"fodler": "folder", "inspektions": "inspections"}[name]
+    assert f"Error: {told}. Did you mean `{meant}`? Known: `" in asked.err
+    known = "route" if option == "--route" else "service"
+    assert f"`{known}`" in asked.err  # from the store alone, or from both
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (["deliveries", "list", "--state", "deed"], "'deed' is not known. Did you mean `dead`? Known: `dead`,"),
+        (["notifications", "list", "--state", "deed"], "'deed' is not known. Did you mean `dead`? Known: `dead`,"),
+        (["notifications", "list", "--event", "craete"], "'craete' is not known. Did you mean `create`?"),
+        (["serve", "--role", "worker"], "'worker' is not known. Did you mean `work`? Known: `both`, `receive`, `work`"),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_a_mistake_of_usage_that_names_them(
+    run: Run, filled: Path, order: list[str], told: str
+) -> None:
+    asked = run(*order, "--routes", filled)
+    assert (asked.status, asked.out) == (2, "")
+    assert told in " ".join(asked.err.replace("│", " ").split())
+    assert "Value error" not in asked.err
 
 
 def test_one_is_shown_with_its_attempts_and_what_was_sent_by_id_or_key(run: Run, filled: Path) -> None:
