@@ -271,7 +271,7 @@ def _print(one: DeliveryDetails) -> None:
         stdout.print()
         print_table(
             ("attempt", "when", "result", "reason"),
-            ((each.number, each.ended, each.result, each.reason) for each in one.history),
+            ((each.number or "-", each.ended, each.result, each.reason) for each in one.history),
             empty="",
         )
     print_attachments(one.attachments)

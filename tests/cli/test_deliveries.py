@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.models import DeliveryState
+from gateway.store.clock import now
+from gateway.store.queue import Begin, Settlement
+from gateway.store.store import Store
 from tests.cli.conftest import Run
+from tests.support.keeping import keep, notification
 
 
 def listed(run: Run, filled: Path, *options: str) -> list[dict[str, Any]]:
@@ -110,6 +117,34 @@ def test_json_of_one_is_one_object_with_its_history(run: Run, filled: Path) -> N
     one = run("deliveries", "show", str(dead["id"]), "--routes", filled, "--json").json
     assert [(each["number"], each["result"]) for each in one["history"]] == [(1, "unavailable"), (2, "uncertain")]
     assert (one["in_doubt"], one["sent"]) == (True, {"filename": "r1.json"})
+
+
+@pytest.mark.parametrize("prior", [0, 1])
+def test_what_was_rejected_before_it_was_sent_is_no_attempt_in_the_history_either(
+    run: Run, empty: Path, prior: int
+) -> None:
+    asyncio.run(_reject(Store(f"sqlite:///{empty.with_name('gateway.db')}"), prior))
+    [dead] = listed(run, empty, "--state", "dead")
+    one = run("deliveries", "show", str(dead["id"]), "--routes", empty, "--json").json
+    assert (one["attempts"], one["history"][-1]["number"], len(one["history"])) == (prior, prior, prior + 1)
+    words = run("deliveries", "show", str(dead["id"]), "--routes", empty).words
+    assert f"attempts {prior} settled" in words
+    assert re.search(rf" {prior or '-'} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d rejected no such question", words)
+
+
+async def _reject(store: Store, prior: int) -> None:
+    """Have a delivery tried so often, and then rejected before anything is sent."""
+    await store.open()
+    await store.submit(keep(notification("n1"), to=("folder",)))
+    for _ in range(prior):
+        [due] = await store.claim({"folder": 1})
+        assert all(await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]))
+        again = {"result": "unavailable", "reason": "the disk is full", "due_at": now()}
+        await store.settle([Settlement(due=due, attempt_id=7, state=DeliveryState.PENDING, **again)])  # type: ignore[arg-type]
+    [due] = await store.claim({"folder": 1})
+    rejected = {"state": DeliveryState.DEAD, "result": "rejected", "reason": "no such question"}
+    await store.settle([Settlement(due=due, attempt_id=None, **rejected)])  # type: ignore[arg-type]
+    await store.close()
 
 
 @pytest.mark.parametrize("which", ["999", "99999999999999999999999", "²", "nope", "-"])
