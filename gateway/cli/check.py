@@ -99,16 +99,24 @@ async def _connect(loaded: Routes) -> list[Checked]:
     mask.learn(loaded.secrets)
     found = await asyncio.gather(*(_check_destination(loaded, entry) for entry in loaded.destinations.values()))
     return [
-        Checked(
-            file=str(loaded.file),
-            where=".".join(part for part in (f"destinations.{name}", finding.where) if part),
-            found=mask.text(finding.found),
-            remedy=mask.text(finding.remedy),
-            error=finding.error,
-        )
+        _checked(loaded, name, finding, mask)
         for name, findings in zip(loaded.destinations, found, strict=True)
         for finding in findings
     ]
+
+
+def _checked(loaded: Routes, destination: str, finding: Finding, mask: Mask) -> Checked:
+    """Say of what a destination found where it stands: an option in its delivery, a setting in the destination."""
+    specs = {(spec.route, spec.name): spec for route in loaded.routes for spec in route.deliveries}
+    spec = None if finding.use is None else specs.get((finding.use.route, finding.use.delivery))
+    table = f"destinations.{destination}" if spec is None else spec.where
+    return Checked(
+        file=str(loaded.file) if spec is None else spec.file,
+        where=".".join(part for part in (table, finding.where) if part),
+        found=mask.text(finding.found),
+        remedy=mask.text(finding.remedy),
+        error=finding.error,
+    )
 
 
 def _spool(loaded: Routes) -> list[Checked]:
