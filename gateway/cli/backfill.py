@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, period, webservice_named
+from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, period, webservice_named, why_no_later
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.orders import Yes, confirm
 from gateway.cli.output import fail, local, print_json, print_table, stderr
@@ -41,6 +41,8 @@ class Backfilled:
     keys: Sequence[str] = ()
     """Of those that are not known, the first ones."""
     warnings: list[str] = field(default_factory=list)
+    why_no_later: str | None = None
+    """Why it was not looked at what doForms received later, if nobody said so."""
 
 
 def backfill(
@@ -62,6 +64,7 @@ def backfill(
     one = webservice_named(loaded, webservice)
     begin, end = period(loaded, since, until)
     found = Backfilled(webservice=one.name, since=begin, until=end)
+    found.why_no_later = None if until else why_no_later(loaded)
     try:
         asyncio.run(_backfill(loaded, one, found, dry_run=dry_run, yes=yes))
     except NotListed as error:
@@ -128,10 +131,12 @@ def _preview(caller: Calling, webservice: Webservice, found: Backfilled) -> None
     plan = caller.current.plan(webservice, Event.CREATE)
     stderr.print(
         f"{webservice.name}, received by doForms from {local(found.since)} to {local(found.until)}: {found.listed} "
-        f"listed, {found.known} known, {found.unknown} not.",
+        f"listed, {found.known} known, {found.unknown} not known.",
         highlight=False,
         soft_wrap=True,
     )
+    if found.why_no_later is not None:
+        stderr.print(f"Not later: {found.why_no_later}.", markup=False, highlight=False, soft_wrap=True)
     for warning in found.warnings:
         stderr.print(f"Mind: {warning}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if found.unknown:

@@ -36,6 +36,9 @@ Until = Annotated[
     time_option("--until", "What doForms received before: a time, or how long ago. Left out: `grace` ago."),
 ]
 
+_LEAST = timedelta(minutes=1)
+"""A shorter time, its end left out, was not meant: `--since 1h` where `grace` is an hour leaves a blink."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calling:
@@ -58,15 +61,27 @@ def closed(routes: Routes) -> datetime:
 
 
 def period(routes: Routes, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    """Return from when to when doForms is asked; left out: as the rules say."""
+    """Return from when to when doForms is asked; left out: as the rules say. Ends the command if that is no time."""
     now = datetime.now(UTC)
     begin = aligned(since or now - timedelta(seconds=rules(routes).lookback))
     end = aligned(min(until or closed(routes), now))
-    if begin >= end:
-        default = "" if until else f" (left out: {say_duration(rules(routes).grace)} ago, `grace`)"
-        text = f"nothing lies between {local(begin)} and {local(end)}: --since must be before --until{default}"
-        raise fail(text, status=2)
+    if end - begin < (timedelta.resolution if until else _LEAST):
+        remedy = (
+            "--since must be before --until"
+            if until
+            else f"{why_no_later(routes)}, or --since a time before {local(end)}"
+        )
+        raise fail(f"there is no time from {local(begin)} to {local(end)} to ask for: {remedy}", status=2)
     return begin, end
+
+
+def why_no_later(routes: Routes) -> str:
+    """Say up to when doForms is asked where no ``--until`` was given, why not later, and what to give for that."""
+    grace = say_duration(rules(routes).grace)
+    return (
+        f"without --until nothing is looked at that doForms received in the last {grace} (`grace`), since "
+        "notifications of it may still come. To look up to now, give --until 0s"
+    )
 
 
 def load_calling(file: Path) -> Routes:

@@ -48,7 +48,8 @@ def check(
         bool,
         typer.Option(
             "--connect",
-            help="Look at each destination too: do table, path and login exist; and at what records brought.",
+            help="Look at each destination too: do table, path and login exist; and at what records brought. "
+            "doForms is not asked.",
         ),
     ] = False,
     secrets: Annotated[
@@ -98,16 +99,24 @@ async def _connect(loaded: Routes) -> list[Checked]:
     mask.learn(loaded.secrets)
     found = await asyncio.gather(*(_check_destination(loaded, entry) for entry in loaded.destinations.values()))
     return [
-        Checked(
-            file=str(loaded.file),
-            where=".".join(part for part in (f"destinations.{name}", finding.where) if part),
-            found=mask.text(finding.found),
-            remedy=mask.text(finding.remedy),
-            error=finding.error,
-        )
+        _checked(loaded, name, finding, mask)
         for name, findings in zip(loaded.destinations, found, strict=True)
         for finding in findings
     ]
+
+
+def _checked(loaded: Routes, destination: str, finding: Finding, mask: Mask) -> Checked:
+    """Say of what a destination found where it stands: an option in its delivery, a setting in the destination."""
+    specs = {(spec.route, spec.name): spec for route in loaded.routes for spec in route.deliveries}
+    spec = None if finding.use is None else specs.get((finding.use.route, finding.use.delivery))
+    table = f"destinations.{destination}" if spec is None else spec.where
+    return Checked(
+        file=str(loaded.file) if spec is None else spec.file,
+        where=".".join(part for part in (table, finding.where) if part),
+        found=mask.text(finding.found),
+        remedy=mask.text(finding.remedy),
+        error=finding.error,
+    )
 
 
 def _spool(loaded: Routes) -> list[Checked]:
@@ -189,5 +198,5 @@ def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
         return
     named = {"route": loaded.routes, "destination": loaded.destinations, "web service": loaded.webservices}
     counts = ", ".join(f"{len(each)} {kind}{'' if len(each) == 1 else 's'}" for kind, each in named.items())
-    looked = "; every destination answered" if connect else ""
+    looked = "; every destination answered; doForms was not asked" if connect else ""
     stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)

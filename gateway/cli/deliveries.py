@@ -13,7 +13,8 @@ import typer
 from sqlalchemy import Connection
 
 from gateway.cli.attachments import print_attachments
-from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, store
+from gateway.cli.names import check_names
+from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.orders import (
     Force,
     Overtaken,
@@ -43,7 +44,7 @@ OfNotification = Annotated[str | None, typer.Option("--notification", help="Only
 OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")]
 OfRoute = Annotated[str | None, typer.Option("--route", help="Only of this route.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Only to this destination.")]
-InState = Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")]
+InState = Annotated[DeliveryState | None, choice_option(DeliveryState, "--state", help="Only in this state.")]
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or delivery keys; or options that say which.")
 ]
@@ -76,7 +77,8 @@ def list_(
         limit=limit,
     )
     with store(routes) as connection:
-        found = find_deliveries(connection, wanted)
+        if not (found := find_deliveries(connection, wanted)):
+            check_names(routes, connection, wanted)
     if json:
         print_json(found)
     else:
@@ -190,6 +192,8 @@ def _chosen(routes: Path, which: Sequence[str], wanted: DeliveryFilter, *, what:
         if which:
             return [_named(connection, each) for each in which]
         found = find_candidates(connection, wanted if wanted.state else replace(wanted, state=DeliveryState.DEAD))
+        if not found:
+            check_names(routes, connection, wanted)
     if not found:
         state = wanted.state or DeliveryState.DEAD
         raise fail(f"no delivery fits that is {state}; see `gateway deliveries list`")
@@ -267,7 +271,7 @@ def _print(one: DeliveryDetails) -> None:
         stdout.print()
         print_table(
             ("attempt", "when", "result", "reason"),
-            ((each.number, each.ended, each.result, each.reason) for each in one.history),
+            ((each.number or "-", each.ended, each.result, each.reason) for each in one.history),
             empty="",
         )
     print_attachments(one.attachments)

@@ -12,7 +12,19 @@ from sqlalchemy import Connection
 
 from gateway.cli.attachments import print_attachments
 from gateway.cli.deliveries import delivery_rows
-from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, load_routes, store
+from gateway.cli.names import check_names
+from gateway.cli.options import (
+    ROUTES,
+    AsJson,
+    Error,
+    Limit,
+    RoutesFile,
+    Since,
+    Until,
+    choice_option,
+    load_routes,
+    store,
+)
 from gateway.cli.orders import (
     Force,
     Overtaken,
@@ -51,7 +63,7 @@ OfWebservice = Annotated[
     str | None, typer.Option("--webservice", help="Only of this web service (its name in the routes file).")
 ]
 OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")]
-OfEvent = Annotated[Event | None, typer.Option("--event", help="Only this event.")]
+OfEvent = Annotated[Event | None, choice_option(Event, "--event", help="Only this event.")]
 OfKind = Annotated[
     str | None,
     typer.Option(
@@ -64,7 +76,9 @@ WithOutcome = Annotated[
 IsUnmatched = Annotated[bool, typer.Option("--unmatched", help="Only those that no route matched.")]
 HasRoute = Annotated[str | None, typer.Option("--route", help="Only with a delivery of this route.")]
 HasDestination = Annotated[str | None, typer.Option("--destination", help="Only with a delivery to this destination.")]
-HasState = Annotated[DeliveryState | None, typer.Option("--state", help="Only with a delivery in this state.")]
+HasState = Annotated[
+    DeliveryState | None, choice_option(DeliveryState, "--state", help="Only with a delivery in this state.")
+]
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY]...", help="Notification keys; or options that say which.")
 ]
@@ -105,7 +119,8 @@ def list_(
         limit=limit,
     )
     with store(routes) as connection:
-        found = find_notifications(connection, wanted)
+        if not (found := find_notifications(connection, wanted)):
+            check_names(routes, connection, wanted)
     if json:
         print_json(found)
         return
@@ -279,6 +294,8 @@ def _chosen(
             noted = find_notification_candidates(connection, NotificationFilter(limit=None), ids=ids)
         else:
             noted = find_notification_candidates(connection, wanted)
+            if not noted:
+                check_names(routes, connection, wanted)
         strangers = [one for one in noted if not one.matched and (which or not one.reason.startswith(DROPPED))]
         matched = [one.id for one in noted if one.matched]
         found = [each for part in _steps(matched) for each in find_candidates_of(connection, part)]

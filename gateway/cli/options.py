@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.routing.load import load, store_of
 from gateway.routing.loaded import Routes
+from gateway.routing.problems import suggest
 from gateway.store.connect import open_database
 from gateway.store.migrate import newest, revision_of, works_on
 
@@ -30,6 +32,18 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the
 def time_option(name: str, help: str) -> Any:
     """Return an option that takes a time, or how long ago."""
     return typer.Option(name, parser=lambda text: moment(text), metavar="TIME", help=help)
+
+
+def choice_option(choices: type[StrEnum], name: str, **more: Any) -> Any:
+    """Return an option that takes one of these words; another one is a mistake of usage that names them."""
+
+    def read(text: str) -> StrEnum:
+        try:
+            return choices(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not known. {suggest(text, choices, kind='choice')}") from None
+
+    return typer.Option(name, parser=read, metavar=f"[{'|'.join(choices)}]", **more)
 
 
 Since = Annotated[

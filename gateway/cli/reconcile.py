@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from gateway.cli.calling import SINCE, Calling, Until, calling, closed, load_calling, period, rules, webservice_named
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
-from gateway.cli.output import fail, local, print_json, print_table, stderr
+from gateway.cli.output import fail, local, print_json, print_table, stderr, visible
 from gateway.delivery.books import LIMITS, Books, balance
 from gateway.delivery.reconcile import Reconciler, Round
 from gateway.models import Event
@@ -72,10 +72,13 @@ def _tell_rounds(made: Sequence[Round], busy: bool, *, json: bool) -> None:
         print_json(made)
     else:
         print_table(
-            ("web service", "from", "to", "listed", "let in", "amiss"),
-            ([one.webservice, one.begin, one.end, one.listed, one.let_in, one.broke_off or one.doubt] for one in made),
+            ("web service", "from", "to", "listed", "let in"),
+            ([one.webservice, one.begin, one.end, one.listed, one.let_in] for one in made),
             empty="" if busy else "No web service has both a password and a route that takes new records.",
         )
+        for one in made:
+            if (amiss := one.broke_off or one.doubt) is not None:
+                typer.echo(f"{one.webservice}: {visible(amiss)}.")
     if busy or any(one.broke_off or one.doubt for one in made):
         raise typer.Exit(1)
 

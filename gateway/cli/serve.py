@@ -14,7 +14,7 @@ import uvloop
 from pydantic import ValidationError
 
 from gateway import app, log
-from gateway.cli.options import ROUTES, RoutesFile
+from gateway.cli.options import ROUTES, RoutesFile, choice_option
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.errors import SettingsError
@@ -32,11 +32,16 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
     ] = None,
-    log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.", show_default="console")] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        choice_option(LogFormat, "--log-format", help="How log lines look.", show_default="console"),
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", show_default="INFO")] = None,
     role: Annotated[
         Role | None,
-        typer.Option(
+        choice_option(
+            Role,
+            "--role",
             help="What this process does where several share a PostgreSQL store: receive, work or both.",
             show_default="both",
         ),

@@ -132,19 +132,24 @@ class Backfill:
         self, webservice: Webservice, begin: datetime, end: datetime, skip: int
     ) -> Sequence[ListedRecord]:
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
-            raise NotListed(f"the web service {webservice.name} is paused: {paused}", told=True)
+            raise self._paused(webservice, paused)
         account = self._current.account(webservice)
         try:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
         except NotCalled as told:
-            raise NotListed(f"the web service {webservice.name} is paused: {told}", told=True) from None
+            raise self._paused(webservice, told) from None
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
         except (Unauthorised, Quota) as error:
             await pause_refused(self._pauses, self._current, webservice, error)
-            raise NotListed(f"the web service {webservice.name} is paused: {error}", told=True) from error
+            raise self._paused(webservice, error) from error
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         return found
+
+    def _paused(self, webservice: Webservice, why: object) -> NotListed:
+        remedy = self._pauses.remedy(Kind.WEBSERVICE, webservice.id, called=webservice.name)
+        text = f"the web service {webservice.name} is paused: {why}"
+        return NotListed(f"{text}. {remedy}" if remedy else text, told=True)
 
     async def _compare(self, webservice: Webservice, page: Page) -> Compared:
         records = {record.key: record for record in page.records}  # a line that comes twice counts once

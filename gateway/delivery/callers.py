@@ -43,11 +43,13 @@ async def pause_refused(pauses: Pauses, current: Current, webservice: Webservice
     False: nothing was paused, because the password that was refused is an old one.
     """
     if isinstance(error, Quota):
-        await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=error.until)
+        cause, until = Cause.QUOTA, error.until
+        await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, until=until, called=webservice.name)
         return True
     if current.webservice(webservice.id) != webservice:
         return False
-    await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.UNAUTHORISED)
+    cause = Cause.UNAUTHORISED
+    await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, called=webservice.name)
     return True
 
 

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.store import alarms, pauses
-from gateway.store.clock import micros, to_store
+from gateway.store.clock import from_store, micros, to_store
 from gateway.store.pauses import Pause
 from gateway.store.store import Store
 
@@ -74,6 +74,11 @@ class Pauses:
             return None
         return pause.reason
 
+    def remedy(self, kind: Kind, name: str, *, called: str) -> str | None:
+        """Return what ends a pause, for a person who knows the thing by ``called``; None: it is not paused."""
+        pause = self._pauses.get((kind, name))
+        return None if pause is None else _remedy(pause, called)
+
     def probing(self, kind: Kind, name: str) -> bool:
         """Tell whether the time of a pause is over and the next call will show whether its cause is."""
         return (kind, name) in self._pauses and self.reason(kind, name) is None
@@ -109,8 +114,20 @@ class Pauses:
         if pause is not None and pause.cause == cause:
             await self.resume(kind, name)
 
-    async def pause(self, kind: Kind, name: str, reason: str, *, cause: Cause, until: datetime | None = None) -> None:
-        """Pause something until then (left out: until the next probe) and raise the alarm."""
+    async def pause(
+        self,
+        kind: Kind,
+        name: str,
+        reason: str,
+        *,
+        cause: Cause,
+        until: datetime | None = None,
+        called: str | None = None,
+    ) -> None:
+        """Pause something until then (left out: until the next probe) and raise the alarm.
+
+        ``called`` is its name in the routes file, if that is another.
+        """
         if self.reason(kind, name) is None:
             log.warning(f"{kind} paused", name=name, reason=reason)
         moment = self._store.now()
@@ -118,7 +135,7 @@ class Pauses:
         pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=moment, until=end)
         with self._change():
             self._pauses[kind, name] = pause
-            await self._store.write(lambda connection: _pause(connection, pause))
+            await self._store.write(lambda connection: _pause(connection, pause, called or name))
 
     async def resume(self, kind: Kind, name: str) -> None:
         """End a pause and clear its alarm."""
@@ -137,6 +154,24 @@ class Pauses:
             self._changing -= 1
 
 
-def _pause(connection: Connection, pause: Pause) -> None:
+def _pause(connection: Connection, pause: Pause, called: str) -> None:
     pauses.pause(connection, pause)
-    alarms.raise_alarm(connection, f"{pause.kind} paused", pause.name, pause.reason)
+    text = ". ".join(part for part in (pause.reason.rstrip("."), _remedy(pause, called)) if part)
+    alarms.raise_alarm(connection, f"{pause.kind} paused", pause.name, text)
+
+
+def _remedy(pause: Pause, called: str) -> str:
+    """Say what a person has to do, and when it goes on by itself."""
+    order = f"`gateway {pause.kind}s resume {called}`"
+    if pause.cause == Cause.QUOTA:
+        return (
+            f"It goes on by itself at {from_store(pause.until):%Y-%m-%d %H:%M} UTC; {order} lets it go on before that"
+        )
+    if pause.cause == Cause.UNAUTHORISED:
+        return (
+            f"Mend its password; then {order}, or `gateway reload` if a running gateway has to learn the new one. "
+            "It is tried again by itself once an hour"
+        )
+    if pause.cause == Cause.MISCONFIGURED:
+        return f"Mend it, then {order} or `gateway reload`; it is tried with one delivery once an hour"
+    return ""

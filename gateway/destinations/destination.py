@@ -69,6 +69,8 @@ class Finding:
     remedy: str
     error: bool = True
     """False for a mere warning."""
+    use: Use[Any] | None = None
+    """From `Destination.check`: the delivery that ``where`` is an option of; None: it is a setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

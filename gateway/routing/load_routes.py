@@ -140,7 +140,8 @@ class RouteLoader:
             self.problems.add(entry, ("attachments",), f"{wants} attachments, which are not asked for", remedy)
         if core is None or options is None or traits is None or destination.entry is None or not core.enabled:
             return None
-        return _spec(route, core, destination.entry, options, traits, when, route_when)
+        spec = _spec(route, core, destination.entry, options, traits, when, route_when)
+        return replace(spec, file=entry.file, where=entry.where)
 
     def _check_delivery_name(self, entry: Entry, used: set[str]) -> None:
         name = entry.table.get("name", entry.table.get("to"))

@@ -107,6 +107,9 @@ class DeliverySpec:
     needs: frozenset[str] = frozenset()
     """What its templates, its ``when``, its route's ``when`` or its traits mention: record, submission, dispatch."""
     expected_latency: float = 0.5
+    file: str = field(default="", compare=False)
+    where: str = field(default="", compare=False)
+    """Its place there, such as ``routes[inspections].deliver[0]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,6 +243,12 @@ def _narrowed(statement: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
     return _received(statement, wanted)
 
 
+def names_in_use(connection: Connection) -> tuple[set[str], set[str]]:
+    """Return the names of routes, and of destinations, that deliveries have; looks through all of them."""
+    rows = connection.execute(select(deliveries.c.route, deliveries.c.destination).distinct()).all()
+    return {row.route for row in rows}, {row.destination for row in rows}
+
+
 def find_standing(connection: Connection) -> dict[str, Standing]:
     """Return how many deliveries wait and how many are dead, by destination."""
     column = deliveries.c

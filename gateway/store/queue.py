@@ -358,7 +358,7 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
     history = [
         {
             "delivery_id": one.due.id,
-            "number": one.due.attempts + 1,
+            "number": one.due.attempts + (0 if one.attempt_id is None else 1),  # rejected before it was begun
             "ended_at": moment,
             "result": one.result,
             "reason": one.reason or "",

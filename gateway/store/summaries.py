@@ -15,6 +15,7 @@ class AttemptSummary:
     """An attempt that did not deliver, or an order of a person (``replayed``, ``dropped``)."""
 
     number: int
+    """How many attempts had begun by then; 0: none, nothing was ever sent."""
     ended: datetime | None
     result: str
     reason: str

@@ -223,8 +223,7 @@ def test_a_table_without_the_unique_index_is_told_with_the_ddl(run, right: Path)
     ran = run("check", "--routes", right, "--connect", "--json")
     assert ran.status == 1
     [finding] = ran.json
-    assert finding["where"] == "destinations.warehouse.key"
-    assert finding["found"].startswith("inspections, warehouse: ")
+    assert finding["where"] == "routes[inspections].deliver[0].key"
     assert "CREATE UNIQUE INDEX" in finding["remedy"]
     assert "(doforms_key)" in finding["remedy"].replace('"', "")
 
@@ -237,7 +236,7 @@ def test_the_ddl_that_it_names_mends_it(run, right: Path) -> None:
     database.close()
     ran = run("check", "--routes", right, "--connect")
     assert (ran.status, ran.err) == (0, "")
-    assert "every destination answered" in ran.words
+    assert "every destination answered; doForms was not asked." in ran.words
 
 
 def test_a_table_or_column_that_is_not_there_is_told(run, right: Path) -> None:
@@ -246,13 +245,27 @@ def test_a_table_or_column_that_is_not_there_is_told(run, right: Path) -> None:
     database.close()
     ran = run("check", "--routes", right, "--connect")
     assert ran.status == 1
-    assert "destinations.warehouse.table" in ran.err
+    assert "routes[inspections].deliver[0].table: " in ran.err
     assert "inspections" in ran.err
     right.write_text(right.read_text().replace('"inspections"\nwrite', '"inspection"\nwrite'))
     ran = run("check", "--routes", right, "--connect")
     assert ran.status == 1
-    assert "destinations.warehouse.columns.site" in ran.err
+    assert "routes[inspections].deliver[0].columns.site: " in ran.err
     assert "sight" in ran.err
+
+
+def test_what_does_not_fit_is_told_where_the_option_stands_also_behind_a_delivery_that_is_switched_off(
+    run, right: Path
+) -> None:
+    make_table(right.parent, unique="PRIMARY KEY")
+    text = right.read_text()
+    off = '[[routes.deliver]]\nto = "warehouse"\nname = "off"\nenabled = false\ntable = "gone"\ncolumns = { a = "b" }\n'
+    child = '[[routes.deliver.children]]\ntable = "rows"\nrows = "record.fields.list"\n'
+    child += 'parent = { key = "{{ record.key }}" }\ncolumns = { a = "{{ row.a }}" }\n'
+    before, deliver, after = text.partition("[[routes.deliver]]")
+    right.write_text(f"{before}{off}{deliver}{after}\n{child}")
+    [finding] = run("check", "--routes", right, "--connect", "--json").json
+    assert (finding["file"], finding["where"]) == (str(right), "routes[inspections].deliver[1].children[0].table")
 
 
 def test_a_destination_that_does_not_answer_is_told_and_the_others_are_looked_at_too(run, right: Path) -> None:

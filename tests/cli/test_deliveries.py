@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.models import DeliveryState
+from gateway.store.clock import now
+from gateway.store.queue import Begin, Settlement
+from gateway.store.store import Store
 from tests.cli.conftest import Run
+from tests.support.keeping import keep, notification
 
 
 def listed(run: Run, filled: Path, *options: str) -> list[dict[str, Any]]:
@@ -25,7 +32,7 @@ def listed(run: Run, filled: Path, *options: str) -> list[dict[str, Any]]:
         (["--notification", "doubtful"], ["doubtful", "doubtful"]),
         (["--record", "r1"], ["delivered", "delivered"]),
         (["--destination", "service", "--limit", "2"], ["waiting", "doubtful"]),
-        (["--route", "another"], []),
+        (["--route", "statuses"], []),
         (["--since", "9999-01-01"], []),
     ],
 )
@@ -47,7 +54,45 @@ def test_a_list_says_where_to_why_and_when_next(run: Run, filled: Path) -> None:
 
 
 def test_an_empty_list_says_so(run: Run, filled: Path) -> None:
-    assert run("deliveries", "list", "--routes", filled, "--route", "another").out == "No delivery fits.\n"
+    assert run("deliveries", "list", "--routes", filled, "--route", "statuses").out == "No delivery fits.\n"
+
+
+@pytest.mark.parametrize("order", ["list", "replay", "drop"])
+@pytest.mark.parametrize("noun", ["deliveries", "notifications"])
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--destination", "fodler", "there is no destination 'fodler', neither in the routes file nor in the store"),
+        ("--route", "inspektions", "there is no route 'inspektions', neither in the routes file nor in the store"),
+    ],
+)
+def test_a_name_that_is_neither_in_the_file_nor_in_the_store_is_told_with_the_one_that_is_meant(
+    run: Run, filled: Path, noun: str, order: str, option: str, name: str, told: str
+) -> None:
+    asked = run(noun, order, option, name, "--routes", filled)
+    assert (asked.status, asked.out) == (2, "")
+    meant = {"fodler": "folder", "inspektions": "inspections"}[name]
+    assert f"Error: {told}. Did you mean `{meant}`? Known: `" in asked.err
+    known = "route" if option == "--route" else "service"
+    assert f"`{known}`" in asked.err  # from the store alone, or from both
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (["deliveries", "list", "--state", "deed"], "'deed' is not known. Did you mean `dead`? Known: `dead`,"),
+        (["notifications", "list", "--state", "deed"], "'deed' is not known. Did you mean `dead`? Known: `dead`,"),
+        (["notifications", "list", "--event", "craete"], "'craete' is not known. Did you mean `create`?"),
+        (["serve", "--role", "worker"], "'worker' is not known. Did you mean `work`? Known: `both`, `receive`, `work`"),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_a_mistake_of_usage_that_names_them(
+    run: Run, filled: Path, order: list[str], told: str
+) -> None:
+    asked = run(*order, "--routes", filled)
+    assert (asked.status, asked.out) == (2, "")
+    assert told in " ".join(asked.err.replace("│", " ").split())
+    assert "Value error" not in asked.err
 
 
 def test_one_is_shown_with_its_attempts_and_what_was_sent_by_id_or_key(run: Run, filled: Path) -> None:
@@ -72,6 +117,34 @@ def test_json_of_one_is_one_object_with_its_history(run: Run, filled: Path) -> N
     one = run("deliveries", "show", str(dead["id"]), "--routes", filled, "--json").json
     assert [(each["number"], each["result"]) for each in one["history"]] == [(1, "unavailable"), (2, "uncertain")]
     assert (one["in_doubt"], one["sent"]) == (True, {"filename": "r1.json"})
+
+
+@pytest.mark.parametrize("prior", [0, 1])
+def test_what_was_rejected_before_it_was_sent_is_no_attempt_in_the_history_either(
+    run: Run, empty: Path, prior: int
+) -> None:
+    asyncio.run(_reject(Store(f"sqlite:///{empty.with_name('gateway.db')}"), prior))
+    [dead] = listed(run, empty, "--state", "dead")
+    one = run("deliveries", "show", str(dead["id"]), "--routes", empty, "--json").json
+    assert (one["attempts"], one["history"][-1]["number"], len(one["history"])) == (prior, prior, prior + 1)
+    words = run("deliveries", "show", str(dead["id"]), "--routes", empty).words
+    assert f"attempts {prior} settled" in words
+    assert re.search(rf" {prior or '-'} \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d rejected no such question", words)
+
+
+async def _reject(store: Store, prior: int) -> None:
+    """Have a delivery tried so often, and then rejected before anything is sent."""
+    await store.open()
+    await store.submit(keep(notification("n1"), to=("folder",)))
+    for _ in range(prior):
+        [due] = await store.claim({"folder": 1})
+        assert all(await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]))
+        again = {"result": "unavailable", "reason": "the disk is full", "due_at": now()}
+        await store.settle([Settlement(due=due, attempt_id=7, state=DeliveryState.PENDING, **again)])  # type: ignore[arg-type]
+    [due] = await store.claim({"folder": 1})
+    rejected = {"state": DeliveryState.DEAD, "result": "rejected", "reason": "no such question"}
+    await store.settle([Settlement(due=due, attempt_id=None, **rejected)])  # type: ignore[arg-type]
+    await store.close()
 
 
 @pytest.mark.parametrize("which", ["999", "99999999999999999999999", "²", "nope", "-"])

@@ -36,9 +36,48 @@ async def test_a_pause_is_known_at_once_kept_and_raises_an_alarm(store: Store) -
     until = from_store(one.until)
     assert until is not None
     assert abs(until - datetime.now(UTC) - PROBE_AFTER) < timedelta(seconds=5)
-    assert [(one.kind, one.subject, one.text) for one in await raised(store)] == [
-        ("destination paused", "table", "login refused")
-    ]
+    [alarm] = await raised(store)
+    assert (alarm.kind, alarm.subject) == ("destination paused", "table")
+    assert alarm.text.startswith("login refused. ")
+
+
+MIDNIGHT = datetime(2999, 11, 27, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "until", "remedy"),
+    [
+        (
+            Kind.DESTINATION,
+            Cause.MISCONFIGURED,
+            None,
+            "Mend it, then `gateway destinations resume it` or `gateway reload`; it is tried with one delivery once "
+            "an hour",
+        ),
+        (
+            Kind.WEBSERVICE,
+            Cause.UNAUTHORISED,
+            None,
+            "Mend its password; then `gateway webservices resume it`, or `gateway reload` if a running gateway has to "
+            "learn the new one. It is tried again by itself once an hour",
+        ),
+        (
+            Kind.WEBSERVICE,
+            Cause.QUOTA,
+            MIDNIGHT,
+            "It goes on by itself at 2999-11-27 00:00 UTC; `gateway webservices resume it` lets it go on before that",
+        ),
+    ],
+)
+async def test_its_alarm_says_what_to_do_by_the_name_in_the_routes_file_and_when_it_goes_on_by_itself(
+    store: Store, kind: Kind, cause: Cause, until: datetime | None, remedy: str
+) -> None:
+    some = Pauses(store)
+    await some.pause(kind, "id", "refused", cause=cause, until=until, called="it")
+    [alarm] = await raised(store)
+    assert alarm.text == f"refused. {remedy}"
+    assert some.remedy(kind, "id", called="it") == remedy
+    assert some.remedy(kind, "other", called="it") is None
 
 
 async def test_a_pause_that_is_over_lets_one_call_probe(store: Store) -> None:

@@ -12,6 +12,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.conftest import FORM, OTHER, Make, World
 from tests.end_to_end.several import Several
 
@@ -183,7 +185,7 @@ async def test_backfill_shows_what_it_would_do_asks_and_does_it_once(world: Worl
         await world.doforms.until(lambda: first.belief == "completed")
         asked = await asyncio.to_thread(run, world, *order)
         assert asked.returncode == 2
-        assert "120 listed, 1 known, 119 not." in asked.stderr
+        assert "120 listed, 1 known, 119 not known." in asked.stderr
         assert "nothing was changed. Add --yes to go on" in asked.stderr
         assert world.rows("SELECT count(*) FROM state") == [(1,)]
         assert (await ordered(world, *order, "--yes"))["let_in"] == 119
@@ -193,6 +195,30 @@ async def test_backfill_shows_what_it_would_do_asks_and_does_it_once(world: Worl
         assert world.stored(KINDS) == [(0, 2), (1, 119)]
         found = await ordered(world, "notifications", "list", "--kind", "backfill", "--record", "r00009")
         assert [(one["key"], one["kind"], one["report"]) for one in found] == [("backfill:r00009", "backfill", "none")]
+
+
+async def test_backfill_says_that_it_leaves_out_the_time_within_grace_and_how_to_look_up_to_now(
+    world: World, route: Make
+) -> None:
+    lose(world, 3, ago=timedelta(minutes=30), over=timedelta(minutes=20))
+    with world.running(route(UPSERT)):
+        pass
+    order = ("backfill", "--webservice", "inspection", "--dry-run", "--since")
+    empty = await asyncio.to_thread(run, world, *order, "1h")
+    assert (empty.returncode, empty.stdout, listings(world)) == (2, "", 0)
+    assert "Error: there is no time from 20" in empty.stderr
+    why = (
+        "nothing is looked at that doForms received in the last 1 h (`grace`), since notifications of it may still come"
+    )
+    assert f"{why}. To look up to now, give --until 0s, or --since a time before 20" in empty.stderr
+    long = await asyncio.to_thread(run, world, *order, "2h")
+    assert "0 listed, 0 known, 0 not known.\nNot later: without --until" in long.stderr
+    assert why in long.stderr
+    now = await asyncio.to_thread(run, world, *order, "1h", "--until", "0s")
+    assert "3 listed, 0 known, 3 not known.\n" in now.stderr
+    assert "Not later" not in now.stderr
+    wrong = await asyncio.to_thread(run, world, *order, "1h", "--until", "2h")
+    assert (wrong.returncode, "to ask for: --since must be before --until\n" in wrong.stderr) == (2, True)
 
 
 async def test_backfill_works_without_a_gateway_and_says_what_it_cannot_do(world: World, route: Make) -> None:
@@ -224,7 +250,25 @@ async def test_a_backfill_that_is_broken_off_says_how_far_it_came(world: World, 
     refused = await asyncio.to_thread(run, world, *order)
     assert refused.returncode == 1
     assert "the web service inspection is paused: doForms answered 401" in refused.stderr
+    assert "then `gateway webservices resume inspection`, or `gateway reload`" in refused.stderr
     assert refused.stderr.endswith("Nothing was let in; give the same order again later\n")
+
+
+async def test_a_web_service_that_a_command_paused_is_asked_again_after_the_order_that_it_names(
+    world: World, route: Make
+) -> None:
+    lose(world, 1)
+    with world.running(route(UPSERT)):
+        pass
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401)
+    for _ in range(2):
+        refused = await asyncio.to_thread(run, world, "reconcile", "--webservice", "inspection")
+        assert (refused.returncode, listings(world)) == (1, 1)
+        assert "Mend its password; then `gateway webservices resume inspection`" in refused.stdout
+    resumed = await asyncio.to_thread(run, world, "webservices", "resume", "inspection")
+    assert resumed.returncode == 0, resumed.stderr
+    [made] = await ordered(world, "reconcile", "--webservice", "inspection")
+    assert (made["let_in"], made["broke_off"]) == (1, None)
 
 
 async def test_a_command_reconciles_the_others_where_a_gateway_is_about_one(world: World, route: Make) -> None:
@@ -241,6 +285,20 @@ async def test_a_command_reconciles_the_others_where_a_gateway_is_about_one(worl
     assert ran.returncode == 1
     assert "inspection is being reconciled at this moment" in ran.stderr
     assert [(one["webservice"], one["let_in"]) for one in json.loads(ran.stdout)] == [("other", 1)]
+
+
+async def test_why_a_round_broke_off_is_told_in_one_line_below_the_table(
+    world: World, route: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with world.running(route(UPSERT)):
+        pass
+    world.doforms.faults.add(path_contains="/submissions", method="GET", status=401)
+    ran = await asyncio.to_thread(run, world, "reconcile")
+    head, _, row, told = ran.stdout.splitlines()
+    assert (ran.returncode, head.split()) == (1, ["web", "service", "from", "to", "listed", "let", "in"])
+    assert row.startswith("inspection")
+    assert told.startswith("inspection: the web service inspection is paused: doForms answered 401")
 
 
 async def test_windows_that_are_full_are_split_and_those_of_one_moment_paged(world: World, route: Make) -> None:

@@ -19,11 +19,7 @@ from gateway_database.tables import Tables, ddl, is_unique, missing, nearest, no
 def check(connection: Connection, tables: Tables, uses: Sequence[Use[DatabaseOptions]]) -> list[Finding]:
     """Look at the tables, columns and unique indexes of all uses; each finding names its delivery."""
     tables.forget()
-    return [
-        replace(finding, found=f"{use.route}, {use.delivery}: {finding.found}")
-        for use in uses
-        for finding in _use(connection, tables, use.options)
-    ]
+    return [replace(finding, use=use) for use in uses for finding in _use(connection, tables, use.options)]
 
 
 def _use(connection: Connection, tables: Tables, options: DatabaseOptions) -> Iterator[Finding]:

@@ -55,9 +55,9 @@ async def test_what_fits_is_left_alone(place: Any, database: Any, use: Any) -> N
 async def test_what_does_not_fit_is_found(
     options: dict[str, Any], where: str, found: str, database: Any, use: Any
 ) -> None:
-    [finding] = await database.check([use(**{"columns": COLUMNS, **options})])
-    assert finding.where == where
-    assert finding.found.startswith("inspections, rows: ")
+    made = use(**{"columns": COLUMNS, **options})
+    [finding] = await database.check([made])
+    assert (finding.where, finding.use) == (where, made)
     assert found in finding.found
     assert finding.error
 

@@ -40,8 +40,8 @@ def check_headers(root: Path, uses: Iterable[Use[FileOptions]]) -> Sequence[Find
             findings.append(
                 Finding(
                     where="columns",
-                    found=f"{use.route}, {use.delivery}: {path} has the columns {', '.join(header)}, "
-                    f"the delivery writes {', '.join(columns)}",
+                    use=use,
+                    found=f"{path} has the columns {', '.join(header)}, the delivery writes {', '.join(columns)}",
                     remedy="Move the file away, or give the delivery another filename",
                 )
             )

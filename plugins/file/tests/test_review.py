@@ -118,7 +118,8 @@ async def test_check_compares_columns_with_the_file_and_with_each_other(
             use("r4", "new.csv", b="1"),
         ]
     )
-    assert [finding.found.split(":")[0] for finding in findings] == ["r2, folder", "r4, folder"]
+    found = [(finding.where, finding.use.route, finding.use.delivery) for finding in findings if finding.use]
+    assert found == [("columns", "r2", "folder"), ("columns", "r4", "folder")]
 
 
 def test_a_preview_shows_path_and_content(

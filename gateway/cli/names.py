@@ -1,0 +1,32 @@
+"""Names that choose in an order and that nothing bears: a slip of the keyboard must not pass for an empty list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from gateway.cli.options import load_routes
+from gateway.cli.output import fail
+from gateway.errors import RoutesFileError
+from gateway.routing.problems import suggest
+from gateway.store.queries import names_in_use
+from gateway.store.summaries import DeliveryFilter, NotificationFilter
+
+
+def check_names(routes: Path, connection: Connection, wanted: DeliveryFilter | NotificationFilter) -> None:
+    """End the command if a filter that found nothing names a route or destination of neither the file nor the store."""
+    if wanted.route is None and wanted.destination is None:
+        return
+    try:
+        loaded = load_routes(routes, secrets=False)
+    except RoutesFileError:
+        return  # what the file would name is not known; an order on the store works all the same
+    kept_routes, kept_destinations = names_in_use(connection)
+    for kind, name, known in (
+        ("route", wanted.route, {one.name for one in loaded.routes} | kept_routes),
+        ("destination", wanted.destination, {*loaded.destinations} | kept_destinations),
+    ):
+        if name is not None and name not in known:
+            text = f"there is no {kind} {name!r}, neither in the routes file nor in the store"
+            raise fail(f"{text}. {suggest(name, known, kind=kind)}", status=2)
