@@ -87,9 +87,16 @@ def _record(file: Path | None, notification: Notification) -> Record | None:
     if file is None:
         return None
     try:
-        return decode_record(_read(file), kind=notification.record_kind or RecordKind.SUBMISSION)
+        record = decode_record(_read(file), kind=notification.record_kind or RecordKind.SUBMISSION)
     except DoformsError as error:
         raise fail(f"{file}: {error}") from None
+    wanted = notification.record_key
+    if wanted and wanted not in (record.key, record.id):
+        text = (
+            f"{file} holds the record {record.key!r}, and the notification speaks of {wanted!r}: is it the right file?"
+        )
+        stderr.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return record
 
 
 def _brought(loaded: Routes, webservice_id: str) -> dict[RecordKind, dict[str, str]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.delivery.drift_rules import absent
+from gateway.delivery.compare import meant
+from gateway.delivery.drift_rules import absent, brought
 from gateway.delivery.mappings import Mapped, Mappings
 from gateway.delivery.several import InSeveralPlaces
-from gateway.routing.problems import nearest
 from gateway.store.questions import Question
 
 _SHOWN = 20
@@ -28,7 +28,7 @@ def say_missing(form: str, question: Question, places: Sequence[Mapped], known: 
     """Say which question does not come any more, and which templates ask for it."""
     without, asking = absent(question, known), _listed([str(place) for place in places])
     if question.first_at is None:
-        close = nearest(question.path, [path for path, one in known.items() if path and one.first_at is not None])
+        close = meant(question.path, brought(known))
         hint = f"Did you mean {close!r}? " if close else ""
         return (
             f'the question {question.path!r} was in none of the {without} records of the form "{form}" that came since '

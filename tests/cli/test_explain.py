@@ -163,3 +163,13 @@ def test_a_store_that_cannot_be_read_is_no_hindrance(run: Run, site: Path) -> No
     explained = run("explain", payload(site), "--record", record(site, risk="High"), "--routes", site)
     assert explained.status == 0
     assert "What other records brought is not looked at: the store cannot be read" in explained.err
+
+
+def test_a_record_that_is_not_that_of_the_notification_is_warned_of(run: Run, site: Path) -> None:
+    given = record(site, risk="High", site="Dock 4")
+    assert "holds the record" not in run("explain", payload(site), "--record", given, "--routes", site).err
+    explained = run("explain", payload(site, submissionKey="r2"), "--record", given, "--routes", site)
+    assert explained.status == 0
+    assert "record.json holds the record 'r1', and the notification speaks of 'r2': is it the right file?" in (
+        explained.err
+    )
