@@ -44,6 +44,13 @@ OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the reco
 OfRoute = Annotated[str | None, typer.Option("--route", help="Only of this route.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Only to this destination.")]
 InState = Annotated[DeliveryState | None, typer.Option("--state", help="Only in this state.")]
+Lacking = Annotated[
+    bool,
+    typer.Option(
+        "--attachment-missing",
+        help="Only those that were delivered without a photo or file that could not be downloaded.",
+    ),
+]
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or delivery keys; or options that say which.")
 ]
@@ -57,6 +64,7 @@ def list_(
     route: OfRoute = None,
     destination: ToDestination = None,
     state: InState = None,
+    attachment_missing: Lacking = False,
     error: Error = None,
     since: Since = None,
     until: Until = None,
@@ -70,6 +78,7 @@ def list_(
         route=route,
         destination=destination,
         state=state,
+        lacking=attachment_missing,
         error=error,
         since=since,
         until=until,
@@ -112,6 +121,7 @@ def replay_(
     route: OfRoute = None,
     destination: ToDestination = None,
     state: InState = None,
+    attachment_missing: Lacking = False,
     error: Error = None,
     since: Since = None,
     until: Until = None,
@@ -134,6 +144,7 @@ def replay_(
         route=route,
         destination=destination,
         state=state,
+        lacking=attachment_missing,
         error=error,
         since=since,
         until=until,
@@ -189,9 +200,9 @@ def _chosen(routes: Path, which: Sequence[str], wanted: DeliveryFilter, *, what:
     with store(routes) as connection:
         if which:
             return [_named(connection, each) for each in which]
-        found = find_candidates(connection, wanted if wanted.state else replace(wanted, state=DeliveryState.DEAD))
+        state = wanted.state or (DeliveryState.DELIVERED if wanted.lacking else DeliveryState.DEAD)
+        found = find_candidates(connection, replace(wanted, state=state))
     if not found:
-        state = wanted.state or DeliveryState.DEAD
         raise fail(f"no delivery fits that is {state}; see `gateway deliveries list`")
     ask(what, found, yes=yes)
     return found

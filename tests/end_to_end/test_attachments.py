@@ -84,10 +84,13 @@ async def test_a_missing_photo_neither_blocks_nor_hides(world: World, route: Mak
         assert found["attachments"][0]["state"] == "given up"
         [alarm] = order(world, "alarms")
         assert alarm["kind"] == "attachment missing"
+        assert "`gateway deliveries replay --attachment-missing --force`" in alarm["text"]
+        assert [each["id"] for each in order(world, "deliveries", "list", "--attachment-missing")] == [one["id"]]
         world.doforms.faults.clear()
-        order(world, "deliveries", "replay", str(one["id"]), "--force")
+        order(world, "deliveries", "replay", "--attachment-missing", "--force", "--yes")
         target = world.folder / "files" / "r1-attachments" / "photo.jpg"
         await world.doforms.until(target.exists)
+        await world.doforms.until(lambda: order(world, "deliveries", "list", "--attachment-missing") == [])
     assert target.read_bytes() == PHOTO
 
 
