@@ -29,6 +29,11 @@ from gateway.routing.loaded import Routes
 from gateway.store import questions
 from gateway.store.questions import FormOf
 
+_NOT_DOWNLOADED = (
+    "(explain downloads none: below, `attachments` is empty and the size and checksum of a photo are null, as they "
+    "will not be when it is sent)"
+)
+
 
 def explain(
     payload: Annotated[
@@ -141,6 +146,7 @@ def _print(one: Explanation, mask: Mask) -> None:
         ]
         if each.attachments:
             lines.append(f"with the attachments {', '.join(map(visible, each.attachments))}")
+            lines.append(_NOT_DOWNLOADED)
         if each.preview:
             lines += ["", visible(mask.text(each.preview)).strip("\n")]
         stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
