@@ -135,6 +135,8 @@ def replay_(
 ) -> None:
     """Send deliveries again: those named, or those that fit (the dead ones, if no state is given).
 
+    With --attachment-missing it is the delivered ones that fit, which need --force.
+
     What was given up or is in doubt goes again as it was, under its old key; what was rejected, skipped or dropped is
     rendered anew. Each keeps its place in the line of its record.
     """
