@@ -12,21 +12,28 @@ from gateway.models import Record
 class Answers(dict[str, Any]):
     """Values by question name. A name that stands in several places is refused when it is asked for.
 
-    ``several`` maps such a name to the paths where it stands; its values are here under these.
+    ``several`` maps such a name to the paths where it stands; its values are here under these. What is asked for by
+    its path is found in ``paths`` also where its name stands only once, as the others were not answered.
     """
 
-    def __init__(self, values: Mapping[str, Any], several: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], several: Mapping[str, Sequence[str]], paths: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(values)
         self.several = several
+        self._paths = paths or {}
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value; raises TemplateError, naming the paths, for a name that stands in several places."""
         self._refuse(name)
-        return super().get(name, default)
+        return super().get(name, self._paths.get(name, default))
 
     def __getitem__(self, name: str) -> Any:
         self._refuse(name)
         return super().__getitem__(name)
+
+    def __missing__(self, name: str) -> Any:
+        return self._paths[name]
 
     def _refuse(self, name: str) -> None:
         if name in self.several:

@@ -1,4 +1,4 @@
-"""``gateway alarms``: what needs a person."""
+"""``gateway alarms``: causes that a person must mend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def list_(
     all_: Annotated[bool, typer.Option("--all", help="Those whose cause has ended too.")] = False,
     json: AsJson = False,
 ) -> None:
-    """List the alarms that are raised: what needs a person, newest first. Each is cleared when its cause ends."""
+    """List the alarms that are raised, newest first: causes that a person must mend. Each is cleared when that ends.
+
+    A delivery that is dead raises none by itself: see `gateway deliveries list --state dead`.
+    """
     if context.invoked_subcommand is not None:
         return
     with store(routes) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,18 +14,20 @@ from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
 from gateway.cli.output import print_json, stderr, stdout
+from gateway.cli.questions import questions_store
 from gateway.delivery.compare import ENOUGH, not_in_record
-from gateway.delivery.mappings import mappings
+from gateway.delivery.drift_rules import brought
+from gateway.delivery.drift_texts import MIXED
+from gateway.delivery.mappings import Mappings, mappings
+from gateway.delivery.several import in_several_places
 from gateway.delivery.spool import spool_of
 from gateway.destinations.destination import Finding, Use
 from gateway.errors import RoutesFileError
 from gateway.log import Mask
 from gateway.models import RecordKind
-from gateway.routing.loaded import DestinationEntry, Routes
+from gateway.routing.loaded import DestinationEntry, Routes, Webservice
 from gateway.store import questions
-from gateway.store.connect import open_database
-from gateway.store.migrate import works_on
-from gateway.store.questions import FormOf
+from gateway.store.questions import FormOf, Question
 
 _WITHIN = 20.0
 """Seconds that one destination may take to be checked."""
@@ -132,41 +134,47 @@ def _spool(loaded: Routes) -> list[Checked]:
 
 
 def _questions(loaded: Routes) -> list[Checked]:
-    """Say what the routes ask for and no record that came has had, as far as the store tells."""
-    database = open_database(loaded.store)
+    """Say what the routes ask for and no record has had, or records had in several places, as the store tells."""
     try:
-        if not database.exists():
-            return []
-        with database.read() as connection:
-            return [] if not works_on(connection) else list(_never_came(loaded, connection))
+        with questions_store(loaded) as connection:
+            return [] if connection is None else list(_of_forms(loaded, connection))
     except DatabaseError as error:
         text = f"the store cannot be read: {error.orig}"
         remedy = "Look whether the database is up, and whether its address and login are right"
         return [Checked(file=str(loaded.file), where="gateway.store", found=text, remedy=remedy)]
-    finally:
-        database.close()
 
 
-def _never_came(loaded: Routes, connection: Connection) -> Iterator[Checked]:
+def _of_forms(loaded: Routes, connection: Connection) -> Iterator[Checked]:
     for webservice in loaded.webservices.values():
         for kind in RecordKind:
-            known = questions.known(connection, FormOf(webservice.id, kind))
-            if "" not in known or known[""].seen < ENOUGH:
-                continue
-            kinds = {path: one.kind for path, one in known.items() if one.first_at is not None}
-            asked = mappings(
-                loaded, webservice, kind, alone=questions.is_alone(connection, FormOf(webservice.id, kind))
-            )
-            for one in not_in_record(kinds, asked):
-                hint = f"Did you mean {one.meant!r}? " if one.meant else ""
-                yield Checked(
-                    file=str(loaded.file),
-                    where=f"webservices.{webservice.name}",
-                    found=f"none of the {known[''].seen} records that came of the form {webservice.form!r} had the "
-                    f"question {one.question!r}, which is asked for by: {'; '.join(one.asked_by)}",
-                    remedy=f"{hint}Correct the name, or leave it if it only was not answered yet",
-                    error=False,
-                )
+            form = FormOf(webservice.id, kind)
+            known = questions.known(connection, form)
+            asked = mappings(loaded, webservice, kind, alone=questions.is_alone(connection, form))
+            told = [*_never_came(webservice, known, asked), *_ambiguous(webservice, known, asked)]
+            for found, remedy in told:
+                where = f"webservices.{webservice.name}"
+                yield Checked(file=str(loaded.file), where=where, found=found, remedy=remedy, error=False)
+
+
+def _never_came(webservice: Webservice, known: Mapping[str, Question], asked: Mappings) -> Iterator[tuple[str, str]]:
+    if "" not in known or known[""].seen < ENOUGH:
+        return
+    for one in not_in_record(brought(known), asked):
+        hint = f"Did you mean {one.meant!r}? " if one.meant else ""
+        yield (
+            f"none of the {known[''].seen} records that came of the form {webservice.form!r} had the "
+            f"question {one.question!r}, which is asked for by: {'; '.join(one.asked_by)}",
+            f"{hint}Correct the name, or leave it if it only was not answered yet",
+        )
+
+
+def _ambiguous(webservice: Webservice, known: Mapping[str, Question], asked: Mappings) -> Iterator[tuple[str, str]]:
+    for one in in_several_places(brought(known), asked):
+        yield (
+            f"the name {one.question!r} stands in several places of the form {webservice.form!r}, as its records have "
+            f"shown: {', '.join(map(repr, one.paths))}; it is asked for by: {'; '.join(one.asked_by)}",
+            MIXED,
+        )
 
 
 async def _check_destination(loaded: Routes, entry: DestinationEntry) -> Sequence[Finding]:

@@ -45,6 +45,13 @@ OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the reco
 OfRoute = Annotated[str | None, typer.Option("--route", help="Only of this route.")]
 ToDestination = Annotated[str | None, typer.Option("--destination", help="Only to this destination.")]
 InState = Annotated[DeliveryState | None, choice_option(DeliveryState, "--state", help="Only in this state.")]
+Lacking = Annotated[
+    bool,
+    typer.Option(
+        "--attachment-missing",
+        help="Only those that were delivered without a photo or file that could not be downloaded.",
+    ),
+]
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or delivery keys; or options that say which.")
 ]
@@ -58,6 +65,7 @@ def list_(
     route: OfRoute = None,
     destination: ToDestination = None,
     state: InState = None,
+    attachment_missing: Lacking = False,
     error: Error = None,
     since: Since = None,
     until: Until = None,
@@ -71,6 +79,7 @@ def list_(
         route=route,
         destination=destination,
         state=state,
+        lacking=attachment_missing,
         error=error,
         since=since,
         until=until,
@@ -114,6 +123,7 @@ def replay_(
     route: OfRoute = None,
     destination: ToDestination = None,
     state: InState = None,
+    attachment_missing: Lacking = False,
     error: Error = None,
     since: Since = None,
     until: Until = None,
@@ -127,6 +137,8 @@ def replay_(
 ) -> None:
     """Send deliveries again: those named, or those that fit (the dead ones, if no state is given).
 
+    With --attachment-missing it is the delivered ones that fit, which need --force.
+
     What was given up or is in doubt goes again as it was, under its old key; what was rejected, skipped or dropped is
     rendered anew. Each keeps its place in the line of its record.
     """
@@ -136,6 +148,7 @@ def replay_(
         route=route,
         destination=destination,
         state=state,
+        lacking=attachment_missing,
         error=error,
         since=since,
         until=until,
@@ -191,11 +204,11 @@ def _chosen(routes: Path, which: Sequence[str], wanted: DeliveryFilter, *, what:
     with store(routes) as connection:
         if which:
             return [_named(connection, each) for each in which]
-        found = find_candidates(connection, wanted if wanted.state else replace(wanted, state=DeliveryState.DEAD))
+        state = wanted.state or (DeliveryState.DELIVERED if wanted.lacking else DeliveryState.DEAD)
+        found = find_candidates(connection, replace(wanted, state=state))
         if not found:
             check_names(routes, connection, wanted)
     if not found:
-        state = wanted.state or DeliveryState.DEAD
         raise fail(f"no delivery fits that is {state}; see `gateway deliveries list`")
     ask(what, found, yes=yes)
     return found

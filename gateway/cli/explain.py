@@ -10,18 +10,29 @@ from typing import Annotated
 import typer
 from rich.panel import Panel
 from rich.text import Text
+from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
 from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout, visible
+from gateway.cli.questions import questions_store
 from gateway.delivery.compare import NotInRecord
+from gateway.delivery.drift_rules import brought
 from gateway.delivery.explain import Explanation
 from gateway.delivery.explain import explain as explain_notification
+from gateway.delivery.several import InSeveralPlaces
 from gateway.doforms.notification import parse_notification
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError, NotANotification, RoutesFileError
 from gateway.log import Mask
 from gateway.models import Event, Notification, Record, RecordKind
 from gateway.routing.loaded import Routes
+from gateway.store import questions
+from gateway.store.questions import FormOf
+
+_NOT_DOWNLOADED = (
+    "(explain downloads none: below, `attachments` is empty and the size and checksum of a photo are null, as they "
+    "will not be when it is sent)"
+)
 
 
 def explain(
@@ -49,7 +60,8 @@ def explain(
         notification = parse_notification(_read(payload), path_event=event, received=datetime.now(UTC))
     except NotANotification as error:
         raise fail(f"{payload}: {error}") from None
-    explanation = explain_notification(loaded, notification, _record(record, notification))
+    given = _record(record, notification)
+    explanation = explain_notification(loaded, notification, given, _brought(loaded, notification.webservice_id))
     mask = Mask()
     mask.learn(loaded.secrets)
     if json:
@@ -80,9 +92,29 @@ def _record(file: Path | None, notification: Notification) -> Record | None:
     if file is None:
         return None
     try:
-        return decode_record(_read(file), kind=notification.record_kind or RecordKind.SUBMISSION)
+        record = decode_record(_read(file), kind=notification.record_kind or RecordKind.SUBMISSION)
     except DoformsError as error:
         raise fail(f"{file}: {error}") from None
+    wanted = notification.record_key
+    if wanted and wanted not in (record.key, record.id):
+        text = (
+            f"{file} holds the record {record.key!r}, and the notification speaks of {wanted!r}: is it the right file?"
+        )
+        stderr.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return record
+
+
+def _brought(loaded: Routes, webservice_id: str) -> dict[RecordKind, dict[str, str]]:
+    """Return what the records of a web service that came so far have brought, as far as the store tells."""
+    try:
+        with questions_store(loaded) as connection:
+            if connection is None:
+                return {}
+            return {kind: brought(questions.known(connection, FormOf(webservice_id, kind))) for kind in RecordKind}
+    except DatabaseError as error:
+        text = f"What other records brought is not looked at: the store cannot be read: {error.orig}"
+        stderr.print(text, style="yellow", markup=False, soft_wrap=True)
+        return {}
 
 
 def _print(one: Explanation, mask: Mask) -> None:
@@ -99,6 +131,7 @@ def _print(one: Explanation, mask: Mask) -> None:
             ("fetches", ", ".join(one.fetches) or "nothing"),
             ("not asked for", ", ".join(map(visible, one.not_asked_for))),
             ("not in record", "\n".join(map(_missed, one.not_in_record))),
+            ("ambiguous", "\n".join(map(_ambiguous, one.in_several_places))),
         )
     )
     print_table(
@@ -113,6 +146,7 @@ def _print(one: Explanation, mask: Mask) -> None:
         ]
         if each.attachments:
             lines.append(f"with the attachments {', '.join(map(visible, each.attachments))}")
+            lines.append(_NOT_DOWNLOADED)
         if each.preview:
             lines += ["", visible(mask.text(each.preview)).strip("\n")]
         stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
@@ -121,3 +155,9 @@ def _print(one: Explanation, mask: Mask) -> None:
 def _missed(one: NotInRecord) -> str:
     hint = f"; did you mean {visible(one.meant)}?" if one.meant else ""
     return f"{visible(one.question)}, asked for by {'; '.join(one.asked_by)}{hint}"
+
+
+def _ambiguous(one: InSeveralPlaces) -> str:
+    paths = " or ".join(map(visible, one.paths))
+    asked = "; ".join(one.asked_by)
+    return f"{visible(one.question)} stands in several places, asked for by {asked}; ask for one of its paths: {paths}"

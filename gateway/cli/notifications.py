@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from gateway.cli.attachments import print_attachments
-from gateway.cli.deliveries import delivery_rows
 from gateway.cli.names import check_names
+from gateway.cli.notification import body_of, print_notification, record_of, told
 from gateway.cli.options import (
     ROUTES,
     AsJson,
@@ -39,7 +38,7 @@ from gateway.cli.orders import (
     replaying,
     tell,
 )
-from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
+from gateway.cli.output import fail, print_json, print_raw, print_table
 from gateway.delivery.rematch import rematch
 from gateway.models import DeliveryState, Event
 from gateway.store.causes import DROPPED
@@ -54,7 +53,7 @@ from gateway.store.queries import (
     show_notification,
 )
 from gateway.store.replay import replay
-from gateway.store.summaries import Candidate, NotificationDetails, NotificationFilter, NotificationSummary
+from gateway.store.summaries import Candidate, NotificationFilter, NotificationSummary
 
 app = typer.Typer(help="What came from doForms and what became of it.", no_args_is_help=True)
 
@@ -136,16 +135,28 @@ def show(
     key: Annotated[str, typer.Argument(help="The notification key, or the key of a record that came once.")],
     routes: RoutesFile = ROUTES,
     webservice: Annotated[str | None, typer.Option(help="Its web service, where two use the same key.")] = None,
+    body: Annotated[
+        bool, typer.Option("--body", help="Only the body as it came: the PAYLOAD.json of `gateway explain`.")
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Only the record as it was fetched: what `gateway explain --record` takes.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Show everything about one notification: what came, what was fetched, each delivery, what doForms was told."""
+    if body + record + json > 1:
+        raise fail("--body, --record and --json print different things: give one of them", status=2)
     with store(routes) as connection:
         details = show_notification(connection, _one(connection, key, webservice, deleted=True))
     assert details is not None, "it was there a moment ago, in the same transaction"
     if json:
         print_json(details)
+    elif body:
+        print_raw(body_of(details))
+    elif record:
+        print_raw(record_of(details))
     else:
-        _print(details)
+        print_notification(details)
 
 
 @app.command("replay")
@@ -331,68 +342,4 @@ def _about(one: NotificationSummary) -> str:
 def _became(one: NotificationSummary) -> str:
     deliveries = ", ".join(f"{count} {state}" for state, count in one.deliveries.items())
     became = (deliveries or "no delivery") if one.matched else f"unmatched: {one.mode_reason}"
-    return f"{became}; {told}" if (told := _told(one)) else became
-
-
-def _told(one: NotificationSummary) -> str:
-    """Say in a few words how doForms hears the outcome."""
-    words = {
-        "answered": "told in the answer",
-        "reported": "told by PUT",
-        "due": "not told yet, the PUT is due",
-        "open": "",
-        "none": "",
-        "gone": "not told: doForms does not know it any more",
-        "refused": "not told: doForms refused the report",
-        "given up": "not told: given up",
-    }
-    return words.get(one.report, one.report)
-
-
-def _failed_fetch(one: NotificationDetails) -> str | None:
-    if not one.fetch_reason:
-        return None
-    return f"{one.fetch_attempts} {'time' if one.fetch_attempts == 1 else 'times'}: {one.fetch_reason}"
-
-
-def _deleted(one: NotificationDetails) -> str | None:
-    if one.deleted is None:
-        return None
-    return f"{one.deleted:%Y-%m-%d %H:%M}, being older than retention: only its key and its outcome are left"
-
-
-def _print(one: NotificationDetails) -> None:
-    answers = {None: "200, empty", "": "200, empty"}
-    print_fields(
-        (
-            ("key", one.key),
-            ("kind", one.kind),
-            ("web service", f"{one.webservice or 'not in the routes file'} ({one.webservice_id})"),
-            ("form", one.form),
-            ("project", one.project),
-            ("account", one.account),
-            ("event", one.event),
-            ("record", one.record_key),
-            ("created", one.created),
-            ("received", one.received),
-            ("repeats", one.repeats or None),
-            ("matched", None if one.matched else "no"),
-            ("mode", f"{one.mode}: {one.mode_reason}"),
-            ("answer", None if one.kind == BACKFILL else answers.get(one.answer, f"200, {one.answer}")),
-            ("fetch", one.fetch if one.fetch != "none" else None),
-            ("fetch failed", _failed_fetch(one)),
-            ("outcome", one.outcome or "open"),
-            ("settled", one.settled),
-            ("deleted", _deleted(one)),
-            ("doForms", "nothing to report: it sent no notification" if one.kind == BACKFILL else _told(one)),
-            ("reported", one.reported),
-            ("report due", one.report_due),
-            ("report failed", one.report_reason),
-        )
-    )
-    stdout.print()
-    print_table(*delivery_rows(one.all_deliveries), empty="It has no delivery.")
-    print_attachments(one.attachments)
-    for kind, raw in one.pinned.items():
-        print_text(raw, title=f"The {kind} as fetched:")
-    print_text(one.body, title="What was listed:" if one.kind == BACKFILL else "The notification as it came:")
+    return f"{became}; {how}" if (how := told(one)) else became

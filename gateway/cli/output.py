@@ -121,6 +121,11 @@ def print_text(text: str, *, title: str) -> None:
     stdout.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def print_raw(text: str) -> None:
+    """Print a text from outside and nothing else, as it is; control characters are written out for a terminal."""
+    typer.echo(visible(text) if sys.stdout.isatty() else text)
+
+
 def show_problems(problems: Sequence[Problem]) -> None:
     """Print the problems of a routes file on standard error."""
     for problem in problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.delivery.mappings import Mapped, Mappings, Paths, Wanted
@@ -45,9 +45,17 @@ def not_in_record(kinds: Mapping[str, str], asked: Mappings) -> tuple[NotInRecor
         for path in _missed(place.wanted, paths):
             found.setdefault(path, []).append(place)
     return tuple(
-        NotInRecord(question=path, asked_by=tuple(map(str, places)), meant=nearest(path, kinds))
+        NotInRecord(question=path, asked_by=tuple(map(str, places)), meant=meant(path, kinds))
         for path, places in found.items()
     )
+
+
+def meant(path: str, paths: Iterable[str]) -> str | None:
+    """Return that of a form's paths that was probably meant: never rows as a whole, for a column one of its table."""
+    rows = counted_by(path)
+    rows += "." if rows else ""
+    near = nearest(path[len(rows) :], [one[len(rows) :] for one in paths if one.startswith(rows) and one[-2:] != "[]"])
+    return f"{rows}{near}" if near else None
 
 
 def _missed(wanted: Wanted, paths: Paths) -> list[str]:

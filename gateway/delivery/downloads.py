@@ -37,6 +37,11 @@ log = structlog.get_logger(__name__)
 
 ALARM = "attachment missing"
 """The kind of the alarm of a web service whose attachments could not be downloaded."""
+_REMEDY = (
+    "This is the last one. Those that went without: `gateway deliveries list --attachment-missing`; once the cause is "
+    "mended, `gateway deliveries replay --attachment-missing --force` sends them with it, and `gateway deliveries "
+    "replay --error 'missing: '` those that are dead for it"
+)
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether the disk has room."""
 _BUSY = 2.0
@@ -181,7 +186,7 @@ class Downloads:
                 counted=counted,
                 etag=part.validator if part.offset else None,
             )
-            text = f"notification {key}: {row.place} ({row.filename}) {reason}"
+            text = f"notification {key}: {row.place} ({row.filename}) {reason}. {_REMEDY}"
             return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)
 
         if await self._store.write(note):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.current import Current
 from gateway.delivery.drift_rules import NEW, Changes, judge
-from gateway.delivery.drift_texts import say_missing, say_new
+from gateway.delivery.drift_texts import say_ambiguous, say_missing, say_new
 from gateway.delivery.left_out import LeftOut
 from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.seen import MOST, Counts
@@ -30,7 +30,7 @@ from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-NEW_QUESTIONS, QUESTION_MISSING = "new questions", "question missing"
+NEW_QUESTIONS, QUESTION_MISSING, QUESTION_AMBIGUOUS = "new questions", "question missing", "question ambiguous"
 """The kinds of these alarms."""
 _EVERY = 30.0
 """Seconds between two times that counts are written."""
@@ -139,10 +139,13 @@ def _write(
     told = [
         *_tell_new(connection, form, changes, known, asked, name),
         *(_cleared(connection, QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
+        *(_cleared(connection, QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
     ]
     for question, places in changes.missing:
         text = say_missing(name, question, places, known)
         told.append(_raised(connection, QUESTION_MISSING, f"{subject}: {question.path}", text))
+    for question, one in changes.ambiguous:
+        told.append(_raised(connection, QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one)))
     questions.save(connection, form, changes.changed.values())
     questions.forget(connection, form, changes.forgotten)
     return told

@@ -7,6 +7,7 @@ Unanswered questions are left out by doForms, so that one record without a quest
   when fifty records were without it.
 - A question is *new* when ten records or more came without it, and hardly any question of the form is still seldom:
   while those that are answered now and then turn up one after the other, the form is being got to know.
+- A name is *ambiguous* when templates ask for it and records have brought it under several paths, be it not at once.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from dataclasses import dataclass, field, replace
 
 from gateway.delivery.mappings import Mapped, Mappings, Paths, Wanted
 from gateway.delivery.seen import MOST, Tally, counted_by
+from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.doforms.collected import EMPTY
 from gateway.store.questions import Question
 
-NEW, MISSING = "new", "missing"
+NEW, MISSING, AMBIGUOUS = "new", "missing", "ambiguous"
 """What stands in `Question.alarm`."""
 _NEVER_SEEN = 50
 _IN_A_ROW = 10
@@ -44,18 +46,29 @@ class Changes:
     """Some question of which an alarm told as new is asked for now."""
     back: list[Question] = field(default_factory=list)
     """Questions whose alarm as missing has ended."""
+    ambiguous: list[tuple[Question, InSeveralPlaces]] = field(default_factory=list)
+    """Names that stand in several places, each with the question there under which its alarm is kept."""
+    told_apart: list[str] = field(default_factory=list)
+    """Paths of the questions under which the alarms of names were kept that are not ambiguous any more."""
 
 
 def judge(known: dict[str, Question], tallies: Mapping[str, Tally], asked: Mappings, *, moment: int) -> Changes:
     """Add what was counted to what is known, and compare that with what the routes ask for."""
     changes = Changes()
     before = {path: question.seen for path, question in known.items()}
+    told = {path for path, question in known.items() if question.alarm == AMBIGUOUS}
     fresh = _add(known, tallies, before, changes, moment=moment)
     wanted = _by_question(asked)
     _find_new(known, fresh, asked, changes)
     if "" in known:
         _find_missing(known, wanted, before, changes)
+    _find_ambiguous(known, asked, told, changes)
     return changes
+
+
+def brought(known: Mapping[str, Question]) -> dict[str, str]:
+    """Return path -> kind of what records have brought."""
+    return {path: question.kind for path, question in known.items() if question.first_at is not None}
 
 
 def absent(question: Question, known: Mapping[str, Question]) -> int:
@@ -173,6 +186,27 @@ def _find_missing(
         if question.first_at is None and path not in looked_at:
             changes.forgotten.append(path)
             changes.changed.pop(path, None)
+
+
+def _find_ambiguous(known: Mapping[str, Question], asked: Mappings, told: Collection[str], changes: Changes) -> None:
+    """Find names in several places; ``told`` are the paths under which alarms of such names are kept."""
+    standing: set[str] = set()
+    for one in in_several_places(brought(known), asked):
+        questions = [known[path] for path in one.paths]
+        keeping = [question for question in questions if question.alarm == AMBIGUOUS]
+        if not keeping:
+            keeping = [question for question in questions if question.alarm is None][:1]
+            changes.ambiguous += [(question, one) for question in keeping]
+        for question in keeping:
+            question.alarm = AMBIGUOUS
+            changes.changed[question.path] = question
+        standing.update(question.path for question in keeping)
+    for path in told:
+        if path not in standing:
+            changes.told_apart.append(path)
+            if known[path].alarm == AMBIGUOUS:
+                known[path].alarm = None
+                changes.changed[path] = known[path]
 
 
 def _meant(

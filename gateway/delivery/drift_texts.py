@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.delivery.drift_rules import absent
+from gateway.delivery.compare import meant
+from gateway.delivery.drift_rules import absent, brought
 from gateway.delivery.mappings import Mapped, Mappings
-from gateway.routing.problems import nearest
+from gateway.delivery.several import InSeveralPlaces
 from gateway.store.questions import Question
 
 _SHOWN = 20
@@ -27,7 +28,7 @@ def say_missing(form: str, question: Question, places: Sequence[Mapped], known: 
     """Say which question does not come any more, and which templates ask for it."""
     without, asking = absent(question, known), _listed([str(place) for place in places])
     if question.first_at is None:
-        close = nearest(question.path, [path for path, one in known.items() if path and one.first_at is not None])
+        close = meant(question.path, brought(known))
         hint = f"Did you mean {close!r}? " if close else ""
         return (
             f'the question {question.path!r} was in none of the {without} records of the form "{form}" that came since '
@@ -38,6 +39,21 @@ def say_missing(form: str, question: Question, places: Sequence[Mapped], known: 
         f"it was in {question.seen} of {question.last - question.since}. It is asked for by: {asking}, and null there. "
         "If the form has changed, change the routes too"
     )
+
+
+def say_ambiguous(form: str, one: InSeveralPlaces) -> str:
+    """Say which name stands in several places of a form, and which templates ask for it."""
+    return (
+        f'the name {one.question!r} stands in several places of the form "{form}", as its records have shown: '
+        f"{_listed([repr(path) for path in one.paths])}. It is asked for by: {_listed(one.asked_by)}. {MIXED}"
+    )
+
+
+MIXED = (
+    "A record in which one of them is answered gives that one, whichever it is; one in which several are is dead. Ask "
+    'for the path of the one that is meant: record.paths["PATH"], of a column row["PATH"]'
+)
+"""What comes of asking for a name that stands in several places, and what to do."""
 
 
 def say_left_out(form: str, question: str, way: str, why: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from gateway.delivery.compare import NotInRecord, not_asked_for, not_in_record
@@ -12,8 +14,9 @@ from gateway.delivery.lanes import delivery_key
 from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
+from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.doforms.blobs import find_blobs
-from gateway.models import Event, FetchState, Notification, Record
+from gateway.models import Event, FetchState, Notification, Record, RecordKind
 from gateway.routing.loaded import DeliverySpec, Plan, Route, Routes, Webservice
 from gateway.routing.match import plan, route_matches
 from gateway.store.queue import Due
@@ -67,10 +70,20 @@ class Explanation:
     """Questions of the record, by their paths, that deliveries which pick questions one by one do not ask for."""
     not_in_record: tuple[NotInRecord, ...]
     """Questions that templates ask for, and that the record does not have."""
+    in_several_places: tuple[InSeveralPlaces, ...]
+    """Names that templates ask for, and that stand in several places of the form."""
 
 
-def explain(routes: Routes, notification: Notification, record: Record | None) -> Explanation:
-    """Explain a notification; ``record`` is the record it speaks of, if there is one to look at. Nothing is sent."""
+def explain(
+    routes: Routes,
+    notification: Notification,
+    record: Record | None,
+    brought: Mapping[RecordKind, Mapping[str, str]] = MappingProxyType({}),
+) -> Explanation:
+    """Explain a notification; ``record`` is the record it speaks of, if there is one to look at. Nothing is sent.
+
+    ``brought`` are the questions of the form that other records have brought, by path, each with the kind of its value.
+    """
     webservice = routes.webservices.get(notification.webservice_id)
     if webservice is None:
         why = f"its web service is not in the routes file: unmatched = {routes.unmatched.value!r} decides"
@@ -82,6 +95,7 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
     asked = (
         Mappings() if record is None or deleted else mappings(routes, webservice, record.kind, event=notification.event)
     )
+    several = () if deleted else _in_several_places(routes, webservice, notification, record, brought)
     return _explanation(
         notification,
         webservice,
@@ -95,7 +109,23 @@ def explain(routes: Routes, notification: Notification, record: Record | None) -
         ),
         not_asked_for=() if record is None else not_asked_for(record.kinds, asked),
         not_in_record=() if record is None else not_in_record(record.kinds, asked),
+        in_several_places=several,
     )
+
+
+def _in_several_places(
+    routes: Routes,
+    webservice: Webservice,
+    notification: Notification,
+    record: Record | None,
+    brought: Mapping[RecordKind, Mapping[str, str]],
+) -> tuple[InSeveralPlaces, ...]:
+    found: list[InSeveralPlaces] = []
+    for kind in RecordKind:
+        here = record.kinds if record is not None and record.kind is kind else {}
+        event = notification.event if kind is (notification.record_kind or RecordKind.SUBMISSION) else None
+        found += in_several_places({**brought.get(kind, {}), **here}, mappings(routes, webservice, kind, event=event))
+    return tuple(dict.fromkeys(found))
 
 
 def _pairs(decided: Plan) -> list[tuple[Route, DeliverySpec]]:
@@ -116,7 +146,8 @@ def _explanation(
         account=account,
         mode=mode,
         why=why,
-        **dict.fromkeys(("routes", "fetches", "deliveries", "not_asked_for", "not_in_record"), ()) | more,
+        **dict.fromkeys(("routes", "fetches", "deliveries", "not_asked_for", "not_in_record", "in_several_places"), ())
+        | more,
     )
 
 

@@ -50,12 +50,13 @@ class Wanted:
 
     def find(self, paths: Paths) -> list[str]:
         """Return those of the known paths that it may mean."""
-        tables = [path for path in paths.ending_like(self.name) if self._names(path)]
+        tables = [path for path in paths.ending_like(self.name) if self.names(path)]
         if self.column is None:
             return tables
         return [path for table in tables if (path := f"{table}[].{self.column}") in paths.known]
 
-    def _names(self, path: str) -> bool:
+    def names(self, path: str) -> bool:
+        """Tell whether a path is one of those that it may mean, whatever stands in the rows there."""
         plain = _NUMBERED.sub("", path)
         return path == self.name or (self.by != "paths" and (plain == self.name or plain.endswith(f".{self.name}")))
 

@@ -63,7 +63,8 @@ class Collected:
         )
         single = {name: self.paths[paths[0]] for name, paths in named.items() if len(paths) == 1}
         several = {name: paths for name, paths in named.items() if len(paths) > 1}
-        return Answers(unfolded(single, several, self.paths) if several else single, several)
+        paths = self.paths if among is None else {path: self.paths[path] for path in among}
+        return Answers(unfolded(single, several, self.paths) if several else single, several, paths)
 
     def _shown(self) -> dict[str, str]:
         """Return path -> the name under which a row shows it."""

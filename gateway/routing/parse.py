@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from jinja2 import TemplateAssertionError, TemplateSyntaxError, nodes
 from jinja2 import TemplateError as JinjaError
-from jinja2 import TemplateSyntaxError, nodes
 
 from gateway.errors import TemplateError
 from gateway.routing.bounds import bounded
 from gateway.routing.names import NAMES
 from gateway.routing.problems import nearest
 from gateway.routing.sandbox import TEXT
+
+_NO_SUCH = re.compile(r"No (filter|test) named '([^']*)'")
 
 
 class Misspelt(TemplateError):
@@ -34,10 +37,24 @@ def compiled(source: str, call: Callable[[], Any]) -> Any:
     try:
         with bounded():  # constants are calculated while compiling
             return call()
+    except TemplateAssertionError as error:  # of those that templates may hold only a filter or test is not there
+        raise _no_such(source, error) from None
     except TemplateSyntaxError as error:
         raise TemplateError(f"`{source}` is not a template: {error.message}") from None
     except (JinjaError, RecursionError) as error:
         raise TemplateError(f"`{source}` is not a template: {error or 'nested too deep'}") from None
+
+
+def _no_such(source: str, error: TemplateAssertionError) -> TemplateError:
+    """Return the error of a filter or test that is not there, with the nearest name or else all of them."""
+    found = f"`{source}` is not a template: {error.message}"
+    named = _NO_SUCH.match(error.message or "")
+    if named is None:
+        return TemplateError(found)
+    kind, name = named.groups()
+    known = sorted(TEXT.filters if kind == "filter" else TEXT.tests)
+    close = nearest(name, known)
+    return Misspelt(found.rstrip("."), f"Did you mean `{close}`?" if close else f"Each {kind}: {', '.join(known)}")
 
 
 def is_one_expression(tree: nodes.Template) -> bool:

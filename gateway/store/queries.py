@@ -27,6 +27,8 @@ from gateway.store.tables import attempts, backfilled, deliveries, lanes, notifi
 
 BACKFILL, NOTIFICATION = "backfill", "notification"
 """Kinds of notifications: those that stand in for one that never came, and those that did."""
+LACKING = "%; without % attachment%: %"
+"""How the receipts of deliveries read that went without an attachment."""
 _is_backfill = exists(select(backfilled.c.record_key).where(backfilled.c.notification_id == notifications.c.id))
 
 
@@ -240,6 +242,8 @@ def _narrowed(statement: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
             statement = statement.where(column == value)
     if wanted.error is not None:
         statement = statement.where(_contains(deliveries.c.reason, wanted.error))
+    if wanted.lacking:
+        statement = statement.where(deliveries.c.receipt.like(LACKING))
     return _received(statement, wanted)
 
 

@@ -157,6 +157,8 @@ class DeliveryFilter:
     state: str | None = None
     error: str | None = None
     """In its reason, small or capital."""
+    lacking: bool = False
+    """Only those that went without an attachment that could not be downloaded."""
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = 50

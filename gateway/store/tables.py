@@ -332,7 +332,7 @@ questions = Table(  # what is known of each form's questions from its records; t
     # Numbers of records of the form, or of those in which its table had rows: those before, and the last that had it.
     Column("since", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
-    Column("alarm", Text),  # the alarm that was raised about it: "new" or "missing"
+    Column("alarm", Text),  # the alarm that was raised about it: "new", "missing" or "ambiguous"
 )
 
 pauses = Table(  # destinations and web services that wait for a person, or for a time

@@ -76,5 +76,7 @@ def test_explain_tells_what_would_be_downloaded(run: Run, site: Path, secrets: N
     record = site.with_name("record.json")
     record.write_text(json.dumps({"key": "r1", "fields": [{"name": "photo", "data": "blob", "blob": blob}]}))
     asked = ["explain", payload(site), "--record", record, "--routes", site]
-    assert "with the attachments photo" in run(*asked).words
+    words = run(*asked).words
+    assert "with the attachments photo" in words
+    assert words.count("explain downloads none: below, `attachments` is empty") == 1
     assert [one["attachments"] for one in run(*asked, "--json").json["deliveries"]] == [["photo"], []]

@@ -316,6 +316,28 @@ def test_a_question_that_no_record_has_had_is_warned_of_with_the_one_that_is_mea
     assert run("check", "--routes", right, "--connect", "--json").json == []
 
 
+def test_a_name_that_records_had_in_several_places_is_warned_of_with_the_paths_and_the_mapping(
+    run, right: Path
+) -> None:
+    make_table(right.parent, unique="PRIMARY KEY")
+    database = open_database(f"sqlite:///{right.parent / 'gateway.db'}")
+    migrate(database)
+    came = [Question(path=path, kind="text", first_at=1, seen=1, last=1) for path in ("", "a.site", "b.site")]
+    with database.write() as connection:
+        questions.save(connection, FormOf("acme$$1234$$Published$$5678"), came)
+    database.close()
+    ran = run("check", "--routes", right, "--connect", "--json")
+    [warning] = ran.json
+    assert (ran.status, warning["where"], warning["error"]) == (0, "webservices.site-inspection", False)
+    assert warning["found"] == (
+        "the name 'site' stands in several places of the form 'Site inspection', as its records have shown: "
+        "'a.site', 'b.site'; it is asked for by: route inspections, delivery warehouse, columns.site"
+    )
+    assert 'record.paths["PATH"]' in warning["remedy"]
+    right.write_text(right.read_text().replace("record.fields.site", "record.paths['a.site']"))
+    assert run("check", "--routes", right, "--connect", "--json").json == []
+
+
 def test_a_store_that_cannot_be_read_is_told(run, right: Path) -> None:
     make_table(right.parent, unique="PRIMARY KEY")
     (right.parent / "gateway.db").write_bytes(b"no database at all, but long enough to be looked at" * 20)

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.store import questions
+from gateway.store.connect import open_database
+from gateway.store.questions import FormOf, Question
 from tests.cli.conftest import SECRETS, Run
 
 PAYLOAD = {"key": "n1", "webserviceId": "acme$$1$$Published$$2", "submissionKey": "r1", "event": "create"}
@@ -136,3 +139,37 @@ def test_a_file_that_is_not_there_is_status_2(run: Run, site: Path) -> None:
         explained = run("explain", *files, "--routes", site)
         assert explained.status == 2
         assert "none.json cannot be read: No such file or directory" in explained.err
+
+
+def test_a_name_that_other_records_had_in_another_place_is_told_as_ambiguous(run: Run, empty: Path) -> None:
+    database = open_database(f"sqlite:///{empty.with_name('gateway.db')}")
+    with database.write() as connection:
+        came = [Question(path=path, kind="text", first_at=1, seen=1, last=1) for path in ("", "after.risk")]
+        questions.save(connection, FormOf(PAYLOAD["webserviceId"]), came)
+    database.close()
+    asked = ["--record", record(empty, risk="High", site="Dock 4"), "--routes", empty]
+    told = (
+        "ambiguous risk stands in several places, asked for by route inspections, delivery service, `when`; "
+        "ask for one of its paths: after.risk or risk"
+    )
+    assert told in run("explain", payload(empty), *asked).words
+    [one] = run("explain", payload(empty), *asked, "--json").json["in_several_places"]
+    assert (one["question"], one["paths"]) == ("risk", ["after.risk", "risk"])
+    assert run("explain", payload(empty, event="delete"), *asked, "--json").json["in_several_places"] == []
+
+
+def test_a_store_that_cannot_be_read_is_no_hindrance(run: Run, site: Path) -> None:
+    site.with_name("gateway.db").write_bytes(b"no database at all, but long enough to be looked at" * 20)
+    explained = run("explain", payload(site), "--record", record(site, risk="High"), "--routes", site)
+    assert explained.status == 0
+    assert "What other records brought is not looked at: the store cannot be read" in explained.err
+
+
+def test_a_record_that_is_not_that_of_the_notification_is_warned_of(run: Run, site: Path) -> None:
+    given = record(site, risk="High", site="Dock 4")
+    assert "holds the record" not in run("explain", payload(site), "--record", given, "--routes", site).err
+    explained = run("explain", payload(site, submissionKey="r2"), "--record", given, "--routes", site)
+    assert explained.status == 0
+    assert "record.json holds the record 'r1', and the notification speaks of 'r2': is it the right file?" in (
+        explained.err
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import LONG_KEY, Run
+from tests.cli.conftest import LONG_KEY, RECORD, Run
 
 
 def keys(run: Run, filled: Path, *options: str) -> list[str]:
@@ -122,3 +122,13 @@ def test_wrong_options_are_status_2(run: Run, filled: Path, options: list[str], 
     listed = run("notifications", "list", "--routes", filled, *options)
     assert (listed.status, listed.out) == (2, "")
     assert told in " ".join(listed.err.split())
+
+
+def test_body_and_record_are_printed_alone_for_explain(run: Run, filled: Path) -> None:
+    assert run("notifications", "show", "delivered", "--routes", filled, "--record").out == f"{RECORD.decode()}\n"
+    assert run("notifications", "show", "delivered", "--routes", filled, "--body").out == "{}\n"
+    none = run("notifications", "show", "waiting", "--routes", filled, "--record")
+    assert (none.status, none.out) == (1, "")
+    assert "no record is kept of waiting: its fetch is due" in none.err
+    both = run("notifications", "show", "waiting", "--routes", filled, "--record", "--body")
+    assert both.status == 2

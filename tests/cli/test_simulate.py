@@ -57,7 +57,7 @@ def test_the_help_lists_every_scenario(run: Run) -> None:
 
 
 def test_without_web_services_there_is_one_for_each_form_of_the_scenario() -> None:
-    assert webservices_for(None) == [("acme$$1234$$Published$$5678", "secret", "Site inspection")]
+    assert webservices_for(None) == [("acme$$1234$$Published$$5678", "trial-word", "Site inspection")]
     for scenario in SCENARIOS.values():
         made = webservices_for(scenario)
         assert [form for _, _, form in made] == [form.name for form in scenario.forms]

@@ -46,3 +46,11 @@ def test_questions_that_are_asked_for_in_vain_are_named_with_the_places_columns_
         ("crew", 2, None),
         ("findings[].fnding", 1, "findings[].finding"),
     ]
+
+
+def test_what_was_meant_is_a_question_never_a_row_and_for_a_column_one_of_its_table() -> None:
+    photo = Wanted("tables", "findings", "photograph")
+    assert [one.meant for one in not_in_record(record(), asked(photo))] == ["findings[].photo"]
+    depth = Wanted("tables", "findings", "depth")
+    assert [one.meant for one in not_in_record(record(), asked(depth))] == [None]
+    assert [one.meant for one in not_in_record(record(), asked(Wanted("fields", "findngs")))] == ["findings"]

@@ -211,3 +211,51 @@ async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift
     await drift.write()
     rows = await parts.store.read(lambda c: c.exec_driver_sql("SELECT path, seen FROM questions ORDER BY path").all())
     assert [tuple(row) for row in rows] == [("", 2), ("a.risk", 0), ("site", 2)]
+
+
+async def test_a_name_that_stands_in_several_places_is_an_alarm_until_the_routes_ask_by_path(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    before, after = (decode(section(name, answer("note", "x"))) for name in ("before", "after"))
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    await came(parts, drift, *[before] * 3)
+    assert await told(parts) == []
+    for _ in range(3):
+        await came(parts, drift, after, before)
+    [(kind, subject, text)] = await told(parts)
+    assert (kind, subject) == ("question ambiguous", f"{WEBSERVICE}: before.note")
+    assert text == (
+        "the name 'note' stands in several places of the form \"Inspection\", as its records have shown: "
+        "'before.note'; 'after.note'. It is asked for by: route route, delivery table, text. A record in which one of "
+        "them is answered gives that one, whichever it is; one in which several are is dead. Ask for the path of the "
+        'one that is meant: record.paths["PATH"], of a column row["PATH"]'
+    )
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
+    await drift.write()
+    assert await told(parts) == []
+
+
+async def test_an_ambiguous_name_whose_alarm_a_person_cleared_is_not_told_again(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    before, after = (decode(section(name, answer("note", "x"))) for name in ("before", "after"))
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    await came(parts, drift, before, after)
+    await parts.store.write(lambda c: alarms.clear_alarm(c, "question ambiguous", f"{WEBSERVICE}: before.note"))
+    await came(parts, drift, before, after)
+    assert await told(parts) == []
+
+
+async def test_a_name_whose_places_are_all_missing_is_told_as_such_and_then_as_ambiguous_no_more_than_once(
+    parts: Parts, drift: Drift, tmp_path: Path
+) -> None:
+    before, after = (decode(answer("site", "x"), section(name, answer("note", "x"))) for name in ("before", "after"))
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    await came(parts, drift, *[after, before] * 10)
+    await came(parts, drift, *[decode(answer("site", "x"))] * 60)
+    await came(parts, drift, after, before)
+    assert [kind for kind, *_ in await told(parts)] == ["question ambiguous"]
+    await came(parts, drift, after, before)
+    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
+    await drift.write()
+    assert await told(parts) == []

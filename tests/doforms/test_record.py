@@ -348,3 +348,11 @@ def test_what_is_shown_of_a_foreign_body_is_short() -> None:
     with pytest.raises(NotARecord) as raised:
         decode_record(b"x" * 10_000, kind=RecordKind.SUBMISSION)
     assert len(str(raised.value)) < 400
+
+
+def test_a_path_in_a_row_finds_its_question_also_where_the_other_of_that_name_is_not_answered() -> None:
+    both = {"fields": [section("before", question("note", "a")), section("after", question("note", "b"))]}
+    one = {"fields": [section("after", question("note", "only"))]}
+    rows = decoded({"name": "findings", "fields": [both, one]}).tables["findings"]
+    assert [(row.get("before.note"), row["after.note"]) for row in rows] == [("a", "b"), (None, "only")]
+    assert rows[1] == {"note": "only"}

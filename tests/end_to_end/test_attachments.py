@@ -84,10 +84,13 @@ async def test_a_missing_photo_neither_blocks_nor_hides(world: World, route: Mak
         assert found["attachments"][0]["state"] == "given up"
         [alarm] = order(world, "alarms")
         assert alarm["kind"] == "attachment missing"
+        assert "`gateway deliveries replay --attachment-missing --force`" in alarm["text"]
+        assert [each["id"] for each in order(world, "deliveries", "list", "--attachment-missing")] == [one["id"]]
         world.doforms.faults.clear()
-        order(world, "deliveries", "replay", str(one["id"]), "--force")
+        order(world, "deliveries", "replay", "--attachment-missing", "--force", "--yes")
         target = world.folder / "files" / "r1-attachments" / "photo.jpg"
         await world.doforms.until(target.exists)
+        await world.doforms.until(lambda: order(world, "deliveries", "list", "--attachment-missing") == [])
     assert target.read_bytes() == PHOTO
 
 
@@ -173,3 +176,19 @@ text = "t"
     contents = [part.get_content() for part in sent.iter_attachments()]  # type: ignore[attr-defined]
     assert contents == [world.doforms.world.blobs[f"p{number}"].whole() for number in range(20)]
     assert grown < 30_000_000
+
+
+async def test_what_came_and_what_was_fetched_can_be_given_to_explain(world: World, route: Make) -> None:
+    photo = world.doforms.put_blob(FORM, "p1", PHOTO)
+    length = 'to = "table"\ntable = "plain"\nattachments = true\ncolumns = { record = "{{ attachments | length }}" }\n'
+    with world.running(route(length, head=DELAYED)):
+        seen = await world.doforms.create(FORM, {"photo": photo}, key="r1")
+        await world.doforms.until(lambda: seen.belief == "completed")
+    routes = str(world.folder / "routes.toml")
+    for option, name in (("--body", "payload.json"), ("--record", "record.json")):
+        printed = CliRunner().invoke(app, ["notifications", "show", seen.key, option, "--routes", routes])
+        (world.folder / name).write_text(printed.stdout)
+    payload, record = str(world.folder / "payload.json"), str(world.folder / "record.json")
+    [one] = order(world, "explain", payload, "--record", record)["deliveries"]
+    assert (one["result"], one["attachments"]) == ("sent", ["photo"])
+    assert world.rows("SELECT record FROM plain") == [("1",)]

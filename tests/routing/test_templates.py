@@ -208,6 +208,24 @@ def test_a_wrong_template_is_found_when_it_is_compiled(evaluate, text: str, foun
 
 
 @pytest.mark.parametrize(
+    ("text", "found", "remedy"),
+    [
+        ("{{ record.key | uper }}", "No filter named 'uper'", "Did you mean `upper`?"),
+        ("<{{ record.key | uper }}>", "No filter named 'uper'", "Did you mean `upper`?"),
+        ("{{ record.key | qqqq }}", "No filter named 'qqqq'", "Each filter: abs, attr,"),
+        ("{{ record.key is strng }}", "No test named 'strng'", "Did you mean `string`?"),
+        ("{{ record.key is qqqq }}", "No test named 'qqqq'", "Each test: "),
+    ],
+)
+def test_a_misspelt_filter_or_test_is_told_with_the_nearest_name(evaluate, text: str, found: str, remedy: str) -> None:
+    with pytest.raises(PydanticCustomError) as raised:
+        evaluate(text)
+    [(_, told, way)] = raised.value.context["inside"]
+    assert told == f"`{text}` is not a template: {found}"
+    assert way.startswith(remedy)
+
+
+@pytest.mark.parametrize(
     ("expression", "found"),
     [
         ("webservice.vars.laed", "there is no 'laed' here; there are lead, team"),

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")])
 
 _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-_COMMAND = re.compile(r"(?:^|[;&|]|\w=\S*) *(?:\S*/)?gateway +([^;&|\n]*)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[;&|]|\w=\S*) *(?:\S*/)?gateway +([^;&|>\n]*)", re.MULTILINE)
 _INLINE = re.compile(r"`(?:\S*/)?gateway\s+([a-z][^`]*)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)

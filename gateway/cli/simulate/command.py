@@ -80,7 +80,7 @@ def simulate(
 
     Set `api` of the routes file to the address that is printed. Example, a record every 5 seconds:
 
-        gateway simulate --webservice 'acme$$1$$Published$$2=secret:Site inspection' --header 'X-Webhook-Key: key' --every 5s
+        gateway simulate --webservice 'acme$$1$$Published$$2=trial-word:Site inspection' --header 'X-Webhook-Key: key' --every 5s
     """  # noqa: E501  a command to copy stays on one line
     if not target.startswith(("http://", "https://")):
         raise typer.BadParameter(f"{target!r} is no http or https URL", param_hint="--target")

@@ -9,7 +9,7 @@ import typer
 
 from gateway.doforms.simulator import FORMS, SCENARIOS, Scenario
 
-PASSWORD = "secret"
+PASSWORD = "trial-word"
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 

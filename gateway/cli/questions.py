@@ -1,0 +1,30 @@
+"""A look at what the store knows of the questions of forms, where there is a store already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from gateway.routing.loaded import Routes
+from gateway.store.connect import open_database
+from gateway.store.migrate import works_on
+
+
+@contextmanager
+def questions_store(loaded: Routes) -> Iterator[Connection | None]:
+    """Open the store of loaded routes for reading; None where there is none yet, or one of another version.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    database = open_database(loaded.store)
+    try:
+        if not database.exists():
+            yield None
+            return
+        with database.read() as connection:
+            yield connection if works_on(connection) else None
+    finally:
+        database.close()
