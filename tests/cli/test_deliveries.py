@@ -152,3 +152,10 @@ def test_one_that_is_not_there_is_status_1(run: Run, filled: Path, which: str) -
     shown = run("deliveries", "show", "--routes", filled, which)
     assert (shown.status, shown.out) == (1, "")
     assert f"no delivery has the id or delivery key {which!r}" in shown.err
+
+
+def test_none_is_listed_as_sent_without_an_attachment_that_had_them_all(run: Run, filled: Path) -> None:
+    assert run("deliveries", "list", "--routes", filled, "--json", "--attachment-missing").json == []
+    none = run("deliveries", "replay", "--routes", filled, "--attachment-missing", "--force", "--yes")
+    assert none.status == 1
+    assert "no delivery fits that is delivered" in none.err
