@@ -245,6 +245,8 @@ class Pipeline:
                 self.breaker.cancelled()
             await self._settle(ended)
         except BaseException:
+            if waiting == len(jobs):  # nothing went out: what was to be a probe tells nothing, and another one may go
+                self.breaker.cancelled()
             self._let_lapse(jobs)
             raise
         finally:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn
+
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from gateway.delivery.leases import Leases
 from gateway.delivery.pipeline import Pipeline
+from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.log import Mask
 from gateway.store import lane_leases
@@ -14,9 +20,8 @@ from tests.delivery.conftest import Parts
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_process_look_for_more(parts: Parts) -> None:
-    looked: list[str] = []
-    pipeline = Pipeline(
+def pipeline_of(parts: Parts, on_room: Callable[[str], None] = lambda _: None) -> Pipeline:
+    return Pipeline(
         parts.current.routes.destinations["table"],
         store=parts.store,
         leases=Leases(parts.store, lane_leases.renew),
@@ -26,9 +31,35 @@ async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_proces
         on_settled=lambda *_: None,
         on_delivered=lambda *_: None,
         on_misconfigured=lambda *_: None,
-        on_room=looked.append,
+        on_room=on_room,
     )
+
+
+async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_process_look_for_more(parts: Parts) -> None:
+    looked: list[str] = []
+    pipeline = pipeline_of(parts, looked.append)
     pipeline.breaker.failed(whole=True)
 
     assert pipeline.take_back() == []
     assert looked == [], "an open breaker has the worker take back before each look: it would never rest"
+
+
+async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> NoReturn:
+        raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+    pipeline = pipeline_of(parts)
+    pipeline.breaker.limits = replace(pipeline.breaker.limits, probe_after=0.0)
+    pipeline.breaker.failed(whole=True)
+    kept = await parts.keep("n1")
+    [due] = await parts.store.claim({"table": 1})
+    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    monkeypatch.setattr(parts.store, "begin", full)
+    pipeline.breaker.start()
+    pipeline.underway += 1
+    with pytest.raises(OperationalError):
+        await pipeline._run([Job(due=due, kept=kept, route=route, spec=spec)])
+    assert pipeline.breaker.is_open
+    assert pipeline.breaker.room(5) == 1
