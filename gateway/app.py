@@ -21,7 +21,7 @@ from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
-from gateway.delivery.work import Elsewhere
+from gateway.delivery.work import Elsewhere, Work
 from gateway.errors import SettingsError
 from gateway.http import build_client
 from gateway.log import Mask
@@ -56,14 +56,15 @@ class Gateway:
     ``receiving`` is missing where the process does not receive, ``delivering`` where it does not deliver.
     """
 
-    def __init__(self, shared: Shared, *, receiving: Receiving | None, delivering: Delivering | None) -> None:
+    def __init__(
+        self, shared: Shared, work: Work, *, receiving: Receiving | None, delivering: Delivering | None
+    ) -> None:
         self.store = shared.store
         self.current = shared.current
         self._pauses = shared.pauses
         self._reporter = shared.reporter
         self._receiving = receiving
         self._delivering = delivering
-        work = Elsewhere() if delivering is None else delivering.worker
         health = Health(store=shared.store, worker=work)
         self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
         self._stop_by: float | None = None
@@ -181,7 +182,7 @@ async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
         await receiving.start()
     if delivering is not None:
         await delivering.start()
-    gateway = Gateway(shared, receiving=receiving, delivering=delivering)
+    gateway = Gateway(shared, work, receiving=receiving, delivering=delivering)
     try:
         yield gateway
     finally:

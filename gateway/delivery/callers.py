@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from gateway.delivery.calls import NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Cause, Kind, Pauses
@@ -20,6 +21,8 @@ from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
+NOT_NOW = (Unauthorised, Quota, Paused, NotCalled)
+"""How a call fails that says nothing of what it was made for: it cannot be made in this web service's name now."""
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its web service goes on."""
 _UNKNOWN = 600
@@ -71,19 +74,22 @@ class Callers:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
             self._wait(ident, f"{ident!r} {missing}")
         if (paused := self._pauses.reason(Kind.WEBSERVICE, ident)) is not None:
-            self.not_called(webservice, paused)
+            self._is_paused(webservice, paused)
         self._lines.end(ident)
         return webservice
 
-    async def refused(self, webservice: Webservice, error: Unauthorised | Quota) -> NoReturn:
-        """Pause a web service that doForms lets make no calls, and put off what needed one."""
-        if not await pause_refused(self._pauses, self._current, webservice, error):
-            reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
-            raise PutOff(self._store.now(), reason) from error
-        self.not_called(webservice, error)
+    async def put_off(self, webservice: Webservice, error: Exception) -> NoReturn:
+        """Put off what needed a call that failed with one of `NOT_NOW`; pause a web service that may make none."""
+        if isinstance(error, Paused):
+            self._account_waits(webservice, error)
+        if isinstance(error, Unauthorised | Quota):
+            paused = await pause_refused(self._pauses, self._current, webservice, error)
+            if not paused:
+                reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
+                raise PutOff(self._store.now(), reason) from error
+        self._is_paused(webservice, error)
 
-    def not_called(self, webservice: Webservice, why: object) -> NoReturn:
-        """Put off what needs a web service that is paused."""
+    def _is_paused(self, webservice: Webservice, why: object) -> NoReturn:
         self._wait(webservice.id, f"{webservice.name} is paused: {why}")
 
     @contextmanager
@@ -110,8 +116,7 @@ class Callers:
         finally:
             self._in_line[account.name] -= 1
 
-    def paused(self, webservice: Webservice, error: Paused) -> NoReturn:
-        """Put off what needed a call of an account that makes none for some time."""
+    def _account_waits(self, webservice: Webservice, error: Paused) -> NoReturn:
         account = self._current.account(webservice)
         until = self._lines.next(f"account {account.name}", error.retry_after or 0.0, account.requests_per_minute)
         raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {account.name}: {error}")

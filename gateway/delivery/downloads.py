@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls, NotCalled
+from gateway.delivery.callers import NOT_NOW, Callers
+from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.proof import prove_password
 from gateway.delivery.put_off import PutOff
-from gateway.delivery.settle import delay, gives_up
+from gateway.delivery.setbacks import judge
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
 from gateway.doforms.download import ANY, Downloaded, Wanted
-from gateway.doforms.failures import Forbidden, Later, Paused, Quota, Refused, Unauthorised, Unwanted
+from gateway.doforms.failures import Forbidden, Refused, Unwanted
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
@@ -116,12 +115,8 @@ class Downloads:
             path = _path(account, blob, record)
             got = await self._call(kept, account, webservice, path, part, wanted, priority)
             sha256 = await part.finish()
-        except (Unauthorised, Quota) as error:
-            await self._callers.refused(webservice, error)
-        except Paused as error:
-            self._callers.paused(webservice, error)
-        except NotCalled as told:
-            self._callers.not_called(webservice, told)
+        except NOT_NOW as error:
+            await self._callers.put_off(webservice, error)
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:
@@ -163,17 +158,15 @@ class Downloads:
         error: DoformsError,
         duration: float,
     ) -> None:
-        counted = not (isinstance(error, Later) and error.too_many)
-        number, retry = row.attempts + (1 if counted else 0), account.attachment_retry
-        wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(retry, max(1, number), jitter=random.random(), wish=wish)
-        verdict = gives_up(retry, number=number, spent=row.spent / SECOND + duration, wait=wait)
-        if isinstance(error, Unwanted):
-            verdict = "refused"
+        spent = row.spent / SECOND + duration
+        judged = judge(account.attachment_retry, error, attempts=row.attempts, spent=spent)
+        verdict = "refused" if isinstance(error, Unwanted) else judged.verdict
         reason = f"could not be downloaded: {f'{verdict}: ' if verdict else ''}{error}"
-        due_at = None if verdict else self._store.now() + micros(wait)
+        due_at = None if verdict else self._store.now() + micros(judged.wait)
         key, subject = kept.notification.key, kept.notification.webservice_id
-        log.warning("attachment not downloaded", notification=key, place=row.place, attempt=number, reason=reason)
+        log.warning(
+            "attachment not downloaded", notification=key, place=row.place, attempt=judged.number, reason=reason
+        )
 
         def note(connection: Connection) -> bool:
             attachments.note_failed(
@@ -181,9 +174,9 @@ class Downloads:
                 row.id,
                 state=AttachmentState.GIVEN_UP if verdict else AttachmentState.DUE,
                 reason=reason,
-                spent=micros(wait + duration),
+                spent=micros(judged.wait + duration),
                 due_at=due_at,
-                counted=counted,
+                counted=judged.counted,
                 etag=part.validator if part.offset else None,
             )
             text = f"notification {key}: {row.place} ({row.filename}) {reason}. {_REMEDY}"

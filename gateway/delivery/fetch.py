@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
 
-from gateway.delivery.callers import Callers, turn_of
-from gateway.delivery.calls import Calls, NotCalled
+from gateway.delivery.callers import NOT_NOW, Callers, turn_of
+from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
-from gateway.doforms.failures import Paused, Quota, Unauthorised
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.errors import DoformsError
@@ -209,12 +208,8 @@ class FetchDesk:
                 )
         except NotYet as told:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
-        except (Unauthorised, Quota) as error:
-            await self._callers.refused(webservice, error)
-        except Paused as error:
-            self._callers.paused(webservice, error)
-        except NotCalled as told:
-            self._callers.not_called(webservice, told)
+        except NOT_NOW as error:
+            await self._callers.put_off(webservice, error)
         except DoformsError as error:
             await self._setbacks.failed(kept, account, error, time.monotonic() - started)
         await self._pin(standing, found)

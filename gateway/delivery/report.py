@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from contextlib import suppress
 from functools import partial
@@ -17,8 +16,8 @@ from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Kind, Pauses
-from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Gone, Later, Paused, Quota, Refused, Unauthorised
+from gateway.delivery.setbacks import judge
+from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
 from gateway.models import ReportState
 from gateway.routing.loaded import Account, Webservice
@@ -177,20 +176,16 @@ class Reporter:
     async def _failed(
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
     ) -> None:
-        counted = not (isinstance(error, Later) and error.too_many)
-        number = report.attempts + (1 if counted else 0)
-        wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(account.report_retry, max(1, number), jitter=random.random(), wish=wish)
         spent = report.spent / SECOND + duration
-        verdict = gives_up(account.report_retry, number=number, spent=spent, wait=wait)
+        judged = judge(account.report_retry, error, attempts=report.attempts, spent=spent)
         log.warning(
             "report failed", notification=report.notification_key, webservice=webservice.name, reason=str(error)
         )
-        if verdict:
-            await self._settle(report, ReportState.GIVEN_UP, f"{verdict}: {error}", alarm=True)
+        if judged.verdict:
+            await self._settle(report, ReportState.GIVEN_UP, f"{judged.verdict}: {error}", alarm=True)
         else:
-            spent = wait + duration
-            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=spent, counted=counted)
+            wait, counted = judged.wait, judged.counted
+            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait + duration, counted=counted)
 
     async def _settle(
         self,

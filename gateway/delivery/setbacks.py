@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
@@ -13,7 +14,7 @@ from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Later
 from gateway.errors import DoformsError
-from gateway.models import FetchState
+from gateway.models import FetchState, Retry
 from gateway.routing.loaded import Account
 from gateway.store import alarms, fetches
 from gateway.store.clock import SECOND, micros
@@ -26,6 +27,29 @@ ALARM = "record not fetched"
 """The kind of the alarm of a web service whose records could not be fetched."""
 _MOMENT = 1.0
 """Seconds until a record that could not be found is looked for once more; no longer than the first wait of retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a failed call comes to by the settings of its retries."""
+
+    counted: bool
+    """Whether it was an attempt. "Too many requests" is none: it says nothing about what was asked for."""
+    number: int
+    """Attempts up to now."""
+    wait: float
+    """Seconds until the next one."""
+    verdict: str | None
+    """Why there is no further one."""
+
+
+def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> Judged:
+    """Judge a call that failed after so many attempts before it and ``spent`` seconds, those of the call with them."""
+    later = error if isinstance(error, Later) else None
+    counted = later is None or not later.too_many
+    number = attempts + int(counted)
+    wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)
+    return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
 
 
 class Setbacks:
@@ -42,22 +66,15 @@ class Setbacks:
         await self._put_off(kept, reason, wait=wait, duration=duration, counted=False)
 
     async def failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> NoReturn:
-        """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up.
-
-        "Too many requests" is no attempt: it says nothing about the record.
-        """
-        counted = not (isinstance(error, Later) and error.too_many)
-        number = kept.fetch_attempts + (1 if counted else 0)
+        """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
         spent = kept.fetch_spent / SECOND + duration
-        wish = error.retry_after if isinstance(error, Later) else None
-        wait = delay(account.fetch_retry, max(1, number), jitter=random.random(), wish=wish)
-        verdict = gives_up(account.fetch_retry, number=number, spent=spent, wait=wait)
-        reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
+        judged = judge(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
+        reason = f"the record could not be fetched: {f'{judged.verdict}: ' if judged.verdict else ''}{error}"
         key, record = kept.notification.key, kept.notification.record_key
-        log.warning("fetch failed", notification=key, record=record, attempt=number, reason=reason)
-        if verdict is None:
-            await self._put_off(kept, reason, wait=wait, duration=duration, counted=counted)
-        await self._give_up(kept, reason, spent=wait + duration)
+        log.warning("fetch failed", notification=key, record=record, attempt=judged.number, reason=reason)
+        if judged.verdict is None:
+            await self._put_off(kept, reason, wait=judged.wait, duration=duration, counted=judged.counted)
+        await self._give_up(kept, reason, spent=judged.wait + duration)
 
     async def _put_off(
         self, kept: KeptNotification, reason: str, *, wait: float, duration: float, counted: bool

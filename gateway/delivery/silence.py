@@ -40,7 +40,6 @@ class Silence:
         self._store = store
         self._clock = clock
         self._in_a_row: dict[str, int] = {}
-        self._pauses: dict[str, int] = {}
         self._paused_at: dict[str, float] = {}
         self._answered_at: dict[str, datetime] = {}
         self._waits_until: dict[str, float] = {}
@@ -48,7 +47,6 @@ class Silence:
     def answered(self, account: str) -> None:
         """Note that doForms answered a call, whatever it said."""
         self._in_a_row.pop(account, None)
-        self._pauses.pop(account, None)
         moment = from_store(self._store.now())
         assert moment is not None
         self._answered_at[account] = moment
@@ -61,10 +59,9 @@ class Silence:
         if began < self._paused_at.get(account, began):
             return 0.0
         number = self._in_a_row[account] = self._in_a_row.get(account, 0) + 1
-        if number < IN_A_ROW:
+        pauses = number - IN_A_ROW  # so many came before
+        if pauses < 0:
             return 0.0
-        pauses = self._pauses.get(account, 0)
-        self._pauses[account] = pauses + 1
         self._paused_at[account] = self._clock()
         if pauses >= _TOLD_AT:
             await self._tell(account, number, error)
