@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,9 +165,9 @@ def _engine(url: URL, begin: str) -> Engine:
     def _connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's "begin" event, not the driver, opens transactions
         try:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+            _use_the_log(connection)
             for pragma in (
-                f"busy_timeout={BUSY_TIMEOUT}",
-                "journal_mode=WAL",
                 "synchronous=FULL",
                 "foreign_keys=ON",
                 "cache_size=-65536",
@@ -182,3 +183,21 @@ def _engine(url: URL, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _use_the_log(connection: sqlite3.Connection) -> None:
+    """Switch a file to its write-ahead log, which is there for good then.
+
+    Of several that meet a new file at once, one switches it; the others are told at once that it is locked, whatever
+    the busy timeout says (SQLite's `sqlite3_busy_handler`: where waiting could end in a deadlock, nobody waits).
+    """
+    until = time.monotonic() + BUSY_TIMEOUT / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +67,19 @@ def test_two_that_migrate_at_once_do_it_once(empty: Open) -> None:
     assert sorted(before or "" for before, _ in results) == ["", newest(), newest(), newest()]
     with stores[0].read() as connection:
         assert "notifications" in inspect(connection).get_table_names()
+
+
+def test_a_new_file_that_another_is_about_to_switch_to_its_log_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    other = sqlite3.connect(path, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    with ThreadPoolExecutor(1) as threads:
+        migrated = threads.submit(migrate, open_database(f"sqlite:///{path}"))
+        with pytest.raises(TimeoutError):
+            migrated.result(timeout=0.2)
+        other.rollback()
+        assert migrated.result(timeout=10) == (None, newest())
+    other.close()
 
 
 def test_a_store_of_a_newer_gateway_is_refused(empty: Open) -> None:
