@@ -16,7 +16,7 @@ from gateway.doforms.failures import Paused, Quota, Unauthorised
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
 from gateway.models import Notification
-from gateway.routing.loaded import Webservice
+from gateway.routing.loaded import Account, Webservice
 from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -28,9 +28,11 @@ _PUT_OFF = 60.0
 _UNKNOWN = 600
 """Looks a minute for a web service that is not in the routes file."""
 _IN_LINE = 2
-"""Backfilled records that wait for calls at the same time, for each call that may be under way."""
+"""Backfilled records that wait for calls at the same time: at least so many for each call that may be under way."""
 _LATER = 2.0
 """Seconds until a backfilled record for which there was no place looks again."""
+_MOST_IN_LINE = 512
+"""They are held in memory meanwhile, and their leases renewed."""
 
 
 def turn_of(notification: Notification, *, urgent: bool) -> Priority:
@@ -96,8 +98,8 @@ class Callers:
     def in_line(self, notification: Notification) -> Iterator[None]:
         """Hold a place among the backfilled records of an account that wait for their calls; others need none.
 
-        There are few, and who finds none looks again later: as many as can be fetched in a while look in that while, so
-        that no call is lost by it, and thousands of them stand in nobody's way.
+        There are twice as many as can be called for until who finds none looks again: no call is lost by it, and
+        thousands of them stand in nobody's way.
 
         Raises:
             PutOff: there is no place.
@@ -107,7 +109,7 @@ class Callers:
             yield
             return
         account = self._current.account(webservice)
-        if self._in_line[account.name] >= _IN_LINE * account.max_in_flight:
+        if self._in_line[account.name] >= _places(account):
             until = self._lines.next(f"backfilled {account.name}", _LATER, account.requests_per_minute)
             raise PutOff(until, "backfilled: it waits behind what is live, and those that were backfilled before")
         self._in_line[account.name] += 1
@@ -125,3 +127,9 @@ class Callers:
         webservice = self._current.webservice(webservice_id)
         a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
         raise PutOff(self._lines.next(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")
+
+
+def _places(account: Account) -> int:
+    """Return how many backfilled records may wait for calls at the same time."""
+    worth = int(2 * _LATER * account.requests_per_minute / 60)
+    return max(_IN_LINE * account.max_in_flight, min(worth, _MOST_IN_LINE))

@@ -19,9 +19,10 @@ from tests.support.sink import load_routes
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def one_call_at_once(parts: Parts, folder: Path) -> None:
+def one_call_at_once(parts: Parts, folder: Path, *, a_minute: int = 60_000) -> None:
     """Let one call of the account be under way; the first takes a while."""
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
+    text = text.replace("requests_per_minute = 60000", f"requests_per_minute = {a_minute}")
     parts.current.load(load_routes(folder, text.replace("[webservices.i", "max_in_flight = 1\n[webservices.i", 1)))
     parts.doforms.faults.add(status=None, delay=0.5)
 
@@ -57,10 +58,23 @@ async def test_a_live_notifications_fetch_overtakes_a_thousand_backfilled_ones(p
     assert parts.asked()[1] == "live"
     ended = await asyncio.gather(*asked, return_exceptions=True)
     later = [one.until for one in ended if isinstance(one, PutOff)]
-    assert len(later) == 998
+    assert len(later) == 1000 - 512
     assert all(after - before >= SECOND // 1000 for before, after in pairwise(later))  # 60,000 calls a minute
-    assert sorted(parts.asked()) == ["b0", "b1", "live"]
-    assert (await parts.desk.records(backfilled[2])).known  # there is a place again
+    assert sorted(parts.asked()) == sorted(["live", *(f"b{number}" for number in range(512))])
+    assert (await parts.desk.records(backfilled[512])).known  # there is a place again
+
+
+@pytest.mark.parametrize(("a_minute", "places"), [(15, 2), (60, 4), (600, 40)])
+async def test_as_many_wait_in_line_as_can_be_called_for_until_the_others_look_again(
+    parts: Parts, tmp_path: Path, a_minute: int, places: int
+) -> None:
+    backfilled = [await kept(parts, f"backfill:b{number}") for number in range(50)]
+    one_call_at_once(parts, tmp_path, a_minute=a_minute)
+    asked = [asyncio.create_task(parts.desk.records(one)) for one in backfilled]
+    await asyncio.sleep(0.2)
+    assert sum(not one.done() for one in asked) == places
+    await parts.desk.stop()
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def test_what_is_pinned_already_needs_no_place_in_line(parts: Parts, tmp_path: Path) -> None:
