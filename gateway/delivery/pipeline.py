@@ -84,6 +84,7 @@ class Pipeline:
         """Whether the destination has been opened; nothing is claimed before."""
         self.underway = 0
         """Deliveries held here or on their way here."""
+        self._aside = 0
         self.load(entry)
 
     def load(self, entry: DestinationEntry) -> None:
@@ -125,10 +126,12 @@ class Pipeline:
     @contextmanager
     def stepping_aside(self) -> Iterator[None]:
         """Give the room of a delivery to others while it waits for what may take long."""
+        self._aside += 1
         self.left(1)
         try:
             yield
         finally:
+            self._aside -= 1
             self.underway += 1
 
     def put(self, job: Job) -> None:
@@ -199,7 +202,7 @@ class Pipeline:
 
     def _gathers(self, queued: int) -> float:
         """Return the seconds that a batch still waits for others to join it."""
-        if not self._many or self._urgent or queued >= self._batch or self.underway <= queued:
+        if not self._many or self._urgent or queued >= self._batch or self.underway + self._aside <= queued:
             self._gathers_until = math.inf
             return 0.0
         if math.isinf(self._gathers_until):
