@@ -112,10 +112,14 @@ class Pipeline:
 
     @property
     def room(self) -> int:
-        """How many more deliveries this process should claim for this destination."""
+        """How many more deliveries this process should claim for this destination.
+
+        Those that stepped aside keep no room of others, but for a destination that is down: no crowd is fetched for it.
+        """
         if not self.takes_work:
             return 0
-        return self.breaker.room(max(0, self._most - self.underway))
+        held = self.underway + (self._aside if self.breaker.is_open else 0)
+        return self.breaker.room(max(0, self._most - held))
 
     def left(self, count: int) -> None:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
