@@ -13,6 +13,9 @@ from gateway.models import Event, Notification
 
 LONGEST_KEY = 512
 """Characters that an identifier may have; the store's columns hold as many."""
+MOST_BYTES = 1024
+"""Bytes of an identifier in UTF-8: PostgreSQL's indexes hold two of them in a row, with 2,704 at most."""
+_SURELY_FITS = MOST_BYTES // 4
 _DEEPEST = 100
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text column takes: NUL and lone surrogates."""
@@ -107,7 +110,7 @@ def _record_key(data: Mapping[str, Any], name: str) -> str | None:
 def _checked(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text")
-    if value.isprintable() and not value.isspace() and 0 < len(value) <= LONGEST_KEY:
+    if value.isprintable() and not value.isspace() and 0 < len(value) <= _SURELY_FITS:
         return value
     if not value.strip():
         raise NotANotification(f"`{name}` is empty")
@@ -115,6 +118,8 @@ def _checked(name: str, value: Any) -> str:
         raise NotANotification(f"`{name}` has {len(value)} characters; at most {LONGEST_KEY} are allowed")
     if _UNKEEPABLE.search(value):
         raise NotANotification(f"`{name}` holds a NUL or a lone surrogate")
+    if (size := len(value.encode())) > MOST_BYTES:
+        raise NotANotification(f"`{name}` has {size} bytes in UTF-8; at most {MOST_BYTES} are allowed")
     return value
 
 
