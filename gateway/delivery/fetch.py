@@ -118,7 +118,6 @@ class FetchDesk:
     async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority, waits: Waits) -> Records:
         if kept.fetch_state is not FetchState.DUE or priority is Priority.IMMEDIATE_FETCH:
             return await self._fetch_in_order(kept, priority=priority)
-        self._callers.caller(kept)
         async with self._callers.in_line(kept.notification, Line.RECORDS):
             waits()
             return await self._fetch_in_order(kept, priority=priority)

@@ -155,7 +155,7 @@ class Worker:
                 self._claims.left_behind(delivery.new.destination)
 
     def _remember(self, notification: KeptNotification) -> None:
-        """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
+        """Keep a notification at hand until one of its deliveries is claimed, so that it need not be read then."""
         if len(notification.notification.body) > _SMALL:
             return
         if len(self._at_hand) >= _AT_HAND:
@@ -225,7 +225,7 @@ class Worker:
         if not claimed:
             return
         wanted = {due.notification_id for due in claimed}
-        notifications = {id_: found for id_ in wanted if (found := self._at_hand.get(id_)) is not None}
+        notifications = {id_: found for id_ in wanted if (found := self._at_hand.pop(id_, None)) is not None}
         if missing := sorted(wanted - notifications.keys()):
             notifications |= await self._store.read(lambda connection: records.load(connection, missing))
         for due in claimed:
