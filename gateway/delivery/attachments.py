@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from gateway.delivery.attached import NOTHING, Attached, Missing, count
-from gateway.delivery.callers import Callers, Line
+from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.downloads import Downloads
 from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.pauses import Pauses
+from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.spool import Spool, spool_of
 from gateway.doforms.blobs import Blob, find_blobs

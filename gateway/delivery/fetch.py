@@ -9,13 +9,14 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from gateway.delivery.callers import NOT_NOW, Callers, Line, turn_of
+from gateway.delivery.callers import NOT_NOW, Callers, turn_of
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
 from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority

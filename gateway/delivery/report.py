@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.places import AccountPlaces, Line
+from gateway.delivery.put_off import PutOff
 from gateway.delivery.setbacks import judge
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
@@ -33,7 +36,10 @@ ALARM = "outcome not reported"
 """The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
 POLL = 1.0
 _AT_ONCE = 50
-"""Reports held at once; more are claimed when half of them have ended, not one for each that ends."""
+"""Reports claimed at once."""
+_FEW = 25
+_BETWEEN = 0.1
+"""Seconds between two claims while more than a few wait for their calls: by the dozen, not one for each that ends."""
 _NOT_LOADED = 60.0
 
 
@@ -51,6 +57,8 @@ class Reporter:
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
         self._lines = Lines(store)
+        self._places = AccountPlaces(store)
+        self._claimed_at = -math.inf
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -97,9 +105,8 @@ class Reporter:
 
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
-        room = _AT_ONCE - len(self._running)
-        if 2 * room < _AT_ONCE:
-            return POLL
+        if len(self._running) > _FEW and (left := self._claimed_at + _BETWEEN - time.monotonic()) > 0:
+            return left
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
         if due_at is None or due_at > moment:
@@ -107,8 +114,9 @@ class Reporter:
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         claimed = await self._store.write(
-            lambda c: outbox.claim_reports(c, most=room, token=token, lease=lease, paused=paused)
+            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused)
         )
+        self._claimed_at = time.monotonic()
         if self._stopping:
             self._unsent += claimed
             return 0.0
@@ -136,6 +144,13 @@ class Reporter:
             await self._put_off(report, reason, wait=_NOT_LOADED)
             return
         account = self._current.account(webservice)
+        try:
+            async with self._places.hold(account, Line.REPORTS):
+                await self._tell(report, account, webservice)
+        except PutOff as told:
+            await self._put_off(report, str(told), wait=(told.until - self._store.now()) / SECOND)
+
+    async def _tell(self, report: Report, account: Account, webservice: Webservice) -> None:
         started = time.monotonic()
         try:
             await self._calls.report(

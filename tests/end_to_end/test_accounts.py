@@ -92,3 +92,16 @@ async def test_an_account_whose_photos_do_not_come_holds_up_no_other(world: Worl
         seen = await world.doforms.create(FORM, {"site": "Dock"}, key="near")
         await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
         assert [path.name for path in (world.folder / "files").iterdir()] == ["near.json"]
+
+
+async def test_an_account_whose_reports_hang_holds_up_no_others(world: World, route: Make) -> None:
+    world.doforms.add_webservice(FAR, "secret", "Far")
+    world.doforms.faults.add(path_contains="far-", method="PUT", status=None, delay=60.0, times=None)
+    told = route(FETCHED.replace("record.fields.site", "notification.key"), head=DELAYED, form="*")
+    with world.running(ACCOUNT.replace("60", "6000") + WEBSERVICE + told):
+        for number in range(MANY):
+            seen = world.doforms.compose(FAR, "create", submission_key=f"r{number}", key=f"far-{number}")
+            await world.doforms.send(seen)
+        await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == MANY, timeout=20)
+        near = await world.doforms.create(FORM, {"site": "Dock"})
+        await world.doforms.until(lambda: near.belief == "completed", timeout=10)
