@@ -15,6 +15,7 @@ from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
+from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.setbacks import judge
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised
@@ -211,4 +212,4 @@ class Reporter:
         self._leases.ends(report.notification_id, report.token)
         write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
         if await write_end:
-            log.warning("alarm raised", kind=ALARM, subject=report.webservice_id, text=text)
+            log_raised(ALARM, report.webservice_id, text or "")
