@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from gateway import api, testing
-from gateway.cli import app
+from gateway.cli import COMMANDS
+from gateway.cli.later import Later
+from tests.support.commands import command_line
 from tests.support.pages import ROOT
 
 LONGEST = 400
@@ -66,8 +67,8 @@ def used_names(module: ModuleType, tree: ast.Module) -> Iterator[str]:
             yield node.attr
 
 
-COMMANDS = list(commands(get_command(app)))
-LEAVES = [one for one in COMMANDS if not hasattr(one.values[0], "commands")]
+EVERY = list(commands(command_line()))
+LEAVES = [one for one in EVERY if not hasattr(one.values[0], "commands")]
 
 
 def test_no_file_is_too_long() -> None:
@@ -98,9 +99,14 @@ def test_a_plugin_has_a_readme_and_tests(plugin: Path) -> None:
     assert list(plugin.glob("tests/test_*.py"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EVERY)
 def test_a_command_has_a_help_text(command: Any) -> None:
     assert (command.help or "").strip().endswith((".", "5s"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_list_of_commands_says_what_the_help_of_each_begins_with(command: Later) -> None:
+    assert command.help == " ".join(command.load().help.split("\n\n")[0].split())
 
 
 @pytest.mark.parametrize("command", LEAVES)

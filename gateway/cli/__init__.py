@@ -4,36 +4,99 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gateway import __version__
-from gateway.cli import (
-    alarms,
-    backfill,
-    check,
-    deliveries,
-    demo,
-    destinations,
-    explain,
-    migrate,
-    notifications,
-    plugins,
-    prune,
-    quarantine,
-    reconcile,
-    reload,
-    serve,
-    store,
-    webservices,
-)
+from gateway.cli.later import Later
 from gateway.cli.output import fail, show_problems
-from gateway.cli.simulate import EPILOG, simulate
 from gateway.errors import GatewayError, RoutesFileError, StoreError
+
+COMMANDS = (
+    Later(
+        "serve",
+        "gateway.cli.serve:serve",
+        "Run the gateway until SIGTERM or Ctrl-C. SIGHUP loads the routes file again.",
+    ),
+    Later(
+        "reload",
+        "gateway.cli.reload:reload",
+        "Check the routes file, then have the `gateway serve` of this machine load it again (SIGHUP).",
+    ),
+    Later(
+        "check",
+        "gateway.cli.check:check",
+        "Check the routes file as a whole: every mistake at once, with table, key and remedy. Changes nothing.",
+    ),
+    Later(
+        "explain",
+        "gateway.cli.explain:explain",
+        "Explain a notification: which routes match and why, the mode and why, and what would be sent. Nothing is "
+        "sent.",
+    ),
+    Later(
+        "demo",
+        "gateway.cli.demo:demo",
+        "Run the main job on this machine: a simulated doForms, a mail server, a REST service and the gateway.",
+    ),
+    Later(
+        "simulate",
+        "gateway.cli.simulate:simulate",
+        "Simulate doForms until Ctrl-C: its REST API, its notifications, a page to watch, and `/control` for scripts.",
+    ),
+    Later(
+        "backfill",
+        "gateway.cli.backfill:backfill",
+        "Ask doForms what it received, and let in the records that no notification told of. `serve` may be running.",
+    ),
+    Later(
+        "reconcile",
+        "gateway.cli.reconcile:reconcile",
+        "Ask doForms what it received as far back as `lookback`, and let in the records that no notification told of.",
+    ),
+    Later(
+        "migrate",
+        "gateway.cli.migrate:migrate",
+        "Bring the store to this gateway's schema, making it if it is not there. `gateway serve` does so by itself.",
+    ),
+    Later(
+        "prune",
+        "gateway.cli.prune:prune",
+        "Delete notifications that ended long ago, with old quarantine and cleared alarms. `serve` may be running.",
+    ),
+    Later(
+        "plugins",
+        "gateway.cli.plugins:plugins",
+        "List the installed destination plugins, with the settings and options that each takes.",
+    ),
+    Later("notifications", "gateway.cli.notifications:app", "What came from doForms and what became of it."),
+    Later("deliveries", "gateway.cli.deliveries:app", "What went, goes or could not go to the destinations."),
+    Later("destinations", "gateway.cli.destinations:app", "The places that deliveries go to, and what waits for them."),
+    Later("webservices", "gateway.cli.webservices:app", "In whose name doForms is called, and whether it is."),
+    Later("quarantine", "gateway.cli.quarantine:app", "Bodies that carried the secret but were no notification."),
+    Later(
+        "alarms",
+        "gateway.cli.alarms:app",
+        "List the alarms that are raised, newest first: causes that a person must mend. Each is cleared when that "
+        "ends.",
+    ),
+    Later("store", "gateway.cli.store:app", "Look whether the store is whole, and copy it."),
+)
+"""Each with the place it is in and the first sentences of its help."""
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        for command in COMMANDS:
+            self.add_command(command)
+
 
 app = typer.Typer(
     name="gateway",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -53,26 +116,6 @@ def _gateway(
     ] = False,
 ) -> None:
     """The doForms gateway: takes notifications from doForms and hands records to your systems, as one file says."""
-
-
-app.command()(serve.serve)
-app.command()(reload.reload)
-app.command()(check.check)
-app.command()(explain.explain)
-app.command()(demo.demo)
-app.command(epilog=EPILOG)(simulate)
-app.command()(backfill.backfill)
-app.command()(reconcile.reconcile)
-app.command()(migrate.migrate)
-app.command()(prune.prune)
-app.command()(plugins.plugins)
-app.add_typer(notifications.app, name="notifications")
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(destinations.app, name="destinations")
-app.add_typer(webservices.app, name="webservices")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(alarms.app, name="alarms")
-app.add_typer(store.app, name="store")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

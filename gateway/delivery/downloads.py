@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from gateway.delivery.callers import NOT_NOW, Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
+from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.proof import prove_password
 from gateway.delivery.put_off import PutOff
@@ -183,7 +184,7 @@ class Downloads:
             return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)
 
         if await self._store.write(note):
-            log.warning("alarm raised", kind=ALARM, subject=subject, text=reason)
+            log_raised(ALARM, subject, reason)
 
     async def _no_spool(self, error: NoRoom | OSError) -> PutOff:
         """Raise the alarm that nothing can be spooled; no attempt is spent."""

@@ -7,7 +7,7 @@ written is lost, which only makes it notice later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -17,6 +17,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.drift_rules import NEW, Changes, judge
 from gateway.delivery.drift_texts import say_ambiguous, say_missing, say_new
 from gateway.delivery.left_out import LeftOut
+from gateway.delivery.logged_alarms import Tell, cleared, raised
 from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.seen import MOST, Counts
 from gateway.doforms.record import unknown_kinds
@@ -130,7 +131,7 @@ class Drift:
 
 def _write(
     form: FormOf, counts: Counts, either: tuple[Mappings, Mappings], name: str, connection: Connection
-) -> list[Callable[[], None]]:
+) -> list[Tell]:
     """Write down and judge what came of one form; returns what is to be logged once it is committed."""
     known = questions.load(connection, form)
     asked = either[questions.is_alone(connection, form)]
@@ -138,14 +139,14 @@ def _write(
     subject = _subject(form)
     told = [
         *_tell_new(connection, form, changes, known, asked, name),
-        *(_cleared(connection, QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
-        *(_cleared(connection, QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
+        *(cleared(connection, QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
+        *(cleared(connection, QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
     ]
     for question, places in changes.missing:
         text = say_missing(name, question, places, known)
-        told.append(_raised(connection, QUESTION_MISSING, f"{subject}: {question.path}", text))
+        told.append(raised(connection, QUESTION_MISSING, f"{subject}: {question.path}", text))
     for question, one in changes.ambiguous:
-        told.append(_raised(connection, QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one)))
+        told.append(raised(connection, QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one)))
     questions.save(connection, form, changes.changed.values())
     questions.forget(connection, form, changes.forgotten)
     return told
@@ -153,11 +154,11 @@ def _write(
 
 def _tell_new(
     connection: Connection, form: FormOf, changes: Changes, known: Mapping[str, Question], asked: Mappings, name: str
-) -> list[Callable[[], None]]:
+) -> list[Tell]:
     """Tell of new questions in one alarm for the form; of those that it told before only while it stands."""
     subject, told = _subject(form), [one for one in known.values() if one.alarm == NEW]
     if not told:
-        return [_cleared(connection, NEW_QUESTIONS, subject)] if changes.settled else []
+        return [cleared(connection, NEW_QUESTIONS, subject)] if changes.settled else []
     if not changes.new:
         return []
     if not alarms.is_raised(connection, NEW_QUESTIONS, subject):
@@ -166,19 +167,9 @@ def _tell_new(
                 question.alarm = None
                 changes.changed[question.path] = question
         told = changes.new
-    return [_raised(connection, NEW_QUESTIONS, subject, say_new(name, told, asked))]
+    return [raised(connection, NEW_QUESTIONS, subject, say_new(name, told, asked))]
 
 
 def _subject(form: FormOf) -> str:
     kind = form.record_kind.value
     return form.webservice_id if kind == "submission" else f"{form.webservice_id} ({kind})"
-
-
-def _raised(connection: Connection, kind: str, subject: str, text: str) -> Callable[[], None]:
-    new = alarms.raise_alarm(connection, kind, subject, text)
-    return lambda: log.warning("alarm raised", kind=kind, subject=subject, text=text) if new else None
-
-
-def _cleared(connection: Connection, kind: str, subject: str) -> Callable[[], None]:
-    gone = alarms.clear_alarm(connection, kind, subject)
-    return lambda: log.info("alarm cleared", kind=kind, subject=subject) if gone else None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import structlog
 from sqlalchemy import Connection
 
 from gateway.answers import every_answer
 from gateway.delivery.current import Current
 from gateway.delivery.drift_texts import say_left_out
+from gateway.delivery.logged_alarms import Tell, cleared, raised
 from gateway.delivery.mappings import asked_in
 from gateway.delivery.prepare import Job
 from gateway.models import Event, Receipt
 from gateway.store import alarms
 from gateway.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 QUESTION_LEFT_OUT = "question left out"
 """The kind of these alarms."""
@@ -75,19 +73,16 @@ class LeftOut:
         if not news:
             return
 
-        def write(connection: Connection) -> list[tuple[str, str | None]]:
-            return [(subject, text) for subject, text in sorted(news.items()) if _write(connection, subject, text)]
+        def write(connection: Connection) -> list[Tell]:
+            return [_write(connection, subject, text) for subject, text in sorted(news.items())]
 
         try:
-            written = await self._store.write(write)
+            told = await self._store.write(write)
         except BaseException:
             self._news = news | self._news  # they are told only once: the next time must tell them
             raise
-        for subject, text in written:
-            if text is not None:
-                log.warning("alarm raised", kind=QUESTION_LEFT_OUT, subject=subject, text=text)
-            else:
-                log.info("alarm cleared", kind=QUESTION_LEFT_OUT, subject=subject)
+        for tell in told:
+            tell()
 
     async def _load(self, *, thoroughly: bool) -> None:
         """See which alarms stand, raised by whichever process; of deliveries not loaded any more they have ended."""
@@ -103,10 +98,10 @@ class LeftOut:
                 self._news[alarm.subject] = None
 
 
-def _write(connection: Connection, subject: str, text: str | None) -> bool:
+def _write(connection: Connection, subject: str, text: str | None) -> Tell:
     if text is None:
-        return alarms.clear_alarm(connection, QUESTION_LEFT_OUT, subject)
-    return alarms.raise_alarm(connection, QUESTION_LEFT_OUT, subject, text)
+        return cleared(connection, QUESTION_LEFT_OUT, subject)
+    return raised(connection, QUESTION_LEFT_OUT, subject, text)
 
 
 def _prefix(way: Way) -> str:

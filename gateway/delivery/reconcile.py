@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.backfill import Backfill, Doubt, NotListed
 from gateway.delivery.current import Current
+from gateway.delivery.logged_alarms import Tell, raise_and_log, raised
 from gateway.doforms.windows import aligned
 from gateway.routing.loaded import Reconcile, Webservice
 from gateway.routing.tables import REMEMBERED
@@ -165,8 +166,7 @@ class Reconciler:
             f"{timedelta(seconds=round(spent))}: its listings go after all other calls of the account "
             f"{webservice.account}, and these leave no room"
         )
-        if await self._store.write(lambda c: alarms.raise_alarm(c, NOT_RECONCILED, webservice.id, text)):
-            log.warning("alarm raised", kind=NOT_RECONCILED, subject=webservice.id, text=text)
+        await raise_and_log(self._store, NOT_RECONCILED, webservice.id, text)
 
     async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
         lease = self._store.lease
@@ -222,16 +222,16 @@ class Reconciler:
         known = self._told_lacking.get(webservice.id, frozenset())
         self._told_lacking[webservice.id] = frozenset(made.lacking)
 
-        def tell(connection: Connection) -> bool:
+        def write(connection: Connection) -> Tell | None:
             alarms.clear_alarm(connection, NOT_RECONCILED, webservice.id)
             if made.doubt is None:
                 alarms.clear_alarm(connection, TOO_SHORT, webservice.id)
-                return False
+                return None
             if known.issuperset(made.lacking) and not alarms.is_raised(connection, TOO_SHORT, webservice.id):
-                return False  # a person has cleared it
-            return alarms.raise_alarm(connection, TOO_SHORT, webservice.id, made.doubt)
+                return None  # a person has cleared it
+            return raised(connection, TOO_SHORT, webservice.id, made.doubt)
 
-        if await self._store.write(tell):
-            log.warning("alarm raised", kind=TOO_SHORT, subject=webservice.id, text=made.doubt)
+        if tell := await self._store.write(write):
+            tell()
         line = log.info if made.let_in else log.debug
         line("reconciled", webservice=made.webservice, until=str(made.end), listed=made.listed, let_in=made.let_in)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.delivery.logged_alarms import clear_and_log
 from gateway.errors import GatewayError, RoutesFileError
 from gateway.routing.loaded import Routes
 from gateway.store import alarms
@@ -76,7 +77,6 @@ class Reloader:
 
     async def _clear(self) -> None:
         try:
-            if await self._store.write(lambda c: alarms.clear_alarm(c, KIND, str(self._file))):
-                log.info("alarm cleared", kind=KIND, subject=str(self._file))
+            await clear_and_log(self._store, KIND, str(self._file))
         except Exception as failure:
             log.warning("an alarm could not be cleared", kind=KIND, error=str(failure))

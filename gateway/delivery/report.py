@@ -16,6 +16,7 @@ from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
+from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.places import AccountPlaces, Line
 from gateway.delivery.put_off import PutOff
@@ -226,4 +227,4 @@ class Reporter:
         self._leases.ends(report.notification_id, report.token)
         write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
         if await write_end:
-            log.warning("alarm raised", kind=ALARM, subject=report.webservice_id, text=text)
+            log_raised(ALARM, report.webservice_id, text or "")

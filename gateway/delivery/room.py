@@ -10,6 +10,7 @@ import structlog
 
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.current import Current
+from gateway.delivery.logged_alarms import clear_and_log, log_raised
 from gateway.routing.sizes import say_size
 from gateway.store import alarms
 from gateway.store.engine import say
@@ -99,12 +100,10 @@ class Room:
         if why is not None and not limit.raised:
             await self._store.write(lambda connection: alarms.raise_alarm(connection, limit.kind, _SUBJECT, why))
             limit.raised = True
-            log.warning("alarm raised", kind=limit.kind, subject=_SUBJECT, text=why)
+            log_raised(limit.kind, _SUBJECT, why)
         elif why is None and limit.raised is not False and limit.clear():
-            was_raised = await self._store.write(lambda c: alarms.clear_alarm(c, limit.kind, _SUBJECT))
+            await clear_and_log(self._store, limit.kind, _SUBJECT)
             limit.raised = False
-            if was_raised:
-                log.info("alarm cleared", kind=limit.kind, subject=_SUBJECT)
 
     def _backlog_full(self) -> str | None:
         limit = self._current.routes.backlog_limit

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.ladder import NotYet
+from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import Later
@@ -102,5 +103,5 @@ class Setbacks:
             return alarms.raise_alarm(connection, ALARM, subject, f"notification {kept.notification.key}: {reason}")
 
         if await self._store.write(note):
-            log.warning("alarm raised", kind=ALARM, subject=subject, text=reason)
+            log_raised(ALARM, subject, reason)
         raise GivenUp(reason)

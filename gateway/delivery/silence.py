@@ -9,15 +9,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
+from gateway.delivery.logged_alarms import raise_and_log
 from gateway.doforms.failures import NoAnswer
-from gateway.store import alarms
 from gateway.store.alarms import Alarm
 from gateway.store.clock import from_store
 from gateway.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 ALARM = "doforms silent"
 WAITS = "account waits"
@@ -73,7 +69,7 @@ class Silence:
             "Notifications are taken all the same; what needs a call waits, and one is tried each minute. Look whether "
             "this machine reaches that address (network, proxy, name service), and at doForms' status page"
         )
-        await self._raise(ALARM, account, text)
+        await raise_and_log(self._store, ALARM, account, text)
 
     async def waits(self, account: str, seconds: float) -> None:
         """Note that doForms asked for no calls for so long (429)."""
@@ -87,11 +83,7 @@ class Silence:
             "Look who else uses the account, and whether `requests_per_minute` is above what doForms allows. "
             "A gateway that is started again calls at once"
         )
-        await self._raise(WAITS, account, text)
-
-    async def _raise(self, kind: str, account: str, text: str) -> None:
-        if await self._store.write(lambda c: alarms.raise_alarm(c, kind, account, text)):
-            log.warning("alarm raised", kind=kind, subject=account, text=text)
+        await raise_and_log(self._store, WAITS, account, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether doForms answered this process after the alarm's cause was met last, or the wait is over."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import Connection
 
 from gateway.delivery.current import Current
+from gateway.delivery.logged_alarms import log_cleared, raise_and_log
 from gateway.store import alarms, causes
 from gateway.store.alarms import Alarm
 from gateway.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 KIND = "not loaded"
 """The kind of these alarms."""
@@ -54,8 +52,7 @@ class Unloaded:
 
     async def met(self, way: Way) -> None:
         """Raise the alarm of a delivery that was claimed and is not loaded."""
-        if await self._store.write(lambda connection: alarms.raise_alarm(connection, KIND, way.subject, way.reason)):
-            log.warning("alarm raised", kind=KIND, subject=way.subject, text=way.reason)
+        await raise_and_log(self._store, KIND, way.subject, way.reason)
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
@@ -84,4 +81,4 @@ class Unloaded:
                 causes.make_due(connection, way.reason)
 
         await self._store.write(clear)
-        log.info("alarm cleared", kind=alarm.kind, subject=alarm.subject)
+        log_cleared(alarm.kind, alarm.subject)

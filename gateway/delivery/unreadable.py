@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import structlog
-
+from gateway.delivery.logged_alarms import raise_and_log
 from gateway.routing.loaded import Webservice
-from gateway.store import alarms
 from gateway.store.alarms import Alarm
 from gateway.store.clock import from_store
 from gateway.store.store import Store
-
-log = structlog.get_logger(__name__)
 
 ALARM = "records not readable"
 """The kind of the alarm of a web service whose listings work while its records cannot be read."""
@@ -48,8 +44,7 @@ class Unreadable:
             f"be read neither by key nor by id, the last one with: {told}. Nothing was sent or replaced for them, and "
             f"they are tried again. If it goes on, ask doForms whether this web service may read its records"
         )
-        if await self._store.write(lambda c: alarms.raise_alarm(c, ALARM, webservice.id, text)):
-            log.warning("alarm raised", kind=ALARM, subject=webservice.id, text=text)
+        await raise_and_log(self._store, ALARM, webservice.id, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether this process read a record of the web service after the alarm's cause was met last."""

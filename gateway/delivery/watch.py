@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.delivery.current import Current
+from gateway.delivery.logged_alarms import clear_and_log
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.silence import ALARM as SILENT
@@ -68,8 +69,7 @@ class Watch:
         await self._unloaded.look(thoroughly=thoroughly)
         for alarm in await self._store.read(alarms.list_alarms):
             if await self._has_ended(alarm):
-                await self._store.write(lambda c, one=alarm: alarms.clear_alarm(c, one.kind, one.subject))  # type: ignore[misc]
-                log.info("alarm cleared", kind=alarm.kind, subject=alarm.subject)
+                await clear_and_log(self._store, alarm.kind, alarm.subject)
 
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":

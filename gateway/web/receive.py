@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider, account_of
+from gateway.delivery.logged_alarms import raise_and_log
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
@@ -24,7 +25,7 @@ from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
-from gateway.store import alarms, inbox, quarantine, repeats
+from gateway.store import inbox, quarantine, repeats
 from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
@@ -264,9 +265,5 @@ class Receiver:
                 "somebody guesses, or the header in doForms and [webhook] headers differ"
             )
             self._refused.clear()
-            self._spawn(self._raise_alarm(text))
+            self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         await answer.error(send, 401, "a secret header is missing or wrong")
-
-    async def _raise_alarm(self, text: str) -> None:
-        if await self._store.write(lambda c: alarms.raise_alarm(c, "unauthorised", "webhook", text)):
-            log.warning("alarm raised", kind="unauthorised", subject="webhook", text=text)

@@ -7,22 +7,20 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from gateway import __version__
-from gateway.cli import app
 from gateway.store.call_counts import day_of
 from gateway.store.clock import now
 from tests.cli.conftest import LONG_KEY, Run
+from tests.support.commands import command_line
 
 
 def commands() -> list[tuple[str, ...]]:
     """Return every command there is, groups included."""
     found: list[tuple[str, ...]] = [()]
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in command_line().commands.items():
         found.append((name,))
         found += [(name, inner) for inner in getattr(command, "commands", {})]
     return found
@@ -43,7 +41,7 @@ def test_every_command_has_help_that_fits_a_terminal_and_says_what_each_option_d
     shown = run(*command, "--help").out
     assert f"Usage: {' '.join(('gateway', *command))} [OPTIONS]" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
-    here: Any = get_command(app)
+    here = command_line()
     for name in command:
         here = here.commands[name]
     assert here.help

@@ -21,7 +21,15 @@ from tests.support.gateway_process import Launch, Process
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["gateway.cli", "gateway.app", "gateway_database", "gateway_rest", "gateway_file", "psycopg", "tests.crash.bugs"]
+    [
+        "gateway.cli.serve",
+        "gateway.app",
+        "gateway_database",
+        "gateway_rest",
+        "gateway_file",
+        "psycopg",
+        "tests.crash.bugs",
+    ]
 )
 _one_at_a_time = threading.Lock()
 """Held while a process is started or asked for its exit status, which only the first who asks is told."""

@@ -49,46 +49,7 @@ _RETRY = '{ first = "100ms", factor = 2, max = "600ms" }'
 _LIMITS = f'retry = {_RETRY}\nbreaker = {{ failures = 5, probe_after = "300ms" }}\ntimeout = "2s"'
 _COLUMNS = '{ record = "{{ record.key }}", notification = "{{ notification.key }}", seq = "{{ record.fields.seq }}" }'
 
-
-def text(*, store: str, api: str, effects: str, service: str, folder: str) -> str:
-    """Return the routes file."""
-    webservices = "".join(
-        f'[webservices.{form.name}]\nid = "{form.webservice_id}"\npassword = "env:DOFORMS_PASSWORD"\n'
-        f'form = "{form.name}"\n'
-        for form in FORMS.values()
-        if form.name != "stranger"
-    )
-    return f"""
-[gateway]
-store = "{store}"
-lease = "{LEASE:g}s"
-answer_within = "1s"
-shutdown_grace = "1s"
-min_free_disk = "1MB"
-[doforms]
-api = "{api}"
-expected_fetch = "10ms"
-requests_per_minute = 60000
-max_in_flight = 8
-fetch_retry = {_RETRY}
-report_retry = {_RETRY}
-[webhook]
-headers = {{ X-Webhook-Key = ["env:WEBHOOK_KEY"] }}
-{webservices}
-[destinations.table]
-plugin = "database"
-url = "{effects}"
-{_LIMITS}
-[destinations.service]
-plugin = "rest"
-url = "{service}"
-concurrency = 4
-{_LIMITS}
-[destinations.folder]
-plugin = "file"
-root = "{folder}"
-{_LIMITS}
-
+_INSPECTIONS = f"""
 [[routes]]
 name = "inspections"
 form = "inspection"
@@ -103,7 +64,8 @@ columns = {_COLUMNS}
 to = "service"
 path = "service"
 json = {_COLUMNS}
-
+"""
+_ORDERS = f"""
 [[routes]]
 name = "orders"
 form = "order"
@@ -128,7 +90,8 @@ required = false
 filename = "orders.jsonl"
 format = "jsonl"
 columns = {_COLUMNS}
-
+"""
+_NOTES = f"""
 [[routes]]
 name = "notes"
 form = "note"
@@ -145,6 +108,59 @@ path = "loosely"
 order = "none"
 when = "notification.key[-1] != '{SKIPPED}'"
 json = {_COLUMNS}
+"""
+
+
+def text(*, store: str, api: str, effects: str, service: str, folder: str) -> str:
+    """Return the routes file."""
+    given = _settings(store, api), _webservices(), _destinations(effects, service, folder)
+    return "".join((*given, _INSPECTIONS, _ORDERS, _NOTES))
+
+
+def _settings(store: str, api: str) -> str:
+    return f"""
+[gateway]
+store = "{store}"
+lease = "{LEASE:g}s"
+answer_within = "1s"
+shutdown_grace = "1s"
+min_free_disk = "1MB"
+[doforms]
+api = "{api}"
+expected_fetch = "10ms"
+requests_per_minute = 60000
+max_in_flight = 8
+fetch_retry = {_RETRY}
+report_retry = {_RETRY}
+[webhook]
+headers = {{ X-Webhook-Key = ["env:WEBHOOK_KEY"] }}
+"""
+
+
+def _webservices() -> str:
+    return "".join(
+        f'[webservices.{form.name}]\nid = "{form.webservice_id}"\npassword = "env:DOFORMS_PASSWORD"\n'
+        f'form = "{form.name}"\n'
+        for form in FORMS.values()
+        if form.name != "stranger"
+    )
+
+
+def _destinations(effects: str, service: str, folder: str) -> str:
+    return f"""
+[destinations.table]
+plugin = "database"
+url = "{effects}"
+{_LIMITS}
+[destinations.service]
+plugin = "rest"
+url = "{service}"
+concurrency = 4
+{_LIMITS}
+[destinations.folder]
+plugin = "file"
+root = "{folder}"
+{_LIMITS}
 """
 
 

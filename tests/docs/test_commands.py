@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from gateway.cli import app
+from tests.support.commands import command_line
 from tests.support.pages import PAGES, mentioned_commands, name_of, shown_commands
 
 
 def found(words: list[str]) -> tuple[Any, list[str]]:
     """Return the command that the first words name, and the words that are left."""
-    command: Any = get_command(app)
+    command: Any = command_line()
     while words and hasattr(command, "commands"):
         name, *words = words
         assert name in command.commands, f"there is no command {name}"

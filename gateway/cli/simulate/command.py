@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from gateway.cli.output import fail, stdout
 from gateway.cli.simulate import given
+from gateway.cli.simulate.options import (
+    Every,
+    Headers,
+    Host,
+    Lines,
+    Port,
+    Records,
+    ScenarioName,
+    Seed,
+    Target,
+    Webservices,
+)
 from gateway.cli.simulate.told import tell, tell_counts
 from gateway.doforms.simulator import SCENARIOS, Player, Simulator, control_routes, page_routes
 
@@ -23,58 +34,16 @@ EPILOG = "\n\n".join(["Scenarios:", *(f"[bold]{one.name}[/bold]: {one.story}" fo
 
 
 def simulate(
-    host: Annotated[str, typer.Option(help="Address of the REST API and the page.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of both; 0 takes a free one.")] = 8900,
-    target: Annotated[
-        str, typer.Option(help="The gateway's webhook.", metavar="URL")
-    ] = "http://127.0.0.1:8080/webhooks/doforms",
-    header: Annotated[
-        list[str] | None,
-        typer.Option(help='A secret header, such as "X-Webhook-Key: secret"; can be repeated.', metavar="NAME: VALUE"),
-    ] = None,
-    webservice: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A web service that exists; can be repeated. Ids hold `$`: put single quotes around it. The form's "
-            "name follows the last colon and may be left out. None given: "
-            f"{given.webservices_for(None)[0][0]}={given.PASSWORD}, or one for each form of the scenario.",
-            metavar="ID=PASSWORD:FORM",
-        ),
-    ] = None,
-    scenario: Annotated[
-        str | None,
-        typer.Option(
-            help="Play a story of the list below. Left out: nothing happens by itself, or `plain` if records are asked "
-            "for by one of the next two.",
-            metavar="NAME",
-        ),
-    ] = None,
-    records: Annotated[
-        int | None,
-        typer.Option(
-            "--records",
-            "--count",
-            min=1,
-            help="Make so many records, then only serve. Left out: as many as the scenario says; without one, no end.",
-        ),
-    ] = None,
-    every: Annotated[
-        str | None,
-        typer.Option(
-            help="Make a record so often, such as 500ms, 5s or 1m. Left out: as the scenario says; without one, none.",
-            metavar="DURATION",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed makes the same records again. Left out: one by chance.")
-    ] = None,
-    lines: Annotated[
-        bool | None,
-        typer.Option(
-            "--lines/--counts",
-            help="Print a line for each thing that happens, or counts every 2 s. Left out: counts for a scenario.",
-        ),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8900,
+    target: Target = "http://127.0.0.1:8080/webhooks/doforms",
+    header: Headers = None,
+    webservice: Webservices = None,
+    scenario: ScenarioName = None,
+    records: Records = None,
+    every: Every = None,
+    seed: Seed = None,
+    lines: Lines = None,
 ) -> None:
     """Simulate doForms until Ctrl-C: its REST API, its notifications, a page to watch, and `/control` for scripts.
 
@@ -93,13 +62,18 @@ def simulate(
     if story or records or pace:
         number = random.randrange(_MANY) if seed is None else seed
         player = Player(simulator, story or SCENARIOS["plain"], seed=number, records=records, every=pace)
+    _until_interrupted(_Run(simulator, player, host, port, counts=story is not None if lines is None else not lines))
+
+
+def _until_interrupted(run: _Run) -> None:
+    """Run until Ctrl-C; ends the command if its address is taken."""
     try:
-        asyncio.run(_Run(simulator, player, host, port, counts=story is not None if lines is None else not lines).run())
+        asyncio.run(run.run())
     except KeyboardInterrupt:
         stdout.print("ended")
     except OSError as error:
         raise fail(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}. Choose another with --port"
+            f"{run.host}:{run.port} cannot be listened on: {error.strerror or error}. Choose another with --port"
         ) from None
 
 

@@ -1,0 +1,38 @@
+"""Commands that are imported when they are called for: a list of them needs only their names and what they do."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_group
+
+
+class Later(TyperCommand):
+    """A command, or a group of them, whose module is imported when it runs or shows its own help."""
+
+    def __init__(self, name: str, where: str, help: str) -> None:
+        """``where`` is ``module:name`` of a function or a `typer.Typer`; ``help`` is how its own help begins.
+
+        What a module calls ``EPILOG`` stands at the end of the help of its command.
+        """
+        super().__init__(name, help=help)
+        self._where = where
+
+    def load(self) -> Any:
+        """Import and return the command itself."""
+        module_name, _, name = self._where.partition(":")
+        module = import_module(module_name)
+        found, around = getattr(module, name), typer.Typer(add_completion=False)
+        if isinstance(found, typer.Typer):
+            around.add_typer(found, name=self.name)
+        else:
+            around.command(self.name, epilog=getattr(module, "EPILOG", None))(found)
+        (command,) = get_group(around).commands.values()
+        return command
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Let the command itself read its arguments: what runs is the command of the context."""
+        return self.load().make_context(info_name, args, parent, **extra)
