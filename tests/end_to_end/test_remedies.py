@@ -67,6 +67,19 @@ async def test_what_was_never_fetched_is_fetched_as_its_alarm_says(world: World,
         await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
 
 
+async def test_what_the_books_miss_is_let_in_as_they_say(
+    world: World, route: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOFORMS_PASSWORD", "secret")
+    with world.running(route(FILE)):
+        world.doforms.world.put(FORM, "r1", {"site": "Dock"})
+        told = await asyncio.to_thread(typed, world, "reconcile --books --webservice inspection --until 0s", status=1)
+        assert "missing: r1" in told
+        [let_in] = commands(told)
+        await asyncio.to_thread(typed, world, let_in, "--yes")
+        await world.doforms.until((world.folder / "files" / "r1.json").exists, timeout=10)
+
+
 async def test_a_disk_that_is_nearly_full_says_how_to_make_room(world: World, route: Make) -> None:
     with world.running(route(FILE), gateway=FULL_DISK):
         [prune] = commands(await raised(world, "disk nearly full"))
