@@ -38,7 +38,7 @@ from gateway.cli.orders import (
     replaying,
     tell,
 )
-from gateway.cli.output import fail, print_json, print_raw, print_table
+from gateway.cli.output import fail, print_json, print_raw, print_table, stderr
 from gateway.delivery.rematch import rematch
 from gateway.models import DeliveryState, Event
 from gateway.store.causes import DROPPED
@@ -128,6 +128,8 @@ def list_(
         ((one.received, one.event, one.outcome or "open", [one.key, _about(one), _became(one)]) for one in found),
         empty="No notification fits.",
     )
+    if not found:
+        _hint(wanted)
 
 
 @app.command()
@@ -253,6 +255,19 @@ def drop_(
     results = in_steps(routes, strangers, lambda connection, ids: drop_unmatched(connection, ids, who))
     results += carry_out(routes, found, lambda connection, ids: drop(connection, ids, who))
     tell(results, json=json)
+
+
+def _hint(wanted: NotificationFilter) -> None:
+    """Say where to look next for a record of which nothing is kept."""
+    if wanted.record_key is None or wanted != NotificationFilter(record_key=wanted.record_key, limit=wanted.limit):
+        return
+    stderr.print(
+        "If it was refused, `gateway alarms`, `gateway quarantine list` or the log says so; `gateway reconcile --books "
+        "--until 0s` tells whether doForms has it.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _known_outcome(outcome: str | None) -> str | None:

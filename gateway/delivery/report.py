@@ -35,6 +35,10 @@ log = structlog.get_logger(__name__)
 
 ALARM = "outcome not reported"
 """The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
+_REMEDY = (
+    "What was delivered stays delivered; doForms alone does not know how it ended. If that is so for many, see what it "
+    "answers; else clear this alarm"
+)
 POLL = 1.0
 _AT_ONCE = 50
 """Reports claimed at once."""
@@ -221,7 +225,7 @@ class Reporter:
             settled = outbox.settle_report(
                 connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent), counted=counted
             )
-            what = f"notification {report.notification_key}: {text}"
+            what = f"notification {report.notification_key}: {text}. {_REMEDY}"
             return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
 
         self._leases.ends(report.notification_id, report.token)
