@@ -10,7 +10,7 @@ from typing import Any
 from gateway.delivery.judge import Judge
 from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
-from gateway.destinations.faults import RAISED, say_kind
+from gateway.destinations.faults import RAISED, is_cancelled, say_kind
 from gateway.errors import Uncertain
 
 
@@ -30,7 +30,7 @@ async def attempt(
         async with limit:
             results = await _send(destination, deliveries)
     except (*RAISED, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         late = Uncertain(f"no answer within its time limit of {timeout:g} s")
         results = [late if limit.expired() else error] * len(deliveries)
@@ -47,9 +47,3 @@ async def _send(destination: Destination[Any, Any], deliveries: Sequence[Deliver
     if len(results) != len(deliveries):
         raise TypeError(f"deliver_many returned {len(results)} results for {len(deliveries)} deliveries")
     return results
-
-
-def _is_cancelled() -> bool:
-    """Tell a cancellation of this task from one that a plugin let through from a task of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

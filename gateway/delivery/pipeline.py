@@ -82,6 +82,8 @@ class Pipeline:
         self._pace = self._make_pace(entry)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
+        self.unopened: str | None = None
+        """Why the last try to open it failed; None: it is being opened for the first time."""
         self.underway = 0
         """Deliveries held here or on their way here."""
         self.load(entry)

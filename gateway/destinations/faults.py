@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from gateway.destinations.destination import Delivery, Destination
@@ -34,3 +35,9 @@ def preview_of(destination: Destination[Any, Any], delivery: Delivery[Any]) -> s
 def say_kind(value: object) -> str:
     """Name what kind of thing a plugin returned."""
     return "None" if value is None else f"{type(value).__name__} {value!r:.80}"
+
+
+def is_cancelled() -> bool:
+    """Tell a cancellation of the task that calls a plugin from one that the plugin raised of itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
