@@ -13,6 +13,9 @@ from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, is_cancelled, say_kind
 from gateway.errors import Uncertain
 
+_OVERDUE = 10.0
+"""Seconds that a plugin gets to end after its time limit, before it is told that it hangs."""
+
 
 def takes_many(destination: Destination[Any, Any]) -> bool:
     """Tell whether a destination sends several deliveries at once."""
@@ -20,10 +23,19 @@ def takes_many(destination: Destination[Any, Any]) -> bool:
 
 
 async def attempt(
-    destination: Destination[Any, Any], deliveries: Sequence[Delivery[Any]], *, timeout: float, judge: Judge
+    destination: Destination[Any, Any],
+    deliveries: Sequence[Delivery[Any]],
+    *,
+    timeout: float,
+    judge: Judge,
+    overdue: float = _OVERDUE,
 ) -> list[Attempted]:
-    """Send deliveries once, within ``timeout`` seconds; returns how each ended. Never raises but for cancellation."""
+    """Send deliveries once, within ``timeout`` seconds; returns how each ended. Never raises but for cancellation.
+
+    A plugin that goes on ``overdue`` seconds after that is told in the log.
+    """
     started = time.monotonic()
+    hanging = asyncio.get_running_loop().call_later(timeout + overdue, judge.hangs, deliveries, timeout)
     results: Sequence[object]
     limit = asyncio.timeout(timeout)
     try:
@@ -34,6 +46,8 @@ async def attempt(
             raise
         late = Uncertain(f"no answer within its time limit of {timeout:g} s")
         results = [late if limit.expired() else error] * len(deliveries)
+    finally:
+        hanging.cancel()
     duration = time.monotonic() - started
     return [judge.name(result, one, duration) for result, one in zip(results, deliveries, strict=True)]
 

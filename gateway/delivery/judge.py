@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,17 @@ class Judge:
         else:
             reason = self._bug(f"it returned {say_kind(result)} instead of a receipt", delivery)
         return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
+
+    def hangs(self, deliveries: Sequence[Delivery[Any]], timeout: float) -> None:
+        """Log that a plugin has not given deliveries back though their time limit is over."""
+        log.error(
+            "a delivery has no end though its time limit is over: a thread of the plugin hangs, or it ignores being "
+            "cancelled; until then it takes a place. Mend the plugin, or tell its author",
+            plugin=self.plugin,
+            destination=self.destination,
+            delivery_keys=[one.key for one in deliveries],
+            limit=timeout,
+        )
 
     def dry_run(self, destination: Destination[Any, Any], delivery: Delivery[Any]) -> Attempted:
         """Return the end of a delivery of which only the preview is kept; never raises."""

@@ -12,12 +12,15 @@ RAISED = (Exception, SystemExit)
 
 
 def say_fault(error: BaseException) -> str:
-    """Name an exception by its type, as its text alone can be empty or a mere ``'key'``."""
+    """Name an exception by its type, as its text alone can be empty or a mere ``'key'``; a group with all in it."""
     try:
         text = str(error)
     except RAISED:
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        return f"{told}: {'; '.join(map(say_fault, error.exceptions))}"
+    return told
 
 
 def preview_of(destination: Destination[Any, Any], delivery: Delivery[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -198,6 +199,25 @@ async def test_secrets_are_masked_in_receipts_and_reasons() -> None:
     for error in (Rejected(f"bad {SECRET}"), ValueError(f"bad {SECRET}")):
         with capture_logs():
             assert SECRET not in str((await one(error)).reason)
+
+
+async def test_a_plugin_that_does_not_end_after_its_time_limit_is_told_once() -> None:
+    class Hangs(Scripted):
+        async def deliver(self, delivery: Delivery[Any]) -> Receipt:
+            return await self.context.in_thread(time.sleep, 0.3)  # type: ignore[arg-type, func-returns-value]
+
+    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    with capture_logs() as logged:
+        [ended] = await attempt(Hangs(), [make_delivery(Options(), key="k1")], timeout=0.02, judge=judge, overdue=0.05)
+    assert (ended.result, ended.reason) == (Result.UNCERTAIN, "no answer within its time limit of 0.02 s")
+    [line] = logged
+    assert (line["plugin"], line["destination"], line["delivery_keys"]) == ("scripted", "office", ["k1"])
+
+
+async def test_what_several_tasks_of_a_plugin_raised_is_told_in_full() -> None:
+    with capture_logs():
+        ended = await one(ExceptionGroup("two", [Rejected("no such room"), KeyError("colour")]))
+    assert str(ended.reason).endswith("two (2 sub-exceptions): Rejected: no such room; KeyError: 'colour'")
 
 
 async def test_cancelling_an_attempt_cancels_it() -> None:
