@@ -114,7 +114,10 @@ def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems
     plugin = registry.get(name)
     if plugin is None:
         found = f'no installed plugin is named "{name}"'
-        problems.add(entry, ("plugin",), found, suggest(name, registry.names(), kind="plugin"))
+        remedy = (
+            f"{suggest(name, registry.names(), kind='plugin')}. Another needs its package installed beside the gateway"
+        )
+        problems.add(entry, ("plugin",), found, remedy)
         return None
     return plugin
 

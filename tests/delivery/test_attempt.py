@@ -204,7 +204,7 @@ async def test_secrets_are_masked_in_receipts_and_reasons() -> None:
 async def test_a_plugin_that_does_not_end_after_its_time_limit_is_told_once() -> None:
     class Hangs(Scripted):
         async def deliver(self, delivery: Delivery[Any]) -> Receipt:
-            return await self.context.in_thread(time.sleep, 0.3)  # type: ignore[arg-type, func-returns-value]
+            return await self.context.in_thread(time.sleep, 0.3)
 
     judge = Judge(plugin="scripted", destination="office", mask=Mask())
     with capture_logs() as logged:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 
 from gateway.api import Destination, Finding, Options, Repeatable, Settings, Traits
 from gateway.destinations.context import make_context
@@ -55,6 +56,12 @@ def test_a_delivery_merges_its_retry_over_that_of_its_destination(load_text) -> 
     ("text", "where", "found", "remedy"),
     [
         ('[destinations.x]\nplugin = "databse"', "destinations.x.plugin", '"databse"', "Did you mean `database`?"),
+        (
+            '[destinations.x]\nplugin = "telegraph"',
+            "destinations.x.plugin",
+            '"telegraph"',
+            "needs its package installed beside",
+        ),
         ('[destinations.x]\nurl = "y"', "destinations.x.plugin", "`plugin` is missing", "Add `plugin`"),
         (HEAD + 'ulr = "x"', "destinations.service.ulr", "`ulr` is no key of this table", "Did you mean `url`?"),
         (HEAD + 'path = "x"', "destinations.service.path", "`path` is no setting of rest", "[[routes.deliver]]"),
@@ -89,6 +96,13 @@ class FailsOverOptions(Fine):
 class Raises(Fine):
     def __init__(self, settings: Any, context: Any) -> None:
         raise KeyError("colour")
+
+
+class FailingSettings(Fine):
+    class Settings(Settings):
+        @model_validator(mode="after")
+        def _fails(self) -> Any:
+            raise KeyError("colour")
 
 
 def judging(**answers: Any) -> type[Fine]:
@@ -150,6 +164,11 @@ def test_it_is_refused_even_where_no_destination_uses_it(tmp_path: Path) -> None
             FailsOverOptions,
             "routes[one].deliver[0]",
             "plugin fine failed over these options: RuntimeError: what is this?",
+        ),
+        (
+            FailingSettings,
+            "destinations.lamp",
+            "tests.routing.test_destinations.FailingSettings.Settings failed over this table: KeyError: 'colour'",
         ),
         (Raises, "destinations.lamp", "plugin fine cannot work with these settings: KeyError: 'colour'"),
     ],
