@@ -126,8 +126,11 @@ class Pauses:
     ) -> None:
         """Pause something until then (left out: until the next probe) and raise the alarm.
 
-        ``called`` is its name in the routes file, if that is another.
+        ``called`` is its name in the routes file, if that is another. What a person paused stays so.
         """
+        standing = self._pauses.get((kind, name))
+        if standing is not None and standing.cause == Cause.ORDERED != cause:
+            return
         if self.reason(kind, name) is None:
             log.warning(f"{kind} paused", name=name, reason=reason)
         moment = self._store.now()

@@ -16,13 +16,13 @@ import structlog
 from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.current import Current
+from gateway.delivery.judge import Judge
 from gateway.delivery.leases import Leases
 from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
 from gateway.delivery.shared_pace import SharedPace, shared_pace
-from gateway.destinations.destination import Delivery
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
@@ -63,7 +63,7 @@ class Pipeline:
         self._leases = leases
         self._pressure = pressure
         self._current = current
-        self._mask = mask
+        self._judge = Judge(plugin=entry.plugin, destination=entry.name, mask=mask)
         self._on_settled = on_settled
         self._on_delivered = on_delivered
         self._on_misconfigured = on_misconfigured
@@ -82,6 +82,8 @@ class Pipeline:
         self._pace = self._make_pace(entry)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
+        self.unopened: str | None = None
+        """Why the last try to open it failed; None: it is being opened for the first time."""
         self.underway = 0
         """Deliveries held here or on their way here."""
         self._aside = 0
@@ -243,7 +245,7 @@ class Pipeline:
         try:
             ended, going = self._prepare(jobs)
             going = await self._begin(going)
-            ended += [(job, self._dry_run(ready.delivery), id_) for job, ready, id_ in going if self._is_dry(job)]
+            ended += [(job, self._dry_run(ready), id_) for job, ready, id_ in going if self._is_dry(job)]
             sending = [one for one in going if not self._is_dry(one[0])]
             for group in [sending] if self._many and sending else [[one] for one in sending]:
                 self._start(self._deliver(group))
@@ -314,15 +316,13 @@ class Pipeline:
     def _is_dry(self, job: Job) -> bool:
         return job.spec.dry_run or self.entry.dry_run
 
-    def _dry_run(self, delivery: Delivery[Any]) -> Attempted:
-        preview = self._mask.text(self.entry.instance.preview(delivery))
-        receipt = Receipt(summary="dry run: nothing was sent", details={"preview": preview[:2000]})
-        return Attempted(result=Result.DELIVERED, receipt=receipt)
+    def _dry_run(self, ready: Prepared) -> Attempted:
+        return self._judge.dry_run(self.entry.instance, ready.delivery)
 
     async def _send(self, group: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
         deliveries = [ready.delivery for _, ready, _ in group]
         timeout = max(job.spec.timeout for job, _, _ in group)
-        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, mask=self._mask))
+        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, judge=self._judge))
         waiting = asyncio.shield(sending)
         self._sending.add(waiting)
         try:

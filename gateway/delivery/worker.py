@@ -80,7 +80,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
-        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, on_opened=self._claims.wake)
+        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
         self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
         self._refreshed_at = 0
@@ -126,7 +126,9 @@ class Worker:
             return f"the destination {destination} is paused: {reason}"
         if pipeline.breaker.is_open:
             return f"the breaker of the destination {destination} is open"
-        return None if pipeline.opened else f"the destination {destination} is not open yet"
+        if pipeline.opened:
+            return None
+        return ": ".join(part for part in (f"the destination {destination} is not open yet", pipeline.unopened) if part)
 
     def obstacles(self) -> dict[str, str | None]:
         """Return what stands in the way of each destination; None: nothing."""
