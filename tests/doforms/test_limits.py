@@ -148,6 +148,17 @@ async def test_a_call_cancelled_in_the_moment_of_its_turn_gives_its_slot_back() 
     assert "c" in some.begun
 
 
+async def test_a_call_cancelled_in_the_moment_in_which_it_hears_of_a_pause_gives_no_slot_back() -> None:
+    some = calls()
+    await some.queue("under way")
+    await some.queue("waiting")
+    some.limits.pause(3600.0, "doForms answered 429")
+    some.tasks["waiting"].cancel()
+    await settled()
+    assert some.tasks["waiting"].cancelled()
+    assert some.limits._in_flight == 1
+
+
 async def test_a_burst_of_a_seconds_worth_goes_at_once_and_then_the_pace_holds() -> None:
     limits = AccountLimits(requests_per_minute=1200, max_in_flight=1000)
     started = time.monotonic()

@@ -302,6 +302,12 @@ def test_a_question_named_like_a_wrapper_is_no_wrapper() -> None:
     assert (record.key, record.fields["site"]) == ("k", "Dock")
 
 
+def test_a_record_that_holds_another_one_beside_its_fields_is_itself() -> None:
+    document = {"key": "k", "fields": [question("site", "Dock")], "dispatch": {"key": "d", "fields": []}}
+    record = decode_record(json.dumps(document).encode(), kind=RecordKind.DISPATCH)
+    assert (record.key, record.fields) == ("k", {"site": "Dock"})
+
+
 def test_a_record_known_by_its_id_only_is_known_by_that() -> None:
     record = decode_record(b'{"id": 17, "fields": []}', kind=RecordKind.SUBMISSION)
     assert (record.key, record.id) == ("17", "17")
@@ -343,6 +349,11 @@ def test_an_empty_foreign_or_error_body_is_not_a_record(body: bytes, told: str) 
 
 def test_a_question_named_error_is_a_question() -> None:
     assert decoded(question("error", "none")).fields == {"error": "none"}
+
+
+def test_a_record_that_names_errors_beside_its_fields_is_a_record() -> None:
+    document = {"key": "k", "errors": [], "fields": [question("site", "Dock")]}
+    assert decode_record(json.dumps(document).encode(), kind=RecordKind.SUBMISSION).fields == {"site": "Dock"}
 
 
 @pytest.mark.parametrize(
