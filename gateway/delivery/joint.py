@@ -30,7 +30,7 @@ class JointWork(Generic[T]):
             task.add_done_callback(partial(self._ended, id_))
         task, waits = self._tasks[id_]
         await waits.wait()
-        with aside():
+        with nullcontext() if task.done() else aside():
             return await asyncio.shield(task)
 
     async def stop(self) -> None:

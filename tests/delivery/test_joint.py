@@ -66,6 +66,22 @@ async def test_who_goes_away_breaks_off_nothing() -> None:
     assert await stays == "done"
 
 
+async def test_nobody_steps_aside_for_work_that_waits_for_nothing() -> None:
+    joint: JointWork[str] = JointWork()
+    aside = []
+
+    async def quick(_: Waits) -> str:
+        return "done"
+
+    @contextmanager
+    def stepping_aside() -> Iterator[None]:
+        aside.append(True)
+        yield
+
+    assert await joint.ask(1, quick, aside=stepping_aside) == "done"
+    assert aside == []
+
+
 async def test_work_that_fails_before_it_waits_is_told_to_all_and_begun_anew_for_the_next() -> None:
     joint: JointWork[str] = JointWork()
     begun = []
