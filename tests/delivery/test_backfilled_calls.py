@@ -71,8 +71,11 @@ async def test_as_many_wait_in_line_as_can_be_called_for_until_the_others_look_a
     backfilled = [await kept(parts, f"backfill:b{number}") for number in range(50)]
     one_call_at_once(parts, tmp_path, a_minute=a_minute)
     asked = [asyncio.create_task(parts.desk.records(one)) for one in backfilled]
-    await asyncio.sleep(0.2)
-    assert sum(not one.done() for one in asked) == places
+    waiting = set(asked)
+    while len(waiting) > places:
+        refused, waiting = await asyncio.wait(waiting, timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
+        assert refused
+    assert not (await asyncio.wait(waiting, timeout=0.2))[0]
     await parts.desk.stop()
     await asyncio.gather(*asked, return_exceptions=True)
 
