@@ -41,6 +41,11 @@ class Places:
         self._crowded = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def free(self) -> bool:
+        """Whether no place is taken."""
+        return self._taken == 0
+
     async def take(self, most: int, *, patience: float) -> bool:
         """Take one of ``most`` places, waiting for up to ``patience`` seconds; tell whether there was one."""
         if self._taken < most:
@@ -95,14 +100,16 @@ class AccountPlaces:
     ) -> AsyncIterator[None]:
         """Hold a place, after up to ``patience`` seconds; raises PutOff where there is none."""
         most, places = _most(account), self._places[account.name, line, backfilled]
+        name = f"{line} {account.name} {backfilled}"
         if not await places.take(most, patience=patience):
-            name = f"{line} {account.name} {backfilled}"
             until = self._later.next(name, _LATER, account.requests_per_minute)
             raise PutOff(until, _no_place(account, line, backfilled=backfilled), in_line=True)
         try:
             yield
         finally:
             places.leave(most)
+            if places.free:
+                self._later.end(name)
 
 
 def _most(account: Account) -> int:

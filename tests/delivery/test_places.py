@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from gateway.delivery.places import Places
+from gateway.delivery.places import AccountPlaces, Line, Places
+from gateway.delivery.put_off import PutOff
+from gateway.routing.loaded import Account
+from gateway.store.clock import SECOND
+from gateway.store.store import Store
 
 MOST = 4
+ACCOUNT = cast(Account, SimpleNamespace(name="north", requests_per_minute=60, max_in_flight=1))
+"""With as many places: what can be called for in twice two seconds."""
+MOMENT = 1_000_000 * SECOND
 SOON = 0.05
 
 
@@ -83,3 +93,29 @@ async def test_fewer_places_after_a_reload_let_nobody_in_until_so_many_are_free(
     places.leave(2)
     places.leave(2)
     assert await places.take(2, patience=0.0)
+
+
+async def refused(places: AccountPlaces) -> int:
+    """Ask for a place that is not there; returns the seconds from now to when to look again."""
+    with pytest.raises(PutOff) as told:
+        async with places.hold(ACCOUNT, Line.RECORDS):
+            pass
+    assert told.value.in_line
+    assert str(told.value) == (
+        "it waits for its turn: calls for records of the account north that came before go first"
+    )
+    return (told.value.until - MOMENT) // SECOND
+
+
+async def test_who_finds_no_place_stands_behind_the_others_until_the_line_has_ended() -> None:
+    places = AccountPlaces(cast(Store, SimpleNamespace(now=lambda: MOMENT)))
+    async with AsyncExitStack() as held:
+        for _ in range(MOST):
+            await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
+        assert [await refused(places) for _ in range(3)] == [2, 3, 4]
+        async with places.hold(ACCOUNT, Line.RECORDS, backfilled=True), places.hold(ACCOUNT, Line.REPORTS):
+            pass  # lines of their own
+    async with AsyncExitStack() as held:
+        for _ in range(MOST):
+            await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
+        assert await refused(places) == 2
