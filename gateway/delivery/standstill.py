@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 _AFTER = 2.0
 """Seconds without a beat that are told."""
+_IDLE = frozenset({"selectors", "asyncio", "uvloop"})
+"""Where a loop stands that nothing holds up."""
 
 
 @contextmanager
@@ -60,15 +62,17 @@ class _Watch:
                 log.warning("the gateway goes on", stood=round(last - told, 1))
                 told = None
             if told is None and time.monotonic() - last > self._after:
-                told = last
-                self._tell(sys._current_frames().get(self._loops_thread))
+                told = last if self._tell(sys._current_frames().get(self._loops_thread)) else None
 
-    def _tell(self, frame: FrameType | None) -> None:
+    def _tell(self, frame: FrameType | None) -> bool:
+        """Log what holds the loop up; False: nothing does."""
         frames = list(_outwards(frame))
+        if frames and _package(frames[0]) in _IDLE:
+            return False  # it waits for something to do: the machine had no time for it
         mine = [one for one in frames if isinstance(one.f_locals.get("self"), Destination)]
         if not mine:
             log.warning("the gateway stands still: one call holds up everything", call=_say(frames))
-            return
+            return True
         destination = mine[0].f_locals["self"]
         package = type(destination).__module__.partition(".")[0]
         log.error(
@@ -79,6 +83,7 @@ class _Watch:
             line=_say([one for one in frames if _package(one) == package] or mine),
             call=_say(frames),
         )
+        return True
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -9,7 +9,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from gateway.api import Delivery, Options, Receipt
-from gateway.delivery.standstill import watching_for_standstill
+from gateway.delivery.standstill import _Watch, watching_for_standstill
 from gateway.testing import make_context, make_delivery
 from tests.support.sink import Sink
 
@@ -50,4 +50,14 @@ async def test_a_loop_that_turns_is_told_of_in_no_way() -> None:
     with capture_logs() as logged, watching_for_standstill(after=0.5):
         for _ in range(20):
             await asyncio.sleep(0.02)
+    assert logged == []
+
+
+async def test_a_loop_that_waits_for_work_is_not_held_up_however_late_its_beat_is() -> None:
+    watch = _Watch(0.1)
+    with capture_logs() as logged:
+        watch.start()
+        watch._next.cancel()
+        await asyncio.sleep(0.4)
+        watch.stop()
     assert logged == []
