@@ -58,9 +58,9 @@ def pause(connection: Connection, entry: Pause) -> bool:
                 "until": statement.excluded.until,
             },
             where=or_(pauses.c.cause != ORDERED, statement.excluded.cause == ORDERED),
-        )
+        ).returning(pauses.c.name)
     )
-    return written.rowcount > 0
+    return written.first() is not None
 
 
 def resume(connection: Connection, kind: str, name: str, *, ordered: bool = True) -> bool:
