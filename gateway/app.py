@@ -21,6 +21,7 @@ from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.reload import Reloader
 from gateway.delivery.report import Reporter
+from gateway.delivery.standstill import watching_for_standstill
 from gateway.delivery.work import Elsewhere, Work
 from gateway.errors import SettingsError
 from gateway.http import build_client
@@ -184,7 +185,8 @@ async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
         await delivering.start()
     gateway = Gateway(shared, work, receiving=receiving, delivering=delivering)
     try:
-        yield gateway
+        with watching_for_standstill():
+            yield gateway
     finally:
         until = gateway.begin_to_stop()
         if delivering is not None:

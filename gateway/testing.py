@@ -240,18 +240,12 @@ class ReadmeConformance:
     def test_each_setting_and_option_is_described(self) -> None:
         """Nothing that can be written into the routes file is missing from the page."""
         page = self.readme.read_text(encoding="utf-8")
-        own = {key for model in (self.destination.Settings, self.destination.Options) for key in keys_of(model)}
-        inner = {key for model in (self.destination.Settings, self.destination.Options) for key in _inner_keys(model)}
+        models = (self.destination.Settings, self.destination.Options)
+        own = {key for model in models for key in keys_of(model)}
+        inner = {key for model in models for one in _models(model) for key in keys_of(one)}
         missing = {key for key in own | inner if f"`{key}`" not in page}
         missing -= {key for key in inner - own if f"{key} = " in page}
         assert not missing, f"{self.readme} does not describe {', '.join(sorted(missing))}"
-
-
-def _inner_keys(model: type[BaseModel]) -> Iterator[str]:
-    for info in model.model_fields.values():
-        for inner in models_in(info.annotation):
-            yield from keys_of(inner)
-            yield from _inner_keys(inner)
 
 
 class DestinationConformance:

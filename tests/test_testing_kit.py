@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -126,3 +127,20 @@ async def test_a_fake_takes_the_place_of_the_network() -> None:
     receipt = await chat.deliver(testing.make_delivery(testing.rendered(Chat.Options, text="hello")))
     assert (context.name, receipt.summary) == ("talk", "answered 201")
     assert [(str(one.url), one.content) for one in asked] == [("https://chat.example.com/messages", b"hello")]
+
+
+def readme(folder: Path, text: str) -> testing.ReadmeConformance:
+    class Page(testing.ReadmeConformance):
+        destination = Loose
+        readme = folder / "README.md"
+
+    Page.readme.write_text(text)
+    return Page()
+
+
+def test_a_readme_that_leaves_out_the_key_of_an_inner_table_is_found(tmp_path: Path) -> None:
+    keys = ["token", "spare", "rooms", "more", "text", "again"]
+    page = readme(tmp_path, " ".join(f"`{key}`" for key in keys))
+    with pytest.raises(AssertionError, match="does not describe hook"):
+        page.test_each_setting_and_option_is_described()
+    readme(tmp_path, " ".join(f"`{key}`" for key in [*keys, "hook"])).test_each_setting_and_option_is_described()

@@ -36,7 +36,7 @@ class Cause(StrEnum):
     """doForms refused a web service's password; ends like the one before."""
     QUOTA = "quota"
     """A web service's calls of the day are used up; ends with the day."""
-    ORDERED = "ordered"
+    ORDERED = pauses.ORDERED
     """A person held a destination back; ends when a person says so."""
 
 
@@ -141,11 +141,11 @@ class Pauses:
             await self._store.write(lambda connection: _pause(connection, pause, called or name))
 
     async def resume(self, kind: Kind, name: str) -> None:
-        """End a pause and clear its alarm."""
+        """End a pause whose cause is gone and clear its alarm; one that a person ordered meanwhile stays."""
         with self._change():
             if self._pauses.pop((kind, name), None) is not None:
                 log.info(f"{kind} resumed", name=name)
-            await self._store.write(lambda connection: pauses.resume(connection, kind, name))
+            await self._store.write(lambda connection: pauses.resume(connection, kind, name, ordered=False))
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -158,7 +158,8 @@ class Pauses:
 
 
 def _pause(connection: Connection, pause: Pause, called: str) -> None:
-    pauses.pause(connection, pause)
+    if not pauses.pause(connection, pause):
+        return
     text = ". ".join(part for part in (pause.reason.rstrip("."), _remedy(pause, called)) if part)
     alarms.raise_alarm(connection, f"{pause.kind} paused", pause.name, text)
 

@@ -20,8 +20,10 @@ log = structlog.get_logger(__name__)
 
 _OPENED_WITHIN = 60.0
 """Seconds that a destination gets to open, before it is tried again."""
-_CLOSED_WITHIN = 1.0
-"""Seconds that a destination gets to close at the end, beyond what is left of the grace."""
+_CLOSED_WITHIN = 30.0
+"""Seconds that a destination gets to close, after a reload or at the end."""
+_CLOSED_AT_THE_END = 1.0
+"""Seconds that it gets at the end, beyond what is left of the grace."""
 
 
 class Pipelines:
@@ -35,10 +37,12 @@ class Pipelines:
         mask: Mask,
         on_opened: Callable[[], None],
         opened_within: float = _OPENED_WITHIN,
+        closed_within: float = _CLOSED_WITHIN,
     ) -> None:
         self._make = make
         self._mask = mask
         self._opened_within = opened_within
+        self._closed_within = closed_within
         self._pauses = pauses
         self._on_opened = on_opened
         self._by_name: dict[str, Pipeline] = {}
@@ -83,9 +87,12 @@ class Pipelines:
             opening.cancel()
         standing = list(self._by_name.values())
         await asyncio.gather(*(pipeline.finish(until) for pipeline in (*standing, *self._retiring)))
-        closing = [*(asyncio.create_task(_close(pipeline)) for pipeline in standing), *self._retiring.values()]
+        closing = [
+            *(asyncio.create_task(_close(pipeline, self._closed_within)) for pipeline in standing),
+            *self._retiring.values(),
+        ]
         if closing:
-            await asyncio.wait(closing, timeout=max(0.0, until - time.monotonic()) + _CLOSED_WITHIN)
+            await asyncio.wait(closing, timeout=max(0.0, until - time.monotonic()) + _CLOSED_AT_THE_END)
 
     def _retire(self, pipeline: Pipeline) -> list[Job]:
         if (opening := self._opening.pop(pipeline, None)) is not None:
@@ -96,7 +103,7 @@ class Pipelines:
 
     async def _see_off(self, pipeline: Pipeline) -> None:
         await pipeline.finish()
-        await _close(pipeline)
+        await _close(pipeline, self._closed_within)
 
     async def _open(self, pipeline: Pipeline) -> None:
         wait = 1.0
@@ -139,10 +146,12 @@ class Pipelines:
             await self._pauses.pause(Kind.DESTINATION, name, told, cause=Cause.MISCONFIGURED)
 
 
-async def _close(pipeline: Pipeline) -> None:
+async def _close(pipeline: Pipeline, within: float) -> None:
     entry = pipeline.entry
+    limit = asyncio.timeout(within)
     try:
-        await entry.instance.close()
+        async with limit:
+            await entry.instance.close()
     except RAISED as error:
-        told = say_fault(error)
+        told = f"close() had no end within {within:g} s" if limit.expired() else say_fault(error)
         log.warning("destination could not be closed", destination=entry.name, plugin=entry.plugin, error=told)

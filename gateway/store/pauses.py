@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.store import alarms, causes
 from gateway.store.tables import pauses
 from gateway.store.texts import clean
+
+ORDERED = "ordered"
+"""The cause of a pause that a person ordered: only a person ends it, whatever a process finds meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,11 @@ def list_pauses(connection: Connection) -> list[Pause]:
     ]
 
 
-def pause(connection: Connection, entry: Pause) -> None:
-    """Write a pause; one that is there already keeps its beginning."""
+def pause(connection: Connection, entry: Pause) -> bool:
+    """Write a pause, unless a person has ordered one; one that is there already keeps its beginning.
+
+    Returns whether it was written.
+    """
     statement = insert(pauses).values(
         kind=entry.kind,
         name=entry.name,
@@ -43,7 +49,7 @@ def pause(connection: Connection, entry: Pause) -> None:
         since=entry.since,
         until=entry.until,
     )
-    connection.execute(
+    written = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[pauses.c.kind, pauses.c.name],
             set_={
@@ -51,13 +57,19 @@ def pause(connection: Connection, entry: Pause) -> None:
                 "reason": statement.excluded.reason,
                 "until": statement.excluded.until,
             },
-        )
+            where=or_(pauses.c.cause != ORDERED, statement.excluded.cause == ORDERED),
+        ).returning(pauses.c.name)
     )
+    return written.first() is not None
 
 
-def resume(connection: Connection, kind: str, name: str) -> bool:
-    """End a pause and clear its alarm, and let what waited for it go on; tell whether there was one."""
-    gone = connection.execute(delete(pauses).where(pauses.c.kind == kind, pauses.c.name == name)).rowcount > 0
+def resume(connection: Connection, kind: str, name: str, *, ordered: bool = True) -> bool:
+    """End a pause and clear its alarm, and let what waited for it go on; tell whether there was one.
+
+    With ``ordered`` false one that a person ordered stays.
+    """
+    statement = delete(pauses).where(pauses.c.kind == kind, pauses.c.name == name)
+    gone = connection.execute(statement if ordered else statement.where(pauses.c.cause != ORDERED)).rowcount > 0
     alarms.clear_alarm(connection, f"{kind} paused", name)
     if gone and kind == "webservice":
         causes.make_due(connection, causes.WEBSERVICE_WAITS)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.delivery.leases import Leases
 from gateway.delivery.pauses import Cause, Kind
@@ -41,6 +42,10 @@ class Opening(Sink):
             raise step
         await asyncio.sleep(step)
 
+    async def close(self) -> None:
+        if self.script:
+            await self.open()
+
 
 @asynccontextmanager
 async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator[Callable[[], Pipeline]]:
@@ -61,7 +66,9 @@ async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator
             on_room=lambda _: None,
         )
 
-    pipelines = Pipelines(make=make, pauses=parts.pauses, mask=mask, on_opened=lambda: None, opened_within=0.05)
+    pipelines = Pipelines(
+        make=make, pauses=parts.pauses, mask=mask, on_opened=lambda: None, opened_within=0.05, closed_within=0.05
+    )
     entry = replace(parts.current.routes.destinations["table"], instance=Opening(*script))
     pipelines.load({"table": entry})
 
@@ -141,3 +148,20 @@ async def test_unavailable_at_open_pauses_nothing(parts: Parts) -> None:
 
         await eventually(opened)
     assert await parts.alarms() == []
+
+
+@pytest.mark.parametrize(
+    ("step", "told"), [(60.0, "close() had no end within 0.05 s"), (KeyError("colour"), "KeyError: 'colour'")]
+)
+async def test_a_close_that_hangs_or_fails_is_told_with_its_plugin(
+    parts: Parts, step: BaseException | float, told: str
+) -> None:
+    with capture_logs() as logged:
+        async with opening(parts, 0.0, step) as pipeline:
+
+            async def opened() -> bool:
+                return pipeline().opened
+
+            await eventually(opened)
+    [line] = [one for one in logged if one["event"] == "destination could not be closed"]
+    assert (line["destination"], line["plugin"], line["error"]) == ("table", "sink", told)

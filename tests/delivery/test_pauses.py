@@ -128,6 +128,20 @@ async def test_what_another_process_or_a_command_does_is_noticed(store: Store) -
     assert some.reason(Kind.WEBSERVICE, "acme") is None
 
 
+async def test_what_a_person_orders_is_neither_replaced_nor_ended_by_a_process_that_has_not_seen_it_yet(
+    store: Store,
+) -> None:
+    some, person = Pauses(store), Pauses(store)
+    await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED)
+    await person.pause(Kind.DESTINATION, "table", "moving house", cause=Cause.ORDERED)
+    await some.pause(Kind.DESTINATION, "table", "login refused again", cause=Cause.MISCONFIGURED)
+    assert [(one.cause, one.reason) for one in await kept(store)] == [("ordered", "moving house")]
+    await some.resume_if(Kind.DESTINATION, "table", Cause.MISCONFIGURED)
+    assert [one.cause for one in await kept(store)] == ["ordered"]
+    await some.refresh()
+    assert some.reason(Kind.DESTINATION, "table") == "moving house"
+
+
 async def test_new_settings_end_what_they_may_have_mended_but_not_a_quota(store: Store) -> None:
     some = Pauses(store)
     await some.pause(Kind.DESTINATION, "table", "login refused", cause=Cause.MISCONFIGURED)
