@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from gateway.cli.loading import load_routes
 from gateway.cli.names import check_names
 from gateway.cli.notification import body_of, print_notification, record_of, told
 from gateway.cli.options import (
@@ -21,7 +22,6 @@ from gateway.cli.options import (
     Since,
     Until,
     choice_option,
-    load_routes,
     store,
 )
 from gateway.cli.orders import (
