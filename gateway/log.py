@@ -44,7 +44,7 @@ class Mask:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.data(key): self.data(item) for key, item in value.items()}
+            return {self._key(key): self.data(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.data(item) for item in value]
         if value is None or (isinstance(value, int) and -_TOO_SHORT < value < _TOO_SHORT):
@@ -52,6 +52,9 @@ class Mask:
         text = str(value)
         masked = self.text(text)
         return value if masked == text else masked
+
+    def _key(self, key: Any) -> Any:
+        return self.data(key if isinstance(key, str | int | float | None) else str(key))
 
 
 def configure(format: LogFormat, level: str, mask: Mask) -> None:

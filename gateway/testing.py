@@ -8,31 +8,33 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+import httpx
+from pydantic import BaseModel, SecretStr
 
 from gateway.api import (
-    API_VERSION,
     Attachment,
     Context,
     Delivery,
     Destination,
     Event,
-    Finding,
     Notification,
     Options,
     Record,
     RecordKind,
     Settings,
-    Traits,
 )
-from gateway.destinations.context import make_context
+from gateway.destinations.context import DestinationContext
+from gateway.destinations.contract import breaches_of, judged
+from gateway.destinations.faults import preview_of
 from gateway.destinations.options import COMPILER, Resolved
 from gateway.destinations.registry import Registry, load_registry
+from gateway.http import build_client
 from gateway.routing.load import load
 from gateway.routing.load_destinations import refuse_reserved_names
 from gateway.routing.loaded import Routes
@@ -68,7 +70,29 @@ def settings(kind: type[S], **values: Any) -> S:
 def _resolved(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _resolved(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolved(item) for item in value]
     return Resolved(value) if isinstance(value, str) else value
+
+
+def make_context(name: str, *, transport: httpx.AsyncBaseTransport | None = None) -> Context:
+    """Make the context of the destination with this name in the routes file.
+
+    With a ``transport``, such as `httpx.MockTransport`, the clients of `Context.http` send through it.
+    """
+    return DestinationContext(name) if transport is None else _Faked(name, transport)
+
+
+class _Faked(DestinationContext):
+    """A context whose HTTP clients speak with a fake."""
+
+    def __init__(self, name: str, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(name)
+        self._transport = transport
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """Build an HTTP client; see `gateway.http.build_client`."""
+        return build_client(**{"transport": self._transport, **options})
 
 
 def unrendered(kind: type[O], **values: Any) -> O:
@@ -109,9 +133,22 @@ def make_notification(event: Event = Event.CREATE, **values: Any) -> Notificatio
 
 
 def make_record(**fields: Any) -> Record:
-    """Make the submission ``s1`` with these answers."""
-    tables = {name: value for name, value in fields.items() if isinstance(value, list)}
-    return Record(kind=RecordKind.SUBMISSION, key="s1", id="17", fields=fields, tables=tables, paths=fields)
+    """Make the submission ``s1`` with these answers: a list of dicts is a table, a float a Decimal as in real ones."""
+    answers = {name: _answer(value) for name, value in fields.items()}
+    tables = {name: value for name, value in answers.items() if _is_table(value)}
+    return Record(kind=RecordKind.SUBMISSION, key="s1", id="17", fields=answers, tables=tables, paths=answers)
+
+
+def _answer(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _answer(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_answer(item) for item in value]
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
 
 
 def make_attachment(folder: Path, place: str = "photo", content: bytes = b"photo", **values: Any) -> Attachment:
@@ -232,32 +269,30 @@ class DestinationConformance:
         return self.destination(made, context)
 
     def test_it_is_registered_under_its_name(self) -> None:
-        """The registry takes it, and none of its fields is named like a key of the core."""
+        """The registry takes it, its methods fit, and none of its fields is named like a key of the core."""
         refuse_reserved_names(self.destination)
+        breaches = "; ".join(breaches_of(self.destination))
+        assert not breaches, breaches
         assert Registry.of(self.destination).get(self.destination.name) is self.destination
-        assert self.destination.api_version == API_VERSION
 
     def test_unknown_settings_and_options_are_refused(self) -> None:
-        """A misspelt key is never ignored."""
-        assert self.destination.Settings.model_config.get("extra") == "forbid"
-        assert self.destination.Options.model_config.get("extra") == "forbid"
+        """A misspelt key is never ignored, nor is one in an inner table."""
+        for model in (self.destination.Settings, self.destination.Options):
+            careless = [one.__qualname__ for one in _models(model) if one.model_config.get("extra") != "forbid"]
+            assert not careless, f'give model_config = ConfigDict(extra="forbid") to {", ".join(careless)}'
 
     def test_it_judges_unrendered_options(self) -> None:
         """Traits and review work before there is a record, and find nothing wrong with what is right."""
-        options = unrendered(self.destination.Options, **self.options)
-        instance = self._instance()
-        assert isinstance(instance.traits(options), Traits)
-        findings = list(instance.review(options))
-        assert all(isinstance(one, Finding) for one in findings)
-        assert [one for one in findings if one.error] == []
+        _, findings = judged(self._instance(), unrendered(self.destination.Options, **self.options))
+        wrong = "; ".join(f"{one.where}: {one.found}" for one in findings if one.error)
+        assert not wrong, f"the options of this test are wrong by the review: {wrong}"
 
     async def test_it_shows_what_it_would_send(self) -> None:
         """The preview is text, needs no connection and shows no secret."""
         made = make_delivery(rendered(self.destination.Options, **self.options))
-        shown = self._instance().preview(made)
-        assert isinstance(shown, str)
-        secrets = [value for value in _texts(self.settings) if value.startswith("secret")]
-        assert not any(secret in shown for secret in secrets)
+        shown = preview_of(self._instance(), made)
+        secrets = _secrets(settings(self.destination.Settings, **self.settings))
+        assert not any(secret in shown for secret in secrets), f"the preview shows a secret: {shown}"
 
     async def test_it_closes_unopened_and_twice(self) -> None:
         """Closing never fails."""
@@ -266,7 +301,20 @@ class DestinationConformance:
         await instance.close()
 
 
-def _texts(value: Any) -> list[str]:
+def _models(model: type[BaseModel], *around: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for info in model.model_fields.values():
+        for inner in models_in(info.annotation):
+            if inner not in (model, *around):
+                yield from _models(inner, model, *around)
+
+
+def _secrets(value: Any) -> list[str]:
+    """Return what stands in the secret fields of settings, however deep."""
+    if isinstance(value, SecretStr):
+        return [secret] if (secret := value.get_secret_value()) else []
+    if isinstance(value, BaseModel):
+        value = dict(value)
     if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
-    return [value] if isinstance(value, str) else []
+        value = list(value.values())
+    return [secret for item in value for secret in _secrets(item)] if isinstance(value, list | tuple) else []

@@ -167,3 +167,9 @@ async def test_a_body_of_unknown_length_is_sent_in_chunks_alone() -> None:
         assert (await client.post(url, content=parts())).status_code == 200
     assert b"transfer-encoding: chunked" in heads[0]
     assert b"content-length" not in heads[0]
+
+
+def test_a_connect_error_of_a_fake_counts_as_unsent_and_a_time_out_of_it_does_not() -> None:
+    assert certainly_unsent(httpx.ConnectError("refused"))
+    assert not certainly_unsent(httpx.ConnectTimeout("late"))
+    assert not certainly_unsent(httpx.ReadError("gone"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.loading import load_routes
+from gateway.cli.look_at import look_at
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
@@ -22,16 +23,13 @@ from gateway.delivery.drift_texts import MIXED
 from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.several import in_several_places
 from gateway.delivery.spool import spool_of
-from gateway.destinations.destination import Finding, Use
+from gateway.destinations.destination import Finding
 from gateway.errors import RoutesFileError
 from gateway.log import Mask
 from gateway.models import RecordKind
-from gateway.routing.loaded import DestinationEntry, Routes, Webservice
+from gateway.routing.loaded import Routes, Webservice
 from gateway.store import questions
 from gateway.store.questions import FormOf, Question
-
-_WITHIN = 20.0
-"""Seconds that one destination may take to be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +98,7 @@ def _warnings(loaded: Routes) -> list[Checked]:
 async def _connect(loaded: Routes) -> list[Checked]:
     mask = Mask()
     mask.learn(loaded.secrets)
-    found = await asyncio.gather(*(_check_destination(loaded, entry) for entry in loaded.destinations.values()))
+    found = await asyncio.gather(*(look_at(loaded, entry) for entry in loaded.destinations.values()))
     return [
         _checked(loaded, name, finding, mask)
         for name, findings in zip(loaded.destinations, found, strict=True)
@@ -176,26 +174,6 @@ def _ambiguous(webservice: Webservice, known: Mapping[str, Question], asked: Map
             f"shown: {', '.join(map(repr, one.paths))}; it is asked for by: {'; '.join(one.asked_by)}",
             MIXED,
         )
-
-
-async def _check_destination(loaded: Routes, entry: DestinationEntry) -> Sequence[Finding]:
-    uses: list[Use[Any]] = [
-        Use(route=spec.route, delivery=spec.name, options=spec.options)
-        for route in loaded.routes
-        for spec in route.deliveries
-        if spec.destination == entry.name
-    ]
-    try:
-        async with asyncio.timeout(_WITHIN):
-            await entry.instance.open()
-            return await entry.instance.check(uses)
-    except TimeoutError:
-        return [Finding(where="", found=f"no answer within {_WITHIN:g} s", remedy="Look whether its address is right")]
-    except Exception as error:
-        text = str(error) or type(error).__name__
-        return [Finding(where="", found=text, remedy="Mend the destination's settings, or the other side")]
-    finally:
-        await entry.instance.close()
 
 
 def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:

@@ -29,7 +29,8 @@ from gateway.cli.orders import (
     replaying,
     tell,
 )
-from gateway.cli.output import fail, local, print_fields, print_json, print_table, print_text, stdout
+from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
+from gateway.cli.waits import obstacle, tries, when
 from gateway.models import DeliveryState
 from gateway.store.drop import drop
 from gateway.store.queries import find_candidate, find_candidates, find_deliveries, show_delivery
@@ -192,7 +193,13 @@ def delivery_rows(found: Sequence[DeliverySummary], *, notification: bool = Fals
         [
             one.id,
             _state(one),
-            [_way(one), f"notification {one.notification}" if notification else None, _tries(one), _proof(one)],
+            [
+                _way(one),
+                f"notification {one.notification}" if notification else None,
+                tries(one),
+                obstacle(one),
+                _proof(one),
+            ],
         ]
         for one in found
     ]
@@ -204,16 +211,12 @@ def _way(one: DeliverySummary) -> str:
     return f"{one.route} → {one.destination}{name}{'' if one.required else ', does not count'}"
 
 
-def _tries(one: DeliverySummary) -> str | None:
-    count = f"{one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
-    if one.due is None:
-        return count if one.attempts > 1 else None
-    return f"{count}, next {local(one.due)}" if one.attempts else f"next {local(one.due)}"
-
-
 def _proof(one: DeliverySummary) -> str | None:
-    """Return the receipt's summary, else the reason."""
-    return one.receipt["summary"] if one.receipt else one.reason
+    """Return the receipt's summary, else the reason, unless that is what its destination is paused for."""
+    if one.receipt:
+        summary: str = one.receipt["summary"]
+        return summary
+    return None if one.pause is not None and one.pause == one.reason else one.reason
 
 
 def _state(one: DeliverySummary) -> str:
@@ -231,7 +234,8 @@ def _print(one: DeliveryDetails) -> None:
             ("required", one.required),
             ("state", _state(one)),
             ("attempts", one.attempts),
-            ("next", one.due),
+            when(one) or ("next", None),
+            ("now", obstacle(one)),
             ("settled", one.settled),
             ("reason", one.reason),
             ("receipt", None if one.receipt is None else one.receipt["summary"]),

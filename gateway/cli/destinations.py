@@ -33,14 +33,17 @@ class Listed:
     plugin: str | None
     """None: it is not in the routes file (any more), but deliveries for it are in the store."""
     state: str
+    """``ready``: nobody and nothing has paused it; whether it is up tells why its deliveries wait."""
     reason: str | None
     waiting: int
+    put_off: str | None
+    """Why one of those that wait was put off."""
     dead: int
 
 
 @app.command("list")
 def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
-    """List the destinations: whether they are paused and why, how many deliveries wait and how many are dead."""
+    """List the destinations: whether they are paused, how many deliveries wait and why, and how many are dead."""
     loaded = load_routes(routes, secrets=False)
     with store(routes) as connection:
         standing = find_standing(connection)
@@ -88,9 +91,16 @@ def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None)
         state="paused" if paused is not None else state,
         reason=None if paused is None else paused.reason,
         waiting=standing.waiting,
+        put_off=standing.reason,
         dead=standing.dead,
     )
 
 
 def _rows(found: Sequence[Listed]) -> list[Sequence[object]]:
-    return [[one.name, one.plugin, one.waiting, one.dead, [one.state, one.reason]] for one in found]
+    return [[one.name, one.plugin, one.waiting, one.dead, [one.state, one.reason, _put_off(one)]] for one in found]
+
+
+def _put_off(one: Listed) -> str | None:
+    if one.put_off is None or one.put_off == one.reason:
+        return None
+    return f"one waits because: {one.put_off}"

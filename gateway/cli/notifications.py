@@ -11,7 +11,7 @@ from gateway.cli.later import Later, group_with
 from gateway.cli.names import check_names
 from gateway.cli.notification import body_of, print_notification, record_of, told
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, store
-from gateway.cli.output import fail, print_json, print_raw, print_table
+from gateway.cli.output import fail, print_json, print_raw, print_table, stderr
 from gateway.cli.which_notifications import CHOOSE, check_words, the_one
 from gateway.store.queries import BACKFILL, find_notifications, show_notification
 from gateway.store.summaries import NotificationFilter, NotificationSummary
@@ -54,6 +54,8 @@ def list_(
         ((one.received, one.event, one.outcome or "open", [one.key, _about(one), _became(one)]) for one in found),
         empty="No notification fits.",
     )
+    if not found:
+        _hint(wanted)
 
 
 @app.command()
@@ -83,6 +85,19 @@ def show(
         print_raw(record_of(details))
     else:
         print_notification(details)
+
+
+def _hint(wanted: NotificationFilter) -> None:
+    """Say where to look next for a record of which nothing is kept."""
+    if wanted.record_key is None or wanted != NotificationFilter(record_key=wanted.record_key, limit=wanted.limit):
+        return
+    stderr.print(
+        "If it was refused, `gateway alarms`, `gateway quarantine list` or the log says so; `gateway reconcile --books "
+        "--until 0s` tells whether doForms has it.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _about(one: NotificationSummary) -> str:

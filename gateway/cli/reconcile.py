@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, closed, load_calling, period, rules, webservice_named
+from gateway.cli.calling import (
+    SINCE,
+    Calling,
+    Until,
+    calling,
+    closed,
+    load_calling,
+    period,
+    rules,
+    webservice_named,
+    why_no_later,
+)
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, stderr, visible
 from gateway.delivery.books import LIMITS, Books, balance
 from gateway.delivery.reconcile import Reconciler, Round
-from gateway.models import Event
+from gateway.models import DeliveryState, Event
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store.books import ORDER
 
@@ -88,6 +100,8 @@ async def _books(
 ) -> list[Books]:
     async with calling(routes) as caller:
         begin, end = period(routes, since, until)
+        if until is None:
+            stderr.print(f"Not later: {why_no_later(routes)}.", markup=False, highlight=False, soft_wrap=True)
         left_out = [] if named else [one for one in wanted if not caller.current.plan(one, Event.CREATE).routes]
         for one in left_out:
             stderr.print(f"Left out: no route takes new records of {one.name}.", markup=False, highlight=False)
@@ -128,6 +142,16 @@ def _print(one: Books) -> None:
     if one.missing:
         more = f", … and {one.missing - len(one.missing_keys)} more" if one.missing > len(one.missing_keys) else ""
         typer.echo(f"  missing: {', '.join(one.missing_keys)}{more}")
+        typer.echo(f"  `{_letting_in(one)}` lets them in")
+    if any(states.get(DeliveryState.DEAD.value) for states in one.destinations.values()):
+        typer.echo("  `gateway deliveries list --state dead` says why those are dead")
     for doubt in one.doubts:
         typer.echo(f"  mind: {doubt}.")
     typer.echo(f"  {one.verdict[:1].upper()}{one.verdict[1:]}.\n")
+
+
+def _letting_in(one: Books) -> str:
+    """Return the command for the period, in whole seconds that hold all of it."""
+    end = one.until + timedelta(seconds=1, microseconds=-1)
+    since, until = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (one.since, end))
+    return f"gateway backfill --webservice {shlex.quote(one.webservice)} --since {since} --until {until}"

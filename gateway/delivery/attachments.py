@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
+from contextlib import nullcontext
 
 from gateway.delivery.attached import NOTHING, Attached, Missing, count
 from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.downloads import Downloads
+from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.pauses import Pauses
+from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.spool import Spool, spool_of
 from gateway.doforms.blobs import Blob, find_blobs
@@ -27,9 +29,6 @@ from gateway.store.clock import SECOND
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
-_MOST_ASIDE = 100
-"""Deliveries of this process that wait for downloads without taking the place of others."""
-
 
 class AttachmentDesk:
     """Where deliveries ask for the attachments of their record."""
@@ -39,22 +38,18 @@ class AttachmentDesk:
         self._current = current
         self._callers = callers
         self._downloads = Downloads(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-        self._running: dict[int, asyncio.Task[None]] = {}
-
-    @property
-    def crowded(self) -> bool:
-        """Whether so many deliveries wait for downloads that claiming more would only fill the memory."""
-        return len(self._running) >= _MOST_ASIDE
+        self._joint: JointWork[None] = JointWork()
 
     async def stop(self) -> None:
         """Break off the downloads that are under way; what has come of them stays in the spool."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._joint.stop()
 
-    async def attached(self, kept: KeptNotification, record: Record | None, *, required: bool) -> Attached:
+    async def attached(
+        self, kept: KeptNotification, record: Record | None, *, required: bool, aside: Aside = nullcontext
+    ) -> Attached:
         """Return what a delivery of this record sends along, downloading it first if that has not been done.
+
+        ``aside`` is entered while it waits for its turn to download, and for what comes of that.
 
         Raises:
             PutOff: something is not there yet; ask again later.
@@ -65,19 +60,9 @@ class AttachmentDesk:
         if not (blobs := find_blobs(record)):
             await self._rows(kept, ())  # fetched again, it may name none of those that it named before
             return NOTHING
-        task = self._running.get(kept.id)
-        if task is None:
-            task = asyncio.create_task(self._download_all(kept, record, blobs))
-            self._running[kept.id] = task
-            task.add_done_callback(partial(self._ended, kept.id))
-        await asyncio.shield(task)
+        await self._joint.ask(kept.id, lambda waits: self._download_all(kept, record, blobs, waits=waits), aside=aside)
         rows = await self._store.read(lambda c: attachments.load(c, kept.id))
         return self._judged(blobs, rows, required=required)
-
-    def _ended(self, id_: int, task: asyncio.Task[None]) -> None:
-        self._running.pop(id_, None)
-        if not task.cancelled():
-            task.exception()  # looked at: whoever asked may have gone meanwhile
 
     def _judged(self, blobs: Sequence[Blob], rows: dict[str, KeptAttachment], *, required: bool) -> Attached:
         spool = spool_of(self._current.routes)
@@ -103,12 +88,15 @@ class AttachmentDesk:
             known={row.key: {"size": row.size, "sha256": row.sha256} for _, row in there},
         )
 
-    async def _download_all(self, kept: KeptNotification, record: Record, blobs: Sequence[Blob]) -> None:
+    async def _download_all(
+        self, kept: KeptNotification, record: Record, blobs: Sequence[Blob], *, waits: Waits
+    ) -> None:
         rows = await self._rows(kept, blobs)
         lacking = [blob for blob in blobs if await self._is_due(rows[blob.key])]
         if not lacking:
             return
-        with self._callers.in_line(kept.notification):
+        async with self._callers.in_line(kept.notification, Line.ATTACHMENTS):
+            waits()
             downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
             ended = await asyncio.gather(*downloads, return_exceptions=True)
         failures = [one for one in ended if isinstance(one, BaseException)]

@@ -7,15 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
-from gateway.delivery.settle import Attempted, Result
+from gateway.delivery.judge import Judge
+from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
-from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
-from gateway.log import Mask
-from gateway.models import Receipt
+from gateway.destinations.faults import RAISED, is_cancelled, say_kind
+from gateway.errors import Uncertain
 
-log = structlog.get_logger(__name__)
+_OVERDUE = 10.0
+"""Seconds that a plugin gets to end after its time limit, before it is told that it hangs."""
 
 
 def takes_many(destination: Destination[Any, Any]) -> bool:
@@ -24,55 +23,41 @@ def takes_many(destination: Destination[Any, Any]) -> bool:
 
 
 async def attempt(
-    destination: Destination[Any, Any], deliveries: Sequence[Delivery[Any]], *, timeout: float, mask: Mask
+    destination: Destination[Any, Any],
+    deliveries: Sequence[Delivery[Any]],
+    *,
+    timeout: float,
+    judge: Judge,
+    overdue: float = _OVERDUE,
 ) -> list[Attempted]:
-    """Send deliveries once, within ``timeout`` seconds; returns how each ended. Never raises but for cancellation."""
+    """Send deliveries once, within ``timeout`` seconds; returns how each ended. Never raises but for cancellation.
+
+    A plugin that goes on ``overdue`` seconds after that is told in the log.
+    """
     started = time.monotonic()
-    results: Sequence[Receipt | BaseException]
+    hanging = asyncio.get_running_loop().call_later(timeout + overdue, judge.hangs, deliveries, timeout)
+    results: Sequence[object]
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            if len(deliveries) == 1:
-                results = [await destination.deliver(deliveries[0])]
-            else:
-                results = await destination.deliver_many(deliveries)
-                if len(results) != len(deliveries):
-                    raise TypeError(f"deliver_many returned {len(results)} results for {len(deliveries)} deliveries")
-    except Exception as error:
+            results = await _send(destination, deliveries)
+    except (*RAISED, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
         late = Uncertain(f"no answer within its time limit of {timeout:g} s")
         results = [late if limit.expired() else error] * len(deliveries)
+    finally:
+        hanging.cancel()
     duration = time.monotonic() - started
-    return [_name(result, one, duration, mask) for result, one in zip(results, deliveries, strict=True)]
+    return [judge.name(result, one, duration) for result, one in zip(results, deliveries, strict=True)]
 
 
-def _name(result: Receipt | BaseException, delivery: Delivery[Any], duration: float, mask: Mask) -> Attempted:
-    if isinstance(result, Receipt):
-        masked = Receipt(
-            summary=mask.text(result.summary),
-            details=mask.data(dict(result.details)),
-            left_out=mask.data(dict(result.left_out)) if result.left_out else {},
-        )
-        return Attempted(result=Result.DELIVERED, receipt=masked, duration=duration)
-    reason = mask.text(str(result) or type(result).__name__)
-    match result:
-        case Rejected():
-            return Attempted(result=Result.REJECTED, reason=reason, duration=duration)
-        case Unavailable():
-            return Attempted(
-                result=Result.UNAVAILABLE,
-                reason=reason,
-                retry_after=result.retry_after,
-                whole=result.whole,
-                duration=duration,
-            )
-        case Misconfigured():
-            return Attempted(result=Result.MISCONFIGURED, reason=reason, duration=duration)
-        case DeliveryError():
-            return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
-    log.error(
-        "a plugin raised what it must not: this is a bug of the plugin",
-        notification=delivery.notification.key,
-        error=reason,
-        exc_info=result,
-    )
-    return Attempted(result=Result.UNCERTAIN, reason=f"{type(result).__name__}: {reason}", duration=duration)
+async def _send(destination: Destination[Any, Any], deliveries: Sequence[Delivery[Any]]) -> Sequence[object]:
+    if len(deliveries) == 1:
+        return [await destination.deliver(deliveries[0])]
+    results: object = await destination.deliver_many(deliveries)
+    if not isinstance(results, list | tuple):
+        raise TypeError(f"deliver_many returned {say_kind(results)} instead of a list of receipts and errors")
+    if len(results) != len(deliveries):
+        raise TypeError(f"deliver_many returned {len(results)} results for {len(deliveries)} deliveries")
+    return results

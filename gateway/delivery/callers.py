@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 from gateway.delivery.calls import NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.lines import Lines
 from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.places import AccountPlaces, Line
 from gateway.delivery.put_off import PutOff
 from gateway.doforms.failures import Paused, Quota, Unauthorised
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
 from gateway.models import Notification
-from gateway.routing.loaded import Account, Webservice
+from gateway.routing.loaded import Webservice
 from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -27,12 +27,8 @@ _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its web service goes on."""
 _UNKNOWN = 600
 """Looks a minute for a web service that is not in the routes file."""
-_IN_LINE = 2
-"""Backfilled records that wait for calls at the same time: at least so many for each call that may be under way."""
-_LATER = 2.0
-"""Seconds until a backfilled record for which there was no place looks again."""
-_MOST_IN_LINE = 512
-"""They are held in memory meanwhile, and their leases renewed."""
+_PATIENCE = 1.0
+"""Seconds that what came by a notification waits for a place, in the room of its destination."""
 
 
 def turn_of(notification: Notification, *, urgent: bool) -> Priority:
@@ -66,7 +62,7 @@ class Callers:
         self._current = current
         self._pauses = pauses
         self._lines = Lines(store)
-        self._in_line: Counter[str] = Counter()
+        self._places = AccountPlaces(store)
 
     def caller(self, kept: KeptNotification) -> Webservice:
         """Return the web service in whose name to call; raises PutOff where that cannot be done now."""
@@ -94,29 +90,17 @@ class Callers:
     def _is_paused(self, webservice: Webservice, why: object) -> NoReturn:
         self._wait(webservice.id, f"{webservice.name} is paused: {why}")
 
-    @contextmanager
-    def in_line(self, notification: Notification) -> Iterator[None]:
-        """Hold a place among the backfilled records of an account that wait for their calls; others need none.
-
-        There are twice as many as can be called for until who finds none looks again: no call is lost by it, and
-        thousands of them stand in nobody's way.
-
-        Raises:
-            PutOff: there is no place.
-        """
+    @asynccontextmanager
+    async def in_line(self, notification: Notification, line: Line) -> AsyncIterator[None]:
+        """Hold a place among those of its account that wait for their calls; raises PutOff where there is none."""
         webservice = self._current.webservice(notification.webservice_id)
-        if webservice is None or not is_stand_in(notification):
+        if webservice is None:
             yield
             return
-        account = self._current.account(webservice)
-        if self._in_line[account.name] >= _places(account):
-            until = self._lines.next(f"backfilled {account.name}", _LATER, account.requests_per_minute)
-            raise PutOff(until, "backfilled: it waits behind what is live, and those that were backfilled before")
-        self._in_line[account.name] += 1
-        try:
+        account, backfilled = self._current.account(webservice), is_stand_in(notification)
+        patience = 0.0 if backfilled else _PATIENCE
+        async with self._places.hold(account, line, backfilled=backfilled, patience=patience):
             yield
-        finally:
-            self._in_line[account.name] -= 1
 
     def _account_waits(self, webservice: Webservice, error: Paused) -> NoReturn:
         account = self._current.account(webservice)
@@ -127,9 +111,3 @@ class Callers:
         webservice = self._current.webservice(webservice_id)
         a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
         raise PutOff(self._lines.next(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")
-
-
-def _places(account: Account) -> int:
-    """Return how many backfilled records may wait for calls at the same time."""
-    worth = int(2 * _LATER * account.requests_per_minute / 60)
-    return max(_IN_LINE * account.max_in_flight, min(worth, _MOST_IN_LINE))

@@ -13,6 +13,11 @@ from gateway.routing.loaded import Account, DeliverySpec, Plan, Webservice
 from gateway.store.inbox import Keep, NewDelivery
 
 NOT_IN_THE_FILE = "its web service is not in the routes file"
+_REMEDY = (
+    "Mend the routes file and `gateway reload`; then `gateway notifications replay --unmatched` matches it again, and "
+    "`gateway notifications drop --unmatched` gives up what no route shall take"
+)
+"""What a person does about notifications that no route matched."""
 """Why a notification of a web service that nobody has declared matches no route."""
 
 
@@ -70,7 +75,7 @@ class Decider:
     def _unmatched(self, notification: Notification, account: str, webservice: Webservice | None, why: str) -> Keep:
         policy = self._current.routes.unmatched
         outcomes = {Unmatched.FAIL: Outcome.FAILED, Unmatched.COMPLETE: Outcome.COMPLETED}
-        alarm = f"notification {notification.key} of {notification.webservice_id}: {why}"
+        alarm = f"notification {notification.key} of {notification.webservice_id}: {why}. {_REMEDY}"
         can_report = webservice is not None and webservice.password is not None
         return Keep(
             notification=notification,

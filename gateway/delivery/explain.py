@@ -15,9 +15,10 @@ from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
 from gateway.delivery.several import InSeveralPlaces, in_several_places
+from gateway.destinations.faults import RAISED, preview_of, say_fault
 from gateway.doforms.blobs import find_blobs
 from gateway.models import Event, FetchState, Notification, Record, RecordKind
-from gateway.routing.loaded import DeliverySpec, Plan, Route, Routes, Webservice
+from gateway.routing.loaded import DeliverySpec, DestinationEntry, Plan, Route, Routes, Webservice
 from gateway.routing.match import plan, route_matches
 from gateway.store.queue import Due
 from gateway.store.records import KeptNotification
@@ -188,8 +189,15 @@ def _delivery(
         return told("skipped" if ready.result is Result.SKIPPED else "dead", ready.reason)
     entry = routes.destinations[spec.destination]
     if not entry.enabled:
-        return told("waits", "the destination is switched off", entry.instance.preview(ready.delivery))
-    return told("dry run" if spec.dry_run else "sent", None, entry.instance.preview(ready.delivery))
+        return told("waits", "the destination is switched off", _preview(entry, ready))
+    return told("dry run" if spec.dry_run else "sent", None, _preview(entry, ready))
+
+
+def _preview(entry: DestinationEntry, ready: Prepared) -> str:
+    try:
+        return preview_of(entry.instance, ready.delivery)
+    except RAISED as error:
+        return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {say_fault(error)}"
 
 
 def _due(notification: Notification, spec: DeliverySpec) -> Due:

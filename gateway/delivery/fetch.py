@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway.delivery.callers import NOT_NOW, Callers, turn_of
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
+from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority
@@ -66,7 +67,7 @@ class FetchDesk:
         self._callers = callers
         self._setbacks = Setbacks(store=store)
         self.unreadable = self._ladder.unreadable
-        self._running: dict[int, asyncio.Task[Records]] = {}
+        self._joint: JointWork[Records] = JointWork()
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -76,14 +77,14 @@ class FetchDesk:
 
     async def stop(self) -> None:
         """Break off the calls that are under way."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._joint.stop()
         await self._ladder.stop()
 
-    async def records(self, kept: KeptNotification, *, urgent: bool = False) -> Records:
+    async def records(self, kept: KeptNotification, *, urgent: bool = False, aside: Aside = nullcontext) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
+
+        ``urgent``: a request waits for it. ``aside`` is entered while it waits for its turn to call doForms, and for
+        what comes of that.
 
         Raises:
             PutOff: not yet; ask again later.
@@ -91,21 +92,14 @@ class FetchDesk:
         """
         if kept.notification.event is Event.DELETE:
             return await self._last_known(kept)
-        task, priority = self._running.get(kept.id), turn_of(kept.notification, urgent=urgent)
-        if task is None:
-            task = asyncio.create_task(self._fetch_in_line(kept, priority=priority))
-            self._running[kept.id] = task
-            task.add_done_callback(partial(self._ended, kept.id))
-        found = await asyncio.shield(task)
+        priority = turn_of(kept.notification, urgent=urgent)
+        found = await self._joint.ask(
+            kept.id, lambda waits: self._fetch_in_line(kept, priority=priority, waits=waits), aside=aside
+        )
         if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
             # Only after a reload: routes loaded later can need a record that those before did not.
             found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
-
-    def _ended(self, id_: int, task: asyncio.Task[Records]) -> None:
-        self._running.pop(id_, None)
-        if not task.cancelled():
-            task.exception()  # looked at: whoever asked may have gone meanwhile
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key
@@ -122,9 +116,11 @@ class FetchDesk:
         record = Record(kind=kind, key=key, id=learnt[key])
         return Records(record=record, by_kind={kind: record})
 
-    async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority) -> Records:
-        may_call = kept.fetch_state is not FetchState.PINNED
-        with self._callers.in_line(kept.notification) if may_call else nullcontext():
+    async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority, waits: Waits) -> Records:
+        if kept.fetch_state is not FetchState.DUE or priority is Priority.IMMEDIATE_FETCH:
+            return await self._fetch_in_order(kept, priority=priority)
+        async with self._callers.in_line(kept.notification, Line.RECORDS):
+            waits()
             return await self._fetch_in_order(kept, priority=priority)
 
     async def _fetch_in_order(self, kept: KeptNotification, *, priority: Priority) -> Records:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from gateway.store.clock import micros
 from gateway.store.store import Store
 
+LONGEST = 900.0
+"""Seconds from the first place of a line to the last.
+
+Who comes behind takes a turn between two others of its second half. So a line that was made while calls were slow, or
+few were allowed, does not hold what waits back for hours once more can be called.
+"""
+
 
 class Lines:
     """Tells each when to look again, no faster than calls can be made: so no call is lost by it.
@@ -21,9 +28,12 @@ class Lines:
 
         ``a_minute``: so many of the line look in a minute.
         """
-        following = self._last.get(line, 0) + micros(60 / a_minute)
-        self._last[line] = max(self._store.now() + micros(wait), following)
-        return self._last[line]
+        first = self._store.now() + micros(wait)
+        at = max(first, self._last.get(line, 0) + micros(60 / a_minute))
+        if at > first + micros(LONGEST):
+            at = first + micros(LONGEST / 2)
+        self._last[line] = at
+        return at
 
     def end(self, line: str) -> None:
         """Forget a line: what it waited for can be called again."""

@@ -126,8 +126,11 @@ class Pauses:
     ) -> None:
         """Pause something until then (left out: until the next probe) and raise the alarm.
 
-        ``called`` is its name in the routes file, if that is another.
+        ``called`` is its name in the routes file, if that is another. What a person paused stays so.
         """
+        standing = self._pauses.get((kind, name))
+        if standing is not None and standing.cause == Cause.ORDERED != cause:
+            return
         if self.reason(kind, name) is None:
             log.warning(f"{kind} paused", name=name, reason=reason)
         moment = self._store.now()
@@ -169,8 +172,8 @@ def _remedy(pause: Pause, called: str) -> str:
         )
     if pause.cause == Cause.UNAUTHORISED:
         return (
-            f"Mend its password; then {order}, or `gateway reload` if a running gateway has to learn the new one. "
-            "It is tried again by itself once an hour"
+            f"Mend its password; then {order}. A running gateway learns a new one by `gateway reload` if it stands in "
+            "a file, by a restart if in an environment variable. It is tried again by itself once an hour"
         )
     if pause.cause == Cause.MISCONFIGURED:
         return f"Mend it, then {order} or `gateway reload`; it is tried with one delivery once an hour"

@@ -16,13 +16,13 @@ import structlog
 from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.current import Current
+from gateway.delivery.judge import Judge
 from gateway.delivery.leases import Leases
 from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
 from gateway.delivery.shared_pace import SharedPace, shared_pace
-from gateway.destinations.destination import Delivery
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
@@ -63,7 +63,7 @@ class Pipeline:
         self._leases = leases
         self._pressure = pressure
         self._current = current
-        self._mask = mask
+        self._judge = Judge(plugin=entry.plugin, destination=entry.name, mask=mask)
         self._on_settled = on_settled
         self._on_delivered = on_delivered
         self._on_misconfigured = on_misconfigured
@@ -82,8 +82,11 @@ class Pipeline:
         self._pace = self._make_pace(entry)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
+        self.unopened: str | None = None
+        """Why the last try to open it failed; None: it is being opened for the first time."""
         self.underway = 0
         """Deliveries held here or on their way here."""
+        self._aside = 0
         self.load(entry)
 
     def load(self, entry: DestinationEntry) -> None:
@@ -111,10 +114,14 @@ class Pipeline:
 
     @property
     def room(self) -> int:
-        """How many more deliveries this process should claim for this destination."""
+        """How many more deliveries this process should claim for this destination.
+
+        Those that stepped aside keep no room of others, but for a destination that is down: no crowd is fetched for it.
+        """
         if not self.takes_work:
             return 0
-        return self.breaker.room(max(0, self._most - self.underway))
+        held = self.underway + (self._aside if self.breaker.is_open else 0)
+        return self.breaker.room(max(0, self._most - held))
 
     def left(self, count: int) -> None:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
@@ -125,10 +132,12 @@ class Pipeline:
     @contextmanager
     def stepping_aside(self) -> Iterator[None]:
         """Give the room of a delivery to others while it waits for what may take long."""
+        self._aside += 1
         self.left(1)
         try:
             yield
         finally:
+            self._aside -= 1
             self.underway += 1
 
     def put(self, job: Job) -> None:
@@ -199,7 +208,7 @@ class Pipeline:
 
     def _gathers(self, queued: int) -> float:
         """Return the seconds that a batch still waits for others to join it."""
-        if not self._many or self._urgent or queued >= self._batch or self.underway <= queued:
+        if not self._many or self._urgent or queued >= self._batch or self.underway + self._aside <= queued:
             self._gathers_until = math.inf
             return 0.0
         if math.isinf(self._gathers_until):
@@ -236,7 +245,7 @@ class Pipeline:
         try:
             ended, going = self._prepare(jobs)
             going = await self._begin(going)
-            ended += [(job, self._dry_run(ready.delivery), id_) for job, ready, id_ in going if self._is_dry(job)]
+            ended += [(job, self._dry_run(ready), id_) for job, ready, id_ in going if self._is_dry(job)]
             sending = [one for one in going if not self._is_dry(one[0])]
             for group in [sending] if self._many and sending else [[one] for one in sending]:
                 self._start(self._deliver(group))
@@ -307,15 +316,13 @@ class Pipeline:
     def _is_dry(self, job: Job) -> bool:
         return job.spec.dry_run or self.entry.dry_run
 
-    def _dry_run(self, delivery: Delivery[Any]) -> Attempted:
-        preview = self._mask.text(self.entry.instance.preview(delivery))
-        receipt = Receipt(summary="dry run: nothing was sent", details={"preview": preview[:2000]})
-        return Attempted(result=Result.DELIVERED, receipt=receipt)
+    def _dry_run(self, ready: Prepared) -> Attempted:
+        return self._judge.dry_run(self.entry.instance, ready.delivery)
 
     async def _send(self, group: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
         deliveries = [ready.delivery for _, ready, _ in group]
         timeout = max(job.spec.timeout for job, _, _ in group)
-        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, mask=self._mask))
+        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, judge=self._judge))
         waiting = asyncio.shield(sending)
         self._sending.add(waiting)
         try:

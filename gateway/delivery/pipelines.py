@@ -11,11 +11,15 @@ import structlog
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
-from gateway.errors import Misconfigured, Unavailable
+from gateway.destinations.faults import RAISED, is_cancelled, say_fault
+from gateway.errors import DeliveryError, Misconfigured, Unavailable
+from gateway.log import Mask
 from gateway.routing.loaded import DestinationEntry
 
 log = structlog.get_logger(__name__)
 
+_OPENED_WITHIN = 60.0
+"""Seconds that a destination gets to open, before it is tried again."""
 _CLOSED_WITHIN = 1.0
 """Seconds that a destination gets to close at the end, beyond what is left of the grace."""
 
@@ -24,9 +28,17 @@ class Pipelines:
     """One pipeline for each destination; ``make`` builds one, ``on_opened`` is called when one may be claimed for."""
 
     def __init__(
-        self, *, make: Callable[[DestinationEntry], Pipeline], pauses: Pauses, on_opened: Callable[[], None]
+        self,
+        *,
+        make: Callable[[DestinationEntry], Pipeline],
+        pauses: Pauses,
+        mask: Mask,
+        on_opened: Callable[[], None],
+        opened_within: float = _OPENED_WITHIN,
     ) -> None:
         self._make = make
+        self._mask = mask
+        self._opened_within = opened_within
         self._pauses = pauses
         self._on_opened = on_opened
         self._by_name: dict[str, Pipeline] = {}
@@ -89,25 +101,48 @@ class Pipelines:
     async def _open(self, pipeline: Pipeline) -> None:
         wait = 1.0
         name = pipeline.entry.name
-        while not pipeline.opened:
-            try:
-                await pipeline.entry.instance.open()
-            except Exception as error:
-                level = log.warning if isinstance(error, Unavailable) else log.error
-                level("destination could not be opened", destination=name, error=str(error))
-                if isinstance(error, Misconfigured):
-                    await self._pauses.pause(Kind.DESTINATION, name, str(error), cause=Cause.MISCONFIGURED)
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, 60.0)
-            else:
-                pipeline.opened = True
+        while (error := await self._try_to_open(pipeline)) is not None:
+            await self._tell_unopened(pipeline, error)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, 60.0)
+        pipeline.opened = True
         self._opening.pop(pipeline, None)
         await self._pauses.resume_if(Kind.DESTINATION, name, Cause.MISCONFIGURED)
         self._on_opened()
 
+    async def _try_to_open(self, pipeline: Pipeline) -> BaseException | None:
+        limit = asyncio.timeout(self._opened_within)
+        try:
+            async with limit:
+                await pipeline.entry.instance.open()
+        except (*RAISED, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            return Unavailable(f"open() had no end within {self._opened_within:g} s") if limit.expired() else error
+        return None
+
+    async def _tell_unopened(self, pipeline: Pipeline, error: BaseException) -> None:
+        """Say why a destination could not be opened; what only a person can mend pauses it."""
+        name, plugin = pipeline.entry.name, pipeline.entry.plugin
+        bug = not isinstance(error, DeliveryError)
+        told = self._mask.text(f"a bug of the plugin {plugin}: {say_fault(error)} in open()" if bug else str(error))
+        level = log.warning if isinstance(error, Unavailable) else log.error
+        level(
+            "destination could not be opened",
+            destination=name,
+            plugin=plugin,
+            error=told,
+            exc_info=error if bug else None,
+        )
+        pipeline.unopened = told
+        if bug or isinstance(error, Misconfigured):
+            await self._pauses.pause(Kind.DESTINATION, name, told, cause=Cause.MISCONFIGURED)
+
 
 async def _close(pipeline: Pipeline) -> None:
+    entry = pipeline.entry
     try:
-        await pipeline.entry.instance.close()
-    except Exception as error:
-        log.warning("destination could not be closed", destination=pipeline.entry.name, error=str(error))
+        await entry.instance.close()
+    except RAISED as error:
+        told = say_fault(error)
+        log.warning("destination could not be closed", destination=entry.name, plugin=entry.plugin, error=told)

@@ -11,8 +11,9 @@ from gateway.delivery.current import missing_need
 from gateway.delivery.fetch import Records
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.options import Unrendered
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TemplateError
 from gateway.models import Event, Notification, Record, RecordKind
 from gateway.routing.loaded import DeliverySpec, Route, Webservice
 from gateway.routing.render import pin, render, unpin, validate_rendered
@@ -51,7 +52,7 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
     notification = job.kept.notification
     try:
         if job.due.rendered is not None:
-            return Prepared(delivery=_delivery(job, unpin(job.due.rendered)), rendered=None)
+            return Prepared(delivery=_again(job, job.due.rendered), rendered=None)
         missing = missing_need(notification, job.spec.needs)
         if missing is not None and notification.event is not Event.DELETE:
             return Attempted(
@@ -65,6 +66,19 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
         return Prepared(delivery=_delivery(job, data), rendered=pin(data))
     except GatewayError as error:
         return Attempted(result=Result.REJECTED, reason=str(error))
+    except RAISED as error:
+        return Attempted(result=Result.REJECTED, reason=f"a bug of the plugin: its options failed: {say_fault(error)}")
+
+
+def _again(job: Job, rendered: bytes) -> Delivery[Any]:
+    """Return the delivery as it was rendered at its first attempt; a plugin upgraded meanwhile may not take that."""
+    try:
+        return _delivery(job, unpin(rendered))
+    except TemplateError as error:
+        raise TemplateError(
+            f"it was rendered before the plugin of the destination {job.spec.destination} was changed, and does not "
+            f"fit it any more: {error}. A replay renders it anew"
+        ) from None
 
 
 def is_refused(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,8 @@ from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
 from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.places import AccountPlaces, Line
+from gateway.delivery.put_off import PutOff
 from gateway.delivery.setbacks import judge
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised
 from gateway.errors import DoformsError
@@ -32,9 +35,16 @@ log = structlog.get_logger(__name__)
 
 ALARM = "outcome not reported"
 """The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
+_REMEDY = (
+    "What was delivered stays delivered; doForms alone does not know how it ended. If that is so for many, see what it "
+    "answers; else clear this alarm"
+)
 POLL = 1.0
 _AT_ONCE = 50
-"""Reports held at once; more are claimed when half of them have ended, not one for each that ends."""
+"""Reports claimed at once."""
+_FEW = 25
+_BETWEEN = 0.1
+"""Seconds between two claims while more than a few wait for their calls: by the dozen, not one for each that ends."""
 _NOT_LOADED = 60.0
 
 
@@ -52,6 +62,8 @@ class Reporter:
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
         self._lines = Lines(store)
+        self._places = AccountPlaces(store)
+        self._claimed_at = -math.inf
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -98,9 +110,8 @@ class Reporter:
 
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
-        room = _AT_ONCE - len(self._running)
-        if 2 * room < _AT_ONCE:
-            return POLL
+        if len(self._running) > _FEW and (left := self._claimed_at + _BETWEEN - time.monotonic()) > 0:
+            return left
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
         if due_at is None or due_at > moment:
@@ -108,8 +119,9 @@ class Reporter:
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         claimed = await self._store.write(
-            lambda c: outbox.claim_reports(c, most=room, token=token, lease=lease, paused=paused)
+            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused)
         )
+        self._claimed_at = time.monotonic()
         if self._stopping:
             self._unsent += claimed
             return 0.0
@@ -137,6 +149,13 @@ class Reporter:
             await self._put_off(report, reason, wait=_NOT_LOADED)
             return
         account = self._current.account(webservice)
+        try:
+            async with self._places.hold(account, Line.REPORTS):
+                await self._tell(report, account, webservice)
+        except PutOff as told:
+            await self._put_off(report, str(told), wait=(told.until - self._store.now()) / SECOND)
+
+    async def _tell(self, report: Report, account: Account, webservice: Webservice) -> None:
         started = time.monotonic()
         try:
             await self._calls.report(
@@ -206,7 +225,7 @@ class Reporter:
             settled = outbox.settle_report(
                 connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent), counted=counted
             )
-            what = f"notification {report.notification_key}: {text}"
+            what = f"notification {report.notification_key}: {text}. {_REMEDY}"
             return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
 
         self._leases.ends(report.notification_id, report.token)

@@ -25,6 +25,10 @@ _EVERY = 2.0
 _CLEAR_OF = 0.1
 """So much of a limit there must be room beyond it until its alarm is cleared, lest it is raised again at once."""
 _SUBJECT = "store"
+_MORE_DISK = "Make room on that disk, or delete what ended long ago: `gateway prune --older-than 30d`"
+_LESS_BACKLOG = (
+    "See which destination holds them up: `gateway destinations list`; mend it or resume it, or drop what is not wanted"
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +36,8 @@ class _Limit:
     """A limit with its alarm."""
 
     kind: str
+    remedy: str
+    """What a person does about it."""
     full: Callable[[], str | None]
     """Why nothing may be kept now, if that is so."""
     clear: Callable[[], bool]
@@ -54,8 +60,11 @@ class Room:
         self._current = current
         self.backlog = Backlog(store)
         self._free: int | None = None
-        self._disk = _Limit("disk nearly full", self._disk_full, self._disk_clear)
-        self._limits = (self._disk, _Limit("backlog full", self._backlog_full, self._backlog_clear))
+        self._disk = _Limit("disk nearly full", _MORE_DISK, self._disk_full, self._disk_clear)
+        self._limits = (
+            self._disk,
+            _Limit("backlog full", _LESS_BACKLOG, self._backlog_full, self._backlog_clear),
+        )
 
     def refuses(self) -> str | None:
         """Tell why no notification may be kept now; a repeat can still be answered."""
@@ -98,9 +107,10 @@ class Room:
     async def _tell(self, limit: _Limit) -> None:
         why, limit.met = limit.full() or limit.met, None
         if why is not None and not limit.raised:
-            await self._store.write(lambda connection: alarms.raise_alarm(connection, limit.kind, _SUBJECT, why))
+            text = f"{why}. {limit.remedy}"
+            await self._store.write(lambda connection: alarms.raise_alarm(connection, limit.kind, _SUBJECT, text))
             limit.raised = True
-            log_raised(limit.kind, _SUBJECT, why)
+            log_raised(limit.kind, _SUBJECT, text)
         elif why is None and limit.raised is not False and limit.clear():
             await clear_and_log(self._store, limit.kind, _SUBJECT)
             limit.raised = False

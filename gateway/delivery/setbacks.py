@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 
 ALARM = "record not fetched"
 """The kind of the alarm of a web service whose records could not be fetched."""
+_REMEDY = (
+    "This is the last one. Look for it at doForms; `gateway deliveries replay --error 'could not be fetched'` fetches "
+    "again whatever is dead for it"
+)
 _MOMENT = 1.0
 """Seconds until a record that could not be found is looked for once more; no longer than the first wait of retries."""
 
@@ -96,12 +100,13 @@ class Setbacks:
 
     async def _give_up(self, kept: KeptNotification, reason: str, *, spent: float) -> NoReturn:
         subject = kept.notification.webservice_id
+        text = f"notification {kept.notification.key}: {reason}. {_REMEDY}"
 
         def note(connection: Connection) -> bool:
             state = FetchState.GIVEN_UP
             fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
-            return alarms.raise_alarm(connection, ALARM, subject, f"notification {kept.notification.key}: {reason}")
+            return alarms.raise_alarm(connection, ALARM, subject, text)
 
         if await self._store.write(note):
-            log_raised(ALARM, subject, reason)
+            log_raised(ALARM, subject, text)
         raise GivenUp(reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -26,7 +25,6 @@ from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
-from gateway.doforms.stand_in import is_stand_in
 from gateway.log import Mask
 from gateway.models import DeliveryState
 from gateway.routing.loaded import DestinationEntry
@@ -82,7 +80,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
-        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, on_opened=self._claims.wake)
+        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
         self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
         self._refreshed_at = 0
@@ -128,7 +126,9 @@ class Worker:
             return f"the destination {destination} is paused: {reason}"
         if pipeline.breaker.is_open:
             return f"the breaker of the destination {destination} is open"
-        return None if pipeline.opened else f"the destination {destination} is not open yet"
+        if pipeline.opened:
+            return None
+        return ": ".join(part for part in (f"the destination {destination} is not open yet", pipeline.unopened) if part)
 
     def obstacles(self) -> dict[str, str | None]:
         """Return what stands in the way of each destination; None: nothing."""
@@ -157,7 +157,7 @@ class Worker:
                 self._claims.left_behind(delivery.new.destination)
 
     def _remember(self, notification: KeptNotification) -> None:
-        """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
+        """Keep a notification at hand until one of its deliveries is claimed, so that it need not be read then."""
         if len(notification.notification.body) > _SMALL:
             return
         if len(self._at_hand) >= _AT_HAND:
@@ -227,7 +227,7 @@ class Worker:
         if not claimed:
             return
         wanted = {due.notification_id for due in claimed}
-        notifications = {id_: found for id_ in wanted if (found := self._at_hand.get(id_)) is not None}
+        notifications = {id_: found for id_ in wanted if (found := self._at_hand.pop(id_, None)) is not None}
         if missing := sorted(wanted - notifications.keys()):
             notifications |= await self._store.read(lambda connection: records.load(connection, missing))
         for due in claimed:
@@ -271,15 +271,12 @@ class Worker:
 
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
-            with pipeline.stepping_aside() if is_stand_in(job.kept.notification) else nullcontext():
-                job.records = await self._desk.records(job.kept, urgent=job.urgent)
+            job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:
             pipeline.left(1)
-            wait = max(0.0, (error.until - self._store.now()) / SECOND) if isinstance(error, PutOff) else None
-            result = Result.REJECTED if wait is None else Result.PUT_OFF
-            await self._settle_unsent(job, Attempted(result=result, reason=str(error), retry_after=wait))
+            await self._settle_unsent(job, error)
         except BaseException:
             pipeline.left(1)
             await self._hand_back([job])
@@ -296,23 +293,33 @@ class Worker:
         webservice = self._current.webservice(job.kept.notification.webservice_id)
         if is_refused(job, webservice, timezone=self._current.routes.timezone):
             return
-        with nullcontext() if self._attachments.crowded else pipeline.stepping_aside():
-            job.attached = await self._attachments.attached(
-                job.kept, job.records.record, required=job.spec.attachments_required
-            )
+        job.attached = await self._attachments.attached(
+            job.kept,
+            job.records.record,
+            required=job.spec.attachments_required,
+            aside=pipeline.stepping_aside,
+        )
         job.records = job.attached.seen_in(job.records)
 
-    async def _settle_unsent(self, job: Job, attempted: Attempted) -> None:
+    async def _settle_unsent(self, job: Job, why: PutOff | GivenUp) -> None:
+        if isinstance(why, PutOff):
+            wait = max(0.0, (why.until - self._store.now()) / SECOND)
+            attempted = Attempted(result=Result.PUT_OFF, reason=str(why), retry_after=wait)
+        else:
+            attempted = Attempted(result=Result.REJECTED, reason=str(why))
         settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=self._store.now(), jitter=0.5)
         self._leases.ends(job.due.lane_id, job.due.token)
         try:
             (settled,) = await self._store.settle([settlement])
         finally:
             self._leases.forget(job.due.lane_id, job.due.token)
-        self._settled(job, settlement, settled)
+        self._settled(job, settlement, settled, in_line=isinstance(why, PutOff) and why.in_line)
 
-    def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
-        """Follow up: the next delivery of the lane, the outcome, or the wait for another attempt."""
+    def _settled(self, job: Job, settlement: Settlement, settled: Settled, *, in_line: bool = False) -> None:
+        """Follow up: the next delivery of the lane, the outcome, or the wait for another attempt.
+
+        ``in_line``: it waits for its turn alone, as thousands may.
+        """
         if not settled.accepted:
             text = "a settlement came too late: the lease was lost, and the delivery is due again"
             _log_of(job).warning(text)
@@ -321,7 +328,6 @@ class Worker:
             _log_of(job).warning("delivery is dead", reason=settlement.reason)
         elif settlement.state is DeliveryState.PENDING:
             log_ = _log_of(job)
-            in_line = settlement.attempt_id is None and is_stand_in(job.kept.notification)  # thousands of them
             (log_.debug if in_line else log_.info)("delivery waits", reason=settlement.reason)
         elif self._pauses.probing(Kind.DESTINATION, job.spec.destination):
             self._spawn(self._pauses.worked(Kind.DESTINATION, job.spec.destination))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 """The version of this contract; a plugin built for another one is refused at start."""
+
+_NEEDS = frozenset({"record", "submission", "dispatch", "attachments"})
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,10 +35,20 @@ class Traits:
     repeatable: Repeatable = Repeatable.NO
     """Whether an attempt of unknown end may be repeated."""
     needs: frozenset[str] = frozenset()
-    """What to fetch though no template mentions it: any of ``record``, ``submission``, ``dispatch``.
+    """What to fetch though no template mentions it: any of ``record``, ``submission``, ``dispatch``, ``attachments``.
 
     With ``attachments`` in it, a delivery that does not ask for attachments is a mistake in the routes file.
     """
+
+    def __post_init__(self) -> None:
+        """Raise ValueError or TypeError where a value means nothing to the core."""
+        if not (isinstance(self.expected_latency, int | float) and 0 <= self.expected_latency < math.inf):
+            raise TypeError(f"expected_latency is {self.expected_latency!r} instead of seconds, such as 0.5")
+        object.__setattr__(self, "repeatable", Repeatable(self.repeatable))
+        if isinstance(self.needs, str) or (unknown := frozenset(self.needs) - _NEEDS):
+            what = self.needs if isinstance(self.needs, str) else ", ".join(map(repr, sorted(unknown)))
+            raise ValueError(f"needs names {what}; it is a frozenset of any of {', '.join(sorted(_NEEDS))}")
+        object.__setattr__(self, "needs", frozenset(self.needs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
@@ -10,11 +11,16 @@ from typing import Any
 import pluggy
 
 from gateway.destinations import hook
+from gateway.destinations.contract import breaches_of
 from gateway.destinations.destination import API_VERSION, Destination
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.options import Options, Settings
 from gateway.errors import PluginError
 
 DestinationClass = type[Destination[Any, Any]]
+
+_RETURNS = "it must return a list of subclasses of gateway.api.Destination"
+_WAY_OUT = "Mend the package, install a version of it that fits, or uninstall it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +85,7 @@ class Registry:
     def _add(self, one: Any, source: _Source) -> None:
         if not (isinstance(one, type) and issubclass(one, Destination)):
             raise PluginError(
-                f"Plugin {source.entry_point!r} of {source} returned {one!r} from gateway_destinations(); "
-                "it must return subclasses of gateway.api.Destination"
+                f"Plugin {source.entry_point!r} of {source} returned {one!r} from gateway_destinations(); {_RETURNS}"
             )
         name = getattr(one, "name", None)
         if not isinstance(name, str) or not name.strip():
@@ -95,8 +100,17 @@ class Registry:
                 raise PluginError(f"Destination {name!r} of {source}: its {kind} must subclass gateway.api.{kind}")
         if name in self._classes:
             other = self._classes[name][1]
+            if other.package == source.package:
+                raise PluginError(f"Two destinations of {source} are named {name!r}. Give each class a name of its own")
             raise PluginError(f"Two destinations are named {name!r}: of {other} and of {source}. Uninstall one of them")
         self._classes[name] = (one, source)
+
+
+def _hold_to_contract(one: DestinationClass, source: _Source) -> None:
+    if breaches := "; ".join(breaches_of(one)):
+        raise PluginError(
+            f"Destination {one.name!r} of {source} does not fit the plugin interface: {breaches}. {_WAY_OUT}"
+        )
 
 
 def _keys(model: type[Settings] | type[Options]) -> tuple[str, ...]:
@@ -114,19 +128,10 @@ def load_registry() -> Registry:
     registry = Registry()
     for name, (point, source) in sorted(_entry_points(distributions()).items()):
         module = _imported(point, source)
-        plugin = manager.register(module, name=name)
-        if plugin is None:  # the same module under a second entry point
-            raise PluginError(f"Plugin {name!r} of {source} is blocked or registered already. Uninstall the package")
-        try:
-            manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise PluginError(f"Plugin {name!r} of {source} does not fit the hook: {error}") from None
-        if not (manager.get_hookcallers(module) or []):
-            raise PluginError(
-                f"Plugin {name!r} of {source} implements no hook: mark gateway_destinations with @hookimpl"
-            )
+        _register(manager, module, name, source)
         for one in _asked(manager, module, name, source):
             registry._add(one, source)
+            _hold_to_contract(one, source)
     return registry
 
 
@@ -154,11 +159,27 @@ def _entry_points(installed: Iterable[Distribution]) -> Mapping[str, tuple[Entry
 def _imported(point: EntryPoint, source: _Source) -> Any:
     try:
         return point.load()
-    except Exception as error:
+    except RAISED as error:
         raise PluginError(
-            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {type(error).__name__}: "
-            f"{error}. Mend or uninstall the package"
+            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {say_fault(error)}. {_WAY_OUT}"
         ) from error
+
+
+def _register(manager: pluggy.PluginManager, module: Any, name: str, source: _Source) -> None:
+    if (other := manager.get_name(module)) is not None:
+        raise PluginError(
+            f"Plugin {name!r} of {source} is the same module as the plugin {other!r}. Give a module one entry point"
+        )
+    try:
+        manager.register(module, name=name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        what = str(error).strip().splitlines()[-1].partition(" in plugin <")[0]
+        raise PluginError(
+            f"Plugin {name!r} of {source} does not fit the hook `gateway_destinations()`: {what}. {_WAY_OUT}"
+        ) from None
+    if not (manager.get_hookcallers(module) or []):
+        raise PluginError(f"Plugin {name!r} of {source} implements no hook: mark gateway_destinations with @hookimpl")
 
 
 def _asked(manager: pluggy.PluginManager, module: Any, name: str, source: _Source) -> list[Any]:
@@ -166,8 +187,14 @@ def _asked(manager: pluggy.PluginManager, module: Any, name: str, source: _Sourc
         "gateway_destinations", [each for each in manager.get_plugins() if each is not module]
     )
     try:
-        return [one for answer in callers() for one in answer]
-    except Exception as error:
+        answers = callers() or [None]
+        answer = answers[0]
+        if isinstance(answer, Iterable) and not isinstance(answer, str):
+            return list(answer)
+    except RAISED as error:
         raise PluginError(
-            f"Plugin {name!r} of {source} failed to name its destinations: {type(error).__name__}: {error}"
+            f"Plugin {name!r} of {source} failed to name its destinations: {say_fault(error)}. {_WAY_OUT}"
         ) from error
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise PluginError(f"Plugin {name!r} of {source} returned {answer!r} from gateway_destinations(); {_RETURNS}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway.doforms.notification import fits
 from gateway.models import Record
 
 _ABOUT = frozenset({"key", "id", "fileName", "type", "size", "contentType", "url"})
@@ -17,8 +18,6 @@ _DEEPEST = 100
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff/\\:*?"<>|]')
 """With the marks that turn the direction of a text round: they make ``gpj.exe`` look like ``exe.jpg``."""
 _LONGEST_NAME = 150
-_LONGEST_KEY = 512
-"""Characters, as for the keys of notifications; an index of the store could not hold any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def is_blob(value: Any) -> bool:
 
 def _key(value: Mapping[str, Any]) -> str:
     key = value.get("key") or value.get("id")
-    return key if isinstance(key, str) and key.isprintable() and len(key) <= _LONGEST_KEY else ""
+    return key if isinstance(key, str) and key.isprintable() and fits(key) else ""
 
 
 def _walk(value: Any, place: str, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:

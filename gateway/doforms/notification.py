@@ -13,6 +13,8 @@ from gateway.models import Event, Notification
 
 LONGEST_KEY = 512
 """Characters that an identifier may have; the store's columns hold as many."""
+MOST_BYTES = 1024
+"""Bytes of an identifier in UTF-8: PostgreSQL's indexes hold two of them in a row, with 2,704 at most."""
 _DEEPEST = 100
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text column takes: NUL and lone surrogates."""
@@ -54,6 +56,11 @@ def parse_notification(body: bytes, *, path_event: Event | None, received: datet
         received=received,
         body=body,
     )
+
+
+def fits(key: str) -> bool:
+    """Tell whether an index of the store can hold a key."""
+    return len(key) <= LONGEST_KEY and (len(key) <= MOST_BYTES // 4 or len(key.encode()) <= MOST_BYTES)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -107,7 +114,7 @@ def _record_key(data: Mapping[str, Any], name: str) -> str | None:
 def _checked(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text")
-    if value.isprintable() and not value.isspace() and 0 < len(value) <= LONGEST_KEY:
+    if value.isprintable() and not value.isspace() and value and fits(value):
         return value
     if not value.strip():
         raise NotANotification(f"`{name}` is empty")
@@ -115,6 +122,8 @@ def _checked(name: str, value: Any) -> str:
         raise NotANotification(f"`{name}` has {len(value)} characters; at most {LONGEST_KEY} are allowed")
     if _UNKEEPABLE.search(value):
         raise NotANotification(f"`{name}` holds a NUL or a lone surrogate")
+    if not fits(value):
+        raise NotANotification(f"`{name}` has {len(value.encode())} bytes in UTF-8; at most {MOST_BYTES} are allowed")
     return value
 
 

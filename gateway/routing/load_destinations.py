@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.destinations.destination import Context, Destination
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.options import Settings
-from gateway.errors import PluginError
+from gateway.errors import GatewayError, PluginError
 from gateway.models import Breaker, Retry
 from gateway.routing.loaded import DestinationEntry
 from gateway.routing.problems import Entry, Place, Problems, suggest
@@ -18,6 +19,9 @@ from gateway.routing.tables import DeliveryTable, DestinationTable
 from gateway.routing.validate import keys_of, validate
 
 DestinationClass = type[Destination[Any, Any]]
+
+_SPEAKING = (ValueError, RuntimeError, OSError, GatewayError)
+"""What a plugin raises with a text for people; of anything else the type is told too."""
 
 
 class Registry(Protocol):
@@ -110,7 +114,10 @@ def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems
     plugin = registry.get(name)
     if plugin is None:
         found = f'no installed plugin is named "{name}"'
-        problems.add(entry, ("plugin",), found, suggest(name, registry.names(), kind="plugin"))
+        remedy = (
+            f"{suggest(name, registry.names(), kind='plugin')}. Another needs its package installed beside the gateway"
+        )
+        problems.add(entry, ("plugin",), found, remedy)
         return None
     return plugin
 
@@ -156,10 +163,11 @@ def _instance(
 ) -> Destination[Any, Any] | None:
     try:
         return plugin(settings, make_context(name))
-    except Exception as error:  # whatever a plugin raises must not hide the other problems
+    except RAISED as error:  # whatever a plugin raises must not hide the other problems
         if not stand_in:
-            found = f"plugin {plugin.name} cannot work with these settings: {error or type(error).__name__}"
-            problems.add(entry, (), found, "Change the settings of this destination")
+            told = str(error) if isinstance(error, _SPEAKING) and str(error) else say_fault(error)
+            found = f"plugin {plugin.name} cannot work with these settings: {told}"
+            problems.add(entry, (), found, "Change the settings of this destination, or tell the author of the plugin")
         return None
 
 

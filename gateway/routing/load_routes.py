@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.destinations.contract import judged
 from gateway.destinations.destination import Destination, Finding, Traits
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.options import COMPILER, Options, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.load_accounts import Declared
@@ -179,10 +181,9 @@ class RouteLoader:
         if instance is None or options is None or entry.incomplete:
             return None
         try:
-            traits = instance.traits(options)
-            findings = instance.review(options)
-        except Exception as error:  # whatever a plugin raises must not hide the other problems
-            found = f"plugin {instance.name} failed over these options: {type(error).__name__}: {error}"
+            traits, findings = judged(instance, options)
+        except RAISED as error:  # whatever a plugin raises must not hide the other problems
+            found = f"plugin {instance.name} failed over these options: {say_fault(error)}"
             self.problems.add(entry, (), found, "Change the options, or tell the author of the plugin")
             return None
         for finding in findings:

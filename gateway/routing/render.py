@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic_core import ErrorDetails, to_jsonable_python
 
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.options import Options, TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.names import Strict
@@ -108,11 +109,17 @@ def validate_rendered(kind: type[O], data: Mapping[str, Any]) -> O:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        told = [
-            f"{'.'.join(str(piece) for piece in one['loc'])}: {one['msg']} (found {one['input']!r:.80})"
-            for one in error.errors(include_url=False)
-        ]
-        raise TemplateError(f"what was rendered does not fit the options: {'; '.join(told)}") from None
+        told = "; ".join(map(_misfit, error.errors(include_url=False)))
+        raise TemplateError(f"what was rendered does not fit the options: {told}") from None
+    except RAISED as error:
+        raise TemplateError(
+            f"a bug of the plugin: its options failed over what was rendered: {say_fault(error)}"
+        ) from error
+
+
+def _misfit(one: ErrorDetails) -> str:
+    found = "" if one["type"] == "missing" else f" (found {one['input']!r:.80})"
+    return f"{'.'.join(str(piece) for piece in one['loc'])}: {one['msg']}{found}"
 
 
 def pin(data: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gateway.destinations.faults import RAISED, say_fault
 from gateway.routing.problems import MISTAKE, Entry, Place, Problems, nearest, show, suggest
 from gateway.routing.references import STAND_IN, Looked, has_stand_in
 
@@ -102,7 +103,11 @@ def validate(
                 told[place] = (f"{told[place][0]}; or: {what}", told[place][1]) if place in told else (what, way)
         for path, (found, remedy) in told.items():
             problems.add(entry, path, found, remedy)
-        return None
+    except RAISED as error:  # a validator of a plugin; whatever it raises must not hide the other problems
+        if not has_stand_in(table):
+            found = f"{model.__module__}.{model.__qualname__} failed over this table: {say_fault(error)}"
+            problems.add(entry, (), found, "Change its values, or tell the author of the plugin")
+    return None
 
 
 def _validate_stand_ins(model: type[M], table: dict[str, Any], context: dict[str, Any] | None) -> M:

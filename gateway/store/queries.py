@@ -6,7 +6,20 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, exists, func, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from gateway.models import DeliveryState
 from gateway.store import attachments
@@ -23,7 +36,7 @@ from gateway.store.summaries import (
     NotificationSummary,
     Standing,
 )
-from gateway.store.tables import attempts, backfilled, deliveries, lanes, notifications, records, renderings
+from gateway.store.tables import attempts, backfilled, deliveries, lanes, notifications, pauses, records, renderings
 
 BACKFILL, NOTIFICATION = "backfill", "notification"
 """Kinds of notifications: those that stand in for one that never came, and those that did."""
@@ -182,10 +195,30 @@ def show_notification(connection: Connection, id_: int) -> NotificationDetails |
     )
 
 
+_ahead = deliveries.alias("ahead")
+
+
+def _of_the_head(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """Read a column of the delivery at the head of a lane, for one that stands behind it."""
+    statement = select(column).where(
+        _ahead.c.lane_id == deliveries.c.lane_id, _ahead.c.in_lane, _ahead.c.number < deliveries.c.number
+    )
+    return statement.order_by(_ahead.c.number).limit(1).correlate(deliveries).scalar_subquery()
+
+
+_pending = deliveries.c.state == DeliveryState.PENDING.value
 _selected_deliveries = (
-    select(deliveries, notifications.c.notification_key, lanes.c.key.label("lane_key"))
+    select(
+        deliveries,
+        notifications.c.notification_key,
+        lanes.c.key.label("lane_key"),
+        pauses.c.reason.label("pause"),
+        case((_pending, _of_the_head(_ahead.c.id))).label("behind"),
+        case((_pending, _of_the_head(_ahead.c.state))).label("behind_state"),
+    )
     .join_from(deliveries, notifications)
     .join(lanes, lanes.c.id == deliveries.c.lane_id)
+    .outerjoin(pauses, and_(pauses.c.kind == "destination", pauses.c.name == deliveries.c.destination))
 )
 _of = deliveries.c.notification_id
 _of_notification = _selected_deliveries.order_by(deliveries.c.id)
@@ -254,7 +287,7 @@ def names_in_use(connection: Connection) -> tuple[set[str], set[str]]:
 
 
 def find_standing(connection: Connection) -> dict[str, Standing]:
-    """Return how many deliveries wait and how many are dead, by destination."""
+    """Return how many deliveries wait, why one of them does, and how many are dead, by destination."""
     column = deliveries.c
     counts: dict[str, dict[str, int]] = {}
     for state, waits in ((DeliveryState.PENDING, column.in_lane), (DeliveryState.DEAD, None)):
@@ -264,9 +297,22 @@ def find_standing(connection: Connection) -> dict[str, Standing]:
         for name, count in connection.execute(statement.group_by(column.destination)):
             counts.setdefault(name, {})[state] = count
     return {
-        name: Standing(waiting=of.get(DeliveryState.PENDING, 0), dead=of.get(DeliveryState.DEAD, 0))
+        name: Standing(
+            waiting=of.get(DeliveryState.PENDING, 0),
+            dead=of.get(DeliveryState.DEAD, 0),
+            reason=_put_off(connection, name) if DeliveryState.PENDING in of else None,
+        )
         for name, of in counts.items()
     }
+
+
+def _put_off(connection: Connection, destination: str) -> str | None:
+    column = deliveries.c
+    statement = select(column.reason).where(
+        column.in_lane, _pending, column.destination == destination, column.reason.is_not(None)
+    )
+    found: str | None = connection.execute(statement.order_by(column.lane_id, column.number).limit(1)).scalar()
+    return found
 
 
 def show_delivery(connection: Connection, id_: int | None = None, *, key: str | None = None) -> DeliveryDetails | None:
@@ -299,6 +345,10 @@ def _delivery(row: Row[Any]) -> dict[str, Any]:
         "required": row.required,
         "attempts": row.attempts,
         "due": from_store(row.due_at) if pending else None,
+        "begun": from_store(row.sending_at) if pending else None,
+        "behind": row.behind,
+        "behind_state": row.behind_state,
+        "pause": row.pause if pending else None,
         "settled": from_store(row.settled_at),
         "reason": row.reason,
         "in_doubt": row.doubt,

@@ -36,6 +36,14 @@ class DeliverySummary:
     attempts: int
     due: datetime | None
     """When it is tried next; None once it has ended."""
+    begun: datetime | None
+    """When an attempt began whose end is not known yet: it is being sent, or the gateway ended meanwhile."""
+    behind: int | None
+    """The delivery at the head of its lane, which it waits for; None: it is there itself, or has ended."""
+    behind_state: str | None
+    """That one's: pending, or dead where the order is strict."""
+    pause: str | None
+    """Why its destination is paused, if it waits for that."""
     settled: datetime | None
     reason: str | None
     in_doubt: bool
@@ -116,6 +124,8 @@ class Standing:
 
     waiting: int = 0
     dead: int = 0
+    reason: str | None = None
+    """Why one of those that wait was put off; None: none was yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

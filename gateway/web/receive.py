@@ -262,7 +262,9 @@ class Receiver:
         if len(self._refused) >= _BURST:
             text = (
                 f"{_BURST} or more requests within {_BURST_WITHIN:g} s carried no or a wrong secret header: "
-                "somebody guesses, or the header in doForms and [webhook] headers differ"
+                "somebody guesses, or the header in doForms and [webhook] headers differ. What doForms sent so was not "
+                "kept and does not come again: once they agree, `gateway reconcile --books --until 0s` tells what is "
+                "missing"
             )
             self._refused.clear()
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))

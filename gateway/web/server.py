@@ -17,6 +17,10 @@ log = structlog.get_logger(__name__)
 
 _QUEUE = 2048
 """Connections that may wait to be accepted."""
+_KEEP_IDLE = 130
+"""Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy two minutes, others one or less).
+
+Ended here first, it could be just then that a proxy sends a notification down it, which doForms then hears failed."""
 
 
 class _Server(uvicorn.Server):
@@ -38,6 +42,7 @@ def _server(application: ASGIApp, finish_within: float) -> _Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_IDLE,
         timeout_graceful_shutdown=max(1, round(finish_within)),
     )
     return _Server(config)

@@ -156,6 +156,68 @@ async def _reject(store: Store, prior: int) -> None:
     await store.close()
 
 
+def test_one_behind_an_earlier_one_of_its_record_says_which(run: Run, empty: Path) -> None:
+    asyncio.run(_two_of_one_record(empty))
+    second, first = listed(run, empty)
+    assert (first["behind"], second["behind"], second["behind_state"]) == (None, first["id"], "pending")
+    told = f"it waits behind delivery {first['id']}, an earlier one of the same record"
+    assert told in run("deliveries", "show", str(second["id"]), "--routes", empty).words
+    words = run("deliveries", "list", "--routes", empty).words
+    assert f"notification n2 {told}" in words  # no time of a next attempt, which it does not have
+    assert "notification n1 due since 20" in words
+
+
+def test_one_behind_a_dead_one_of_a_strict_line_says_what_lets_it_go_on(run: Run, empty: Path) -> None:
+    asyncio.run(_two_of_one_record(empty, strict=True))
+    second, first = listed(run, empty)
+    assert (first["state"], second["behind_state"]) == ("dead", "dead")
+    told = (
+        f"it waits behind delivery {first['id']}, which is dead: its order is strict, so that this one goes on when "
+        "that one is replayed or dropped"
+    )
+    assert told in run("deliveries", "list", "--routes", empty).words
+    assert told in run("notifications", "show", "n2", "--routes", empty).words
+
+
+def test_one_whose_destination_is_paused_says_so_though_it_was_never_tried(run: Run, empty: Path) -> None:
+    asyncio.run(_two_of_one_record(empty))
+    run("destinations", "pause", "folder", "--reason", "moving the disk", "--routes", empty)
+    _, first = listed(run, empty)
+    assert (first["reason"], first["pause"]) == (None, "moving the disk")
+    told = "notification n1 the destination folder is paused: moving the disk"
+    assert told in run("deliveries", "list", "--routes", empty).words
+
+
+def test_one_that_is_being_sent_says_since_when(run: Run, empty: Path) -> None:
+    asyncio.run(_being_sent(empty))
+    [one] = listed(run, empty)
+    assert (one["state"], one["begun"] is not None) == ("pending", True)
+    words = run("deliveries", "list", "--routes", empty).words
+    assert re.search(r"notification n1 its attempt of 20[\d-]+ [\d:]+ has no known end yet", words)
+
+
+async def _two_of_one_record(routes: Path, *, strict: bool = False) -> None:
+    """Keep two notifications of one record; ``strict`` has the first one's delivery die and block the second one's."""
+    store = Store(f"sqlite:///{routes.with_name('gateway.db')}")
+    await store.open()
+    for key in ("n1", "n2"):
+        await store.submit(keep(notification(key), to=("folder",)))
+    if strict:
+        [due] = await store.claim({"folder": 1})
+        ended = Settlement(due=due, attempt_id=None, state=DeliveryState.DEAD, reason="no such question", blocks=True)
+        await store.settle([ended])
+    await store.close()
+
+
+async def _being_sent(routes: Path) -> None:
+    store = Store(f"sqlite:///{routes.with_name('gateway.db')}")
+    await store.open()
+    await store.submit(keep(notification("n1"), to=("folder",)))
+    [due] = await store.claim({"folder": 1})
+    assert all(await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]))
+    await store.close()
+
+
 @pytest.mark.parametrize("which", ["999", "99999999999999999999999", "²", "nope", "-"])
 def test_one_that_is_not_there_is_status_1(run: Run, filled: Path, which: str) -> None:
     shown = run("deliveries", "show", "--routes", filled, which)

@@ -132,3 +132,12 @@ def test_body_and_record_are_printed_alone_for_explain(run: Run, filled: Path) -
     assert "no record is kept of waiting: its fetch is due" in none.err
     both = run("notifications", "show", "waiting", "--routes", filled, "--record", "--body")
     assert both.status == 2
+
+
+def test_a_record_of_which_nothing_is_kept_says_where_to_look_next(run: Run, filled: Path) -> None:
+    none = run("notifications", "list", "--record", "nowhere", "--routes", filled)
+    assert (none.status, none.out) == (0, "No notification fits.\n")
+    for command in ("gateway alarms", "gateway quarantine list", "gateway reconcile --books --until 0s"):
+        assert f"`{command}`" in none.err
+    narrowed = run("notifications", "list", "--record", "nowhere", "--event", "delete", "--routes", filled)
+    assert (narrowed.out, narrowed.err) == ("No notification fits.\n", "")

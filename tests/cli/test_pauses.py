@@ -20,6 +20,13 @@ def test_destinations_are_listed_with_what_waits_for_them(run: Run, filled: Path
     assert "folder" in run("destinations", "list", "--routes", filled).words
 
 
+def test_a_destination_that_nobody_paused_says_why_its_deliveries_wait(run: Run, filled: Path) -> None:
+    listed = {one["name"]: one for one in run("destinations", "list", "--routes", filled, "--json").json}
+    reason = "the record could not be fetched: doForms answered 503 for the submission: <html>Try [later]</html>"
+    assert (listed["folder"]["state"], listed["folder"]["put_off"]) == ("ready", reason)
+    assert f"ready one waits because: {reason}" in run("destinations", "list", "--routes", filled).words
+
+
 def test_a_destination_that_is_gone_from_the_file_is_listed_while_deliveries_wait_for_it(
     run: Run, filled: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from gateway.api import Delivery, DeliveryError, Misconfigured, Options, Receipt, Rejected, Unavailable, Uncertain
 from gateway.delivery.attempt import attempt, takes_many
+from gateway.delivery.judge import Judge
 from gateway.delivery.settle import Attempted, Result, receipt_json
 from gateway.destinations.destination import Destination
 from gateway.log import Mask
@@ -49,7 +51,8 @@ async def attempted(destination: Sink, count: int = 1, timeout: float = 5.0) -> 
     mask = Mask()
     mask.learn([SECRET])
     deliveries = [make_delivery(Options(), key=f"k{number}") for number in range(count)]
-    return await attempt(destination, deliveries, timeout=timeout, mask=mask)
+    judge = Judge(plugin="scripted", destination="office", mask=mask)
+    return await attempt(destination, deliveries, timeout=timeout, judge=judge)
 
 
 async def one(*script: Any, timeout: float = 5.0) -> Attempted:
@@ -106,29 +109,88 @@ async def test_what_is_raised_while_an_overrun_is_cancelled_does_not_hide_it() -
     ("foreign", "reason"),
     [
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
-        (TimeoutError(), "TimeoutError: TimeoutError"),
+        (TimeoutError(), "TimeoutError"),
         (ConnectionResetError("gone"), "ConnectionResetError: gone"),
+        (SystemExit("no licence"), "SystemExit: no licence"),
+        (asyncio.CancelledError("a task of its own"), "CancelledError: a task of its own"),
     ],
 )
 async def test_anything_else_raised_is_uncertain_and_logged_as_a_bug_of_the_plugin(
-    foreign: Exception, reason: str
+    foreign: BaseException, reason: str
 ) -> None:
     with capture_logs() as logged:
         ended = await one(foreign)
-    assert (ended.result, ended.reason) == (Result.UNCERTAIN, reason)
+    assert (ended.result, ended.reason) == (Result.UNCERTAIN, f"a bug of the plugin scripted: {reason}")
     [line] = logged
     assert (line["log_level"], line["exc_info"]) == ("error", foreign)
     assert "bug of the plugin" in line["event"]
+    assert (line["plugin"], line["destination"], line["delivery_key"]) == ("scripted", "office", "k0")
+
+
+async def test_a_receipt_that_holds_nonsense_is_a_bug_and_a_delivery_all_the_same() -> None:
+    circle: dict[str, Any] = {}
+    circle["itself"] = circle
+    for odd in (Receipt(summary=None), Receipt(summary="a", details=circle), Receipt(summary="a", left_out=5)):  # type: ignore[arg-type]
+        with capture_logs() as logged:
+            ended = await one(odd)
+        assert ended.result is Result.DELIVERED
+        assert ended.receipt is not None
+        assert "a bug of the plugin scripted: its receipt cannot be kept" in ended.receipt.summary
+        assert len(logged) == 1
+
+
+async def test_a_receipt_may_hold_whatever_can_be_written_as_text() -> None:
+    ended = await one(Receipt(summary="a", details={("a", 1): {1, 2}, None: object}))  # type: ignore[dict-item]
+    assert ended.receipt is not None
+    assert "('a', 1)" in receipt_json(ended.receipt)
+
+
+async def test_a_wish_to_wait_that_is_no_number_of_seconds_is_a_bug_and_passed_over() -> None:
+    for wish in ("soon", float("inf"), float("nan")):
+        with capture_logs() as logged:
+            ended = await one(Unavailable("busy", retry_after=wish))  # type: ignore[arg-type]
+        assert (ended.result, ended.reason, ended.retry_after) == (Result.UNAVAILABLE, "busy", None)
+        assert "retry_after" in logged[0]["error"]
+
+
+async def test_an_error_made_without_the_text_of_its_parent_is_still_named() -> None:
+    class Bare(Unavailable):
+        def __init__(self) -> None:
+            Exception.__init__(self, "bare")
+
+    ended = await one(Bare())
+    assert (ended.result, ended.reason, ended.whole) == (Result.UNAVAILABLE, "bare", False)
+
+
+def dry(destination: Sink) -> Attempted:
+    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    return judge.dry_run(destination, make_delivery(Options()))
+
+
+def test_a_dry_run_whose_preview_fails_ends_with_that_reason() -> None:
+    class Silent(Scripted):
+        def preview(self, delivery: Delivery[Any]) -> str:
+            return self.script[0]  # type: ignore[no-any-return]
+
+    for script, reason in (((), "IndexError"), ((None,), "preview() returned None instead of a text")):
+        with capture_logs() as logged:
+            ended = dry(Silent(*script))
+        assert ended.result is Result.REJECTED
+        assert reason in str(ended.reason)
+        assert "a bug of the plugin scripted" in str(ended.reason)
+        assert len(logged) == 1
 
 
 async def test_something_else_than_a_receipt_is_uncertain_and_a_bug_too() -> None:
     with capture_logs() as logged:
-        assert (await one(None)).result is Result.UNCERTAIN
+        ended = await one(None)
+    assert ended.result is Result.UNCERTAIN
+    assert ended.reason == "a bug of the plugin scripted: it returned None instead of a receipt"
     assert len(logged) == 1
 
 
 async def test_an_error_without_a_text_is_named_by_its_type() -> None:
-    assert (await one(Rejected())).reason == "Rejected"  # type: ignore[call-arg]
+    assert (await one(Rejected())).reason == "Rejected"
 
 
 async def test_secrets_are_masked_in_receipts_and_reasons() -> None:
@@ -137,6 +199,25 @@ async def test_secrets_are_masked_in_receipts_and_reasons() -> None:
     for error in (Rejected(f"bad {SECRET}"), ValueError(f"bad {SECRET}")):
         with capture_logs():
             assert SECRET not in str((await one(error)).reason)
+
+
+async def test_a_plugin_that_does_not_end_after_its_time_limit_is_told_once() -> None:
+    class Hangs(Scripted):
+        async def deliver(self, delivery: Delivery[Any]) -> Receipt:
+            return await self.context.in_thread(time.sleep, 0.3)
+
+    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    with capture_logs() as logged:
+        [ended] = await attempt(Hangs(), [make_delivery(Options(), key="k1")], timeout=0.02, judge=judge, overdue=0.05)
+    assert (ended.result, ended.reason) == (Result.UNCERTAIN, "no answer within its time limit of 0.02 s")
+    [line] = logged
+    assert (line["plugin"], line["destination"], line["delivery_keys"]) == ("scripted", "office", ["k1"])
+
+
+async def test_what_several_tasks_of_a_plugin_raised_is_told_in_full() -> None:
+    with capture_logs():
+        ended = await one(ExceptionGroup("two", [Rejected("no such room"), KeyError("colour")]))
+    assert str(ended.reason).endswith("two (2 sub-exceptions): Rejected: no such room; KeyError: 'colour'")
 
 
 async def test_cancelling_an_attempt_cancels_it() -> None:
@@ -172,8 +253,19 @@ async def test_a_result_of_the_wrong_length_makes_each_uncertain_and_is_a_bug() 
     with capture_logs() as logged:
         results = await attempted(Many(Receipt(summary="a"), Receipt(summary="b")), 3)
     assert [each.result for each in results] == [Result.UNCERTAIN] * 3
-    assert results[0].reason == "TypeError: deliver_many returned 2 results for 3 deliveries"
+    assert str(results[0].reason).endswith("TypeError: deliver_many returned 2 results for 3 deliveries")
     assert logged
+
+
+async def test_no_results_at_all_make_each_uncertain_and_are_a_bug() -> None:
+    class Forgets(Scripted):
+        async def deliver_many(self, deliveries: Sequence[Delivery[Any]]) -> Sequence[Receipt | DeliveryError]:
+            return None  # type: ignore[return-value]
+
+    with capture_logs():
+        results = await attempted(Forgets(), 2)
+    assert [each.result for each in results] == [Result.UNCERTAIN] * 2
+    assert "deliver_many returned None instead of a list" in str(results[0].reason)
 
 
 @pytest.mark.parametrize("sign", ["é", "\N{GRINNING FACE}"])

@@ -16,8 +16,9 @@ from gateway.delivery.backfill import Backfill, NotListed
 from gateway.delivery.books import Books, balance
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT, Reconciler
+from gateway.doforms.listing import ListedRecord
 from gateway.routing.loaded import Reconcile, Webservice
-from gateway.store import alarms, reconciled
+from gateway.store import alarms, pauses, reconciled
 from gateway.store.clock import now
 from gateway.store.tables import reconciled as marks
 from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
@@ -96,6 +97,109 @@ async def test_a_web_service_paused_while_its_listing_waits_is_not_asked(backfil
     with pytest.raises(NotListed, match="is paused: over quota") as raised:
         await compared(backfill, parts)
     assert raised.value.told
+    assert parts.doforms.requests == []
+
+
+@pytest.mark.parametrize(("status", "body"), [(401, b""), (400, b"Daily web service quota exceeded.")])
+async def test_a_listing_that_is_refused_altogether_pauses_the_web_service(
+    backfill: Backfill, parts: Parts, status: int, body: bytes
+) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=status, body=body)
+    with pytest.raises(NotListed, match="the web service inspection is paused: doForms") as raised:
+        await compared(backfill, parts)
+    assert raised.value.told
+    assert [pause.name for pause in await parts.store.read(pauses.list_pauses)] == [WEBSERVICE]
+
+
+async def test_a_listing_that_alone_is_forbidden_pauses_nothing(backfill: Backfill, parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=403)
+    with pytest.raises(
+        NotListed, match="inspection may not list what doForms received: doForms answered 403"
+    ) as raised:
+        await compared(backfill, parts)
+    assert not raised.value.told
+    assert await parts.store.read(pauses.list_pauses) == []
+
+
+def load(parts: Parts, folder: Path, *, gateway: str = "", route: str = "Inspection") -> None:
+    text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
+    text = text.replace('name = "route"\nform = "Inspection"', f'name = "route"\nform = "{route}"')
+    parts.current.load(load_routes(folder, f"[gateway]\n{gateway}\n{text}"))
+
+
+LISTED = [ListedRecord(key="r1", id="id-r1")]
+
+
+async def test_records_are_let_in_only_below_half_of_the_backlogs_limit(
+    backfill: Backfill, parts: Parts, tmp_path: Path
+) -> None:
+    await parts.keep("n1", "another")
+    load(parts, tmp_path, gateway="backlog_limit = 2")
+    with pytest.raises(NotListed, match=r"1 deliveries wait already: .* below half of backlog_limit"):
+        await backfill.let_in(inspection(parts), LISTED)
+    load(parts, tmp_path, gateway="backlog_limit = 3")
+    assert await backfill.let_in(inspection(parts), LISTED) == ["r1"]
+
+
+async def test_records_are_let_in_only_while_twice_the_least_disk_is_free(
+    backfill: Backfill, parts: Parts, tmp_path: Path
+) -> None:
+    free = await parts.store.free()
+    assert free is not None
+    load(parts, tmp_path, gateway=f'min_free_disk = "{int(0.75 * free)}B"')
+    with pytest.raises(NotListed, match="the disk of the store is nearly full"):
+        await backfill.let_in(inspection(parts), LISTED)
+    load(parts, tmp_path, gateway=f'min_free_disk = "{int(0.25 * free)}B"')
+    assert await backfill.let_in(inspection(parts), LISTED) == ["r1"]
+
+
+async def test_a_record_that_cannot_be_kept_stands_in_no_others_way(backfill: Backfill, parts: Parts) -> None:
+    found = [ListedRecord(key="\0", id=None), *LISTED]
+    assert await backfill.let_in(inspection(parts), found) == ["r1"]
+
+
+async def test_records_that_no_route_takes_are_not_let_in(backfill: Backfill, parts: Parts, tmp_path: Path) -> None:
+    load(parts, tmp_path, route="Silent")
+    assert backfill.obstacle(inspection(parts)) == "no route takes new records of the web service inspection"
+    with pytest.raises(NotListed, match="no route takes new records of the web service inspection any more"):
+        await backfill.let_in(inspection(parts), LISTED)
+
+
+async def test_rounds_that_break_off_one_after_the_other_raise_an_alarm_until_one_ends(
+    backfill: Backfill, parts: Parts
+) -> None:
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    parts.doforms.faults.add(path_contains="/submissions", status=403, times=3)
+    for _ in range(3):
+        assert await parts.alarms() == []
+        made = await reconciler.round(inspection(parts), Reconcile())
+        assert made is not None
+        assert "may not list" in str(made.broke_off)
+    [alarm] = await parts.alarms()
+    assert (alarm.kind, alarm.subject) == (NOT_RECONCILED, WEBSERVICE)
+    assert "may not list what doForms received" in alarm.text
+    made = await reconciler.round(inspection(parts), Reconcile())
+    assert made is not None
+    assert made.broke_off is None
+    assert await parts.alarms() == []
+
+
+async def test_a_pause_that_an_alarm_tells_of_raises_no_other_however_many_rounds_it_breaks_off(
+    backfill: Backfill, parts: Parts
+) -> None:
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
+    told = await parts.alarms()
+    for _ in range(4):
+        await reconciler.round(inspection(parts), Reconcile())
+    assert [one.kind for one in await parts.alarms()] == [one.kind for one in told]
+
+
+async def test_a_round_that_another_process_makes_is_not_made_here(backfill: Backfill, parts: Parts) -> None:
+    put(parts, "r1")
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    await parts.store.write(lambda c: reconciled.take(c, WEBSERVICE, token="other", lease=60.0))
+    assert await reconciler.round(inspection(parts), Reconcile()) is None
     assert parts.doforms.requests == []
 
 
@@ -193,6 +297,13 @@ async def test_a_listing_that_lacks_what_was_told_of_is_doubted_though_it_has_ot
     assert "notifications of 2 new ones came in that time. Not listed: r2." in doubt
 
 
+async def test_the_listing_of_a_moment_is_not_doubted(backfill: Backfill, parts: Parts) -> None:
+    await told_of(parts, "r1")
+    made = datetime.now(UTC).replace(microsecond=0) - AGO
+    pages = backfill.compare(inspection(parts), made - timedelta(minutes=1), made + timedelta(minutes=1))
+    assert [page.doubt async for page in pages] == [None]
+
+
 async def test_a_record_that_can_be_listed_in_the_window_beside_is_not_missed(backfill: Backfill, parts: Parts) -> None:
     put(parts, "one", "two", "three")
     await told_of(parts, "edge", ago=timedelta(minutes=10))
@@ -244,6 +355,48 @@ async def test_books_that_go_on_after_what_is_closed_are_never_complete(backfill
     found = await made(end - timedelta(minutes=5))
     assert not found.complete
     assert "(`grace`) may not be here yet" in found.verdict
+
+
+async def test_the_books_count_the_records_of_all_windows_by_destination_and_state(
+    backfill: Backfill, parts: Parts
+) -> None:
+    put(parts, "r1", "r2", "r3", "r4")
+    for key in ("r1", "r2"):
+        await parts.keep(f"n-{key}", key)
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert (found.listed, found.kept, found.missing, found.missing_keys) == (4, 2, 2, ["r3", "r4"])
+    assert found.destinations == {"table": {"pending": 2}}
+    assert not found.complete
+    assert "2 of 4 records that doForms lists are missing here; 2 pending" in found.verdict
+
+
+async def test_the_books_name_the_first_hundred_missing_records_of_all_windows(
+    backfill: Backfill, parts: Parts
+) -> None:
+    for number in range(1200):
+        put(parts, f"r{number}", ago=timedelta(minutes=1300 - number))
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert (found.listed, found.missing) == (1200, 1200)
+    assert found.missing_keys == [f"r{number}" for number in range(100)]
+
+
+async def test_books_that_cannot_be_made_to_their_end_say_why(backfill: Backfill, parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions", status=403)
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert not found.complete
+    assert "may not list what doForms received" in str(found.problem)
+    assert found.verdict == f"not complete: {found.problem}"
+
+
+async def test_books_are_not_complete_where_doforms_lacks_what_it_told_of(backfill: Backfill, parts: Parts) -> None:
+    await told_of(parts, "r1")
+    end = datetime.now(UTC).replace(microsecond=0)
+    found = await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=end)
+    assert (found.complete, len(found.doubts)) == (False, 1)
+    assert "doForms does not list all records that it told of" in found.verdict
 
 
 async def test_books_are_not_complete_while_no_route_took_a_record(backfill: Backfill, parts: Parts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,13 @@ from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.callers import Callers
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import PutOff
+from gateway.doforms.failures import Unauthorised
+from gateway.store import pauses
 from gateway.store.clock import SECOND
 from gateway.store.records import KeptNotification
-from tests.delivery.conftest import Parts
+from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE
+from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BETWEEN = SECOND // 1000
@@ -64,3 +68,32 @@ async def test_the_line_of_those_that_waited_is_forgotten_once_the_web_service_g
     assert callers.caller(kept).id == WEBSERVICE
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     assert next_look(callers, kept) < last
+
+
+@pytest.mark.parametrize(
+    ("ident", "why"),
+    [
+        ("acme$$1$$Published$$3", "'acme$$1$$Published$$3' has no password in the routes file"),
+        ("acme$$1$$Published$$9", "'acme$$1$$Published$$9' is not in the routes file"),
+    ],
+)
+async def test_a_web_service_that_cannot_be_called_as_the_routes_are_is_waited_for(
+    parts: Parts, ident: str, why: str
+) -> None:
+    kept = await parts.keep("n1", webservice_id=ident)
+    with pytest.raises(PutOff) as raised:
+        parts.callers.caller(kept)
+    assert why in str(raised.value)
+    assert raised.value.until >= parts.store.now() + 55 * SECOND
+
+
+async def test_a_refused_password_in_whose_place_another_was_loaded_meanwhile_pauses_nothing(
+    parts: Parts, tmp_path: Path
+) -> None:
+    refused = parts.callers.caller(await parts.keep("n1"))
+    text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
+    parts.current.load(load_routes(tmp_path, text, environ={"PASSWORD": "another"}))
+    with pytest.raises(PutOff, match="inspection was loaded again meanwhile") as raised:
+        await parts.callers.put_off(refused, Unauthorised("doForms answered 401"))
+    assert raised.value.until <= parts.store.now()
+    assert await parts.store.read(pauses.list_pauses) == []

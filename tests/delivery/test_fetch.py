@@ -83,6 +83,7 @@ async def test_a_failed_fetch_is_put_off_by_its_own_settings_and_not_tried_befor
     assert (await put_off(parts)).until == first.until
     row = await parts.row("n1")
     assert (row.fetch_state, row.fetch_attempts, row.fetch_reason) == (FetchState.DUE, 1, str(first))
+    assert 7 * SECOND < row.fetch_spent < 15 * SECOND  # the wait, and the call before it
     assert parts.asked() == ["r1"]
 
 

@@ -102,6 +102,14 @@ async def test_an_id_that_is_no_good_any_more_leads_back_to_the_key(parts: Parts
     assert await learnt(parts, "r1") == {"r1": "id-r1"}
 
 
+async def test_an_id_that_was_asked_for_in_vain_is_not_asked_for_again_because_a_listing_shows_it(parts: Parts) -> None:
+    await parts.store.write(lambda c: record_ids.learn(c, "acme", {"r1": "id-r1"}))
+    parts.doforms.faults.add(path_contains="/submissions/", status=404, times=None)
+    await parts.keep("n1")
+    assert "doForms lists the record r1 (id id-r1) but does not hand it out" in await look_twice(parts)
+    assert parts.asked() == ["id-r1", "r1", "id-r1", "r1", "submissions"]
+
+
 async def test_every_id_in_a_listing_is_learnt_so_that_a_burst_needs_few_listings(parts: Parts) -> None:
     keys = [f"u{number}" for number in range(30)]
     unreadable(parts, *keys)
@@ -279,3 +287,16 @@ async def test_an_answer_that_is_wrapped_teaches_its_id_too(parts: Parts) -> Non
     await parts.keep("n1")
     await ask(parts)
     assert await learnt(parts, "r1") == {"r1": "17"}
+
+
+async def test_an_answer_to_an_id_teaches_that_of_the_records_own_key_too(parts: Parts) -> None:
+    await parts.keep("n1", "id-r1")
+    await ask(parts)
+    assert await learnt(parts, "r1", "id-r1") == {"r1": "id-r1", "id-r1": "id-r1"}
+
+
+async def test_an_answer_without_an_id_teaches_none(parts: Parts) -> None:
+    parts.doforms.faults.add(status=200, body=b'{"key": "r1", "fields": []}')
+    await parts.keep("n1")
+    assert (await ask(parts)).record.id is None
+    assert await learnt(parts, "r1") == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import NoReturn
 
@@ -42,6 +43,23 @@ async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_proces
 
     assert pipeline.take_back() == []
     assert looked == [], "an open breaker has the worker take back before each look: it would never rest"
+
+
+async def test_what_steps_aside_keeps_the_room_of_others_only_while_the_destination_is_down(parts: Parts) -> None:
+    pipeline = pipeline_of(parts)
+    pipeline.opened = True
+    most = pipeline.underway = pipeline.room
+    assert pipeline.room == 0
+    with ExitStack() as aside:
+        for _ in range(most):
+            aside.enter_context(pipeline.stepping_aside())
+        assert pipeline.room == most
+        pipeline.breaker.limits = replace(pipeline.breaker.limits, probe_after=0.0)
+        pipeline.breaker.failed(whole=True)
+        assert pipeline.room == 0
+        pipeline.breaker.succeeded()
+        assert pipeline.room == most
+    assert pipeline.room == 0
 
 
 async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(

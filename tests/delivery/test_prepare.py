@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from pydantic import field_validator
 
+from gateway.api import Options, Template
 from gateway.delivery.fetch import Records
 from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Attempted, Result
@@ -30,6 +32,24 @@ RECORD = decode_record(
     kind=RecordKind.SUBMISSION,
 )
 Load = Callable[..., Routes]
+
+
+class Renamed(Options):
+    message: Template[str]
+
+
+class Failing(Options):
+    message: str
+
+    @field_validator("message")
+    @classmethod
+    def _fails(cls, value: str) -> str:
+        raise KeyError(value)
+
+    def for_event(self, event: Event) -> Self:
+        if self.message == "event":
+            raise KeyError(self.message)
+        return self
 
 
 @pytest.fixture
@@ -86,6 +106,34 @@ def test_a_retry_sends_what_was_rendered_before_whatever_has_changed_since(load:
     routes = load("{{ record.fields.other }}", when="record.fields.site == 'Pier'")
     ready = prepared(job(routes, record=None, rendered=pin({"text": "as sent before"}), delivery_key="k7"), routes)
     assert (ready.delivery.options.text, ready.delivery.key, ready.rendered) == ("as sent before", "k7", None)
+
+
+def test_what_was_rendered_for_a_plugin_that_has_other_options_now_is_dead_and_says_how_it_is_rendered_anew(
+    load: Load,
+) -> None:
+    routes = load()
+    [route] = routes.routes
+    upgraded = replace(route.deliveries[0], options=Renamed(message="x"))
+    one = job(routes, rendered=pin({"text": "as sent before"}), delivery_key="k7")
+    one.spec = upgraded
+    result = ended(one, routes)
+    assert result.result is Result.REJECTED
+    assert result.reason == (
+        "it was rendered before the plugin of the destination table was changed, and does not fit it any more: what "
+        "was rendered does not fit the options: message: Field required; text: Extra inputs are not permitted (found "
+        "'as sent before'). A replay renders it anew"
+    )
+
+
+@pytest.mark.parametrize("message", ["validator", "event"])
+def test_options_that_raise_what_they_must_not_are_a_bug_of_the_plugin(load: Load, message: str) -> None:
+    routes = load()
+    one = job(routes)
+    one.spec = replace(one.spec, options=Failing.model_construct(message=message))
+    result = ended(one, routes)
+    assert result.result is Result.REJECTED
+    assert "a bug of the plugin" in str(result.reason)
+    assert f"KeyError: '{message}'" in str(result.reason)
 
 
 def test_a_record_that_is_not_there_is_known_by_its_key(load: Load) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -84,11 +86,12 @@ async def test_the_urgent_ones_go_first() -> None:
     await some.queue("first")
     await some.queue("backfill", Priority.BACKFILL)
     await some.queue("report", Priority.REPORT)
+    await some.queue("attachment", Priority.ATTACHMENT)
     await some.queue("fetch", Priority.FETCH)
     await some.queue("immediate", Priority.IMMEDIATE_FETCH)
-    for name in ("first", "immediate", "fetch", "report", "backfill"):
+    for name in ("first", "immediate", "fetch", "attachment", "report", "backfill"):
         await some.end(name)
-    assert some.begun == ["first", "immediate", "fetch", "report", "backfill"]
+    assert some.begun == ["first", "immediate", "fetch", "attachment", "report", "backfill"]
 
 
 async def test_at_least_every_tenth_call_is_a_report_while_one_waits() -> None:
@@ -143,6 +146,17 @@ async def test_a_call_cancelled_in_the_moment_of_its_turn_gives_its_slot_back() 
     await settled()
     await some.queue("c")
     assert "c" in some.begun
+
+
+async def test_a_call_cancelled_in_the_moment_in_which_it_hears_of_a_pause_gives_no_slot_back() -> None:
+    some = calls()
+    await some.queue("under way")
+    await some.queue("waiting")
+    some.limits.pause(3600.0, "doForms answered 429")
+    some.tasks["waiting"].cancel()
+    await settled()
+    assert some.tasks["waiting"].cancelled()
+    assert some.limits._in_flight == 1
 
 
 async def test_a_burst_of_a_seconds_worth_goes_at_once_and_then_the_pace_holds() -> None:
@@ -216,7 +230,10 @@ async def test_those_that_wait_hear_of_a_pause_that_is_long_and_later_ones_do_no
         with pytest.raises(Paused) as raised:
             await some.tasks[name]
         assert raised.value.retry_after == pytest.approx(3600.0, abs=1.0)
-        assert "doForms answered 429: no calls until 20" in str(raised.value)
+        said = re.fullmatch("doForms answered 429: no calls until (.{19}) UTC", str(raised.value))
+        assert said is not None
+        until = datetime.fromisoformat(said[1]).replace(tzinfo=UTC)
+        assert until - datetime.now(UTC) == pytest.approx(timedelta(hours=1), abs=timedelta(seconds=5))
     await some.end("under way")
     assert some.begun == ["under way"]
     assert some.limits._in_flight == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doforms.notification import LONGEST_KEY, parse_notification
+from gateway.doforms.notification import LONGEST_KEY, MOST_BYTES, parse_notification
 from gateway.errors import NotANotification
 from gateway.models import Event, Notification, RecordKind
 from tests.support.properties import json_values, quick, texts
@@ -160,6 +160,7 @@ def test_the_record_is_the_dispatch_for_a_status_event_else_the_submission(
         ("k\x00", "holds a NUL or a lone surrogate"),
         ("k\ud83d", "holds a NUL or a lone surrogate"),
         ("\udc00k", "holds a NUL or a lone surrogate"),
+        ("\N{GRINNING FACE}" * 257, "has 1028 bytes in UTF-8; at most 1024 are allowed"),
     ],
 )
 def test_an_identifier_that_cannot_be_kept_is_refused_by_name(name: str, value: Any, told: str) -> None:
@@ -175,8 +176,8 @@ def test_without_key_or_web_service_it_is_no_notification(name: str, value: str 
 
 
 def test_an_identifier_of_the_greatest_length_and_beyond_the_basic_plane_is_taken() -> None:
-    key = "\N{GRINNING FACE}" * LONGEST_KEY
-    assert parsed(key=key, submissionKey=key).record_key == key
+    for key in ("\N{GRINNING FACE}" * (MOST_BYTES // 4), "\N{LATIN SMALL LETTER E WITH ACUTE}" * LONGEST_KEY):
+        assert parsed(key=key, submissionKey=key).record_key == key
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,17 @@ def test_a_section_without_a_name_hides_nothing() -> None:
         pytest.param([{"name": "t", "fields": [], "data": "t", "t": [{"a": 1}]}], {"t": [{"a": 1}]}, id="empty fields"),
         pytest.param([{"name": "t", "fields": [{"fields": [], "a": 1}]}], {"t": [{"a": 1}]}, id="a row with both"),
         pytest.param([{"name": "q", "data": "x", "x": [{"fields": "a"}]}], {"q": [{"fields": "a"}]}, id="a column"),
+        pytest.param(
+            [{"name": "q", "data": "x", "x": [{"fields": ["a"], "type": "b"}]}],
+            {"q": [{"fields": ["a"], "type": "b"}]},
+            id="a column that is a list",
+        ),
+        pytest.param([{**section("s", question("a", 1)), "data": ["x"]}], {"s.a": 1}, id="data of a section no text"),
+        pytest.param([{**section("s", question("a", 1)), "data": "fields"}], {"s.a": 1}, id="data is what is inside"),
+        pytest.param([question("q", [[1, 2], [3, 4]], "x")], {"q": [[1, 2], [3, 4]]}, id="a list of lists"),
+        pytest.param(
+            [{"name": "t", "fields": [[{"fields": [question("a", 1)]}]]}], {"t": [{"a": 1}]}, id="a nameless section"
+        ),
     ],
 )
 def test_an_odd_shape_hides_no_value(fields: list[Any], paths: dict[str, Any]) -> None:
@@ -291,6 +302,12 @@ def test_a_question_named_like_a_wrapper_is_no_wrapper() -> None:
     assert (record.key, record.fields["site"]) == ("k", "Dock")
 
 
+def test_a_record_that_holds_another_one_beside_its_fields_is_itself() -> None:
+    document = {"key": "k", "fields": [question("site", "Dock")], "dispatch": {"key": "d", "fields": []}}
+    record = decode_record(json.dumps(document).encode(), kind=RecordKind.DISPATCH)
+    assert (record.key, record.fields) == ("k", {"site": "Dock"})
+
+
 def test_a_record_known_by_its_id_only_is_known_by_that() -> None:
     record = decode_record(b'{"id": 17, "fields": []}', kind=RecordKind.SUBMISSION)
     assert (record.key, record.id) == ("17", "17")
@@ -334,10 +351,23 @@ def test_a_question_named_error_is_a_question() -> None:
     assert decoded(question("error", "none")).fields == {"error": "none"}
 
 
-@pytest.mark.parametrize("around", [section, lambda name, one: {"name": name, "fields": [[one]]}], ids=["s", "table"])
+def test_a_record_that_names_errors_beside_its_fields_is_a_record() -> None:
+    document = {"key": "k", "errors": [], "fields": [question("site", "Dock")]}
+    assert decode_record(json.dumps(document).encode(), kind=RecordKind.SUBMISSION).fields == {"site": "Dock"}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param(section, id="sections"),
+        pytest.param(lambda name, one: {"name": name, "fields": [[one]]}, id="tables"),
+        pytest.param(lambda name, one: {"name": name, "fields": [{"fields": [one]}]}, id="tables of holders"),
+        pytest.param(lambda name, one: {"name": name, "data": "rows", "rows": [one]}, id="tables as values"),
+    ],
+)
 def test_what_is_nested_very_deep_is_kept_as_it_came(around: Callable[[str, Any], Any]) -> None:
     deep = question("q", "at the bottom")
-    for _ in range(150):
+    for _ in range(200):
         deep = around("s", deep)
     record = decoded(deep, question("site", "Dock"))
     assert record.fields["site"] == "Dock"

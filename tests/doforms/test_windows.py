@@ -92,6 +92,16 @@ async def test_a_doforms_that_does_not_heed_what_it_is_asked_for_is_found_out() 
     assert asked < 40
 
 
+async def test_it_is_found_out_also_where_a_window_between_was_empty() -> None:
+    async def ask(begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
+        if end - begin > DAY / 4:
+            return [ListedRecord(key=f"r{number}", id=None) for number in range(MOST)]
+        return [ListedRecord(key="r0", id=None)] if begin in (BEGIN, BEGIN + DAY / 2) else []
+
+    with pytest.raises(NotAListing, match="does not seem to heed"):
+        _ = [page async for page in walk(ask, BEGIN, BEGIN + DAY)]
+
+
 def test_times_are_those_that_can_be_asked_for() -> None:
     assert aligned(BEGIN + timedelta(microseconds=1999)) == BEGIN + STEP
 

@@ -42,3 +42,66 @@ async def test_an_account_that_may_not_be_called_for_an_hour_holds_up_no_other(w
         await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
         assert ("Dock",) in world.rows("SELECT record FROM plain")
         assert sum("far-" in request.path for request in world.doforms.requests) < 10
+
+
+ACCOUNT = """
+[accounts.north]
+requests_per_minute = 60
+max_in_flight = 2
+"""
+
+
+async def notify_of_far(world: World, count: int) -> None:
+    """Have one account receive so many records at once, and tell of each."""
+    world.doforms.add_webservice(FAR, "secret", "Far")
+    for number in range(count):
+        world.doforms.put_record(FAR, f"far-{number}", {"site": "Mill"})
+        await world.doforms.send(world.doforms.compose(FAR, "create", submission_key=f"far-{number}"))
+
+
+async def test_an_account_with_more_to_fetch_than_it_may_in_minutes_holds_up_no_other(
+    world: World, route: Make
+) -> None:
+    with world.running(ACCOUNT + WEBSERVICE + route(FETCHED, head=DELAYED, form="*")):
+        await notify_of_far(world, 2 * MANY)
+        seen = await world.doforms.create(FORM, {"site": "Dock"})
+        await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
+        assert ("Dock",) in world.rows("SELECT record FROM plain")
+
+
+async def test_an_account_whose_calls_hang_holds_up_no_other(world: World, route: Make) -> None:
+    world.doforms.faults.add(path_contains="far-", status=None, delay=60.0, times=None)
+    with world.running(ACCOUNT.replace("60", "6000") + WEBSERVICE + route(FETCHED, head=DELAYED, form="*")):
+        await notify_of_far(world, 2 * MANY)
+        seen = await world.doforms.create(FORM, {"site": "Dock"})
+        await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
+        assert ("Dock",) in world.rows("SELECT record FROM plain")
+
+
+async def test_an_account_whose_photos_do_not_come_holds_up_no_other(world: World, route: Make) -> None:
+    world.doforms.add_webservice(FAR, "secret", "Far")
+    photo = world.doforms.put_blob(FAR, "p1", b"\xff\xd8\xff photo")
+    world.doforms.faults.add(path_contains="/blobs/", status=None, delay=60.0, times=None)
+    filed = 'to = "folder"\nfilename = "{{ record.key }}.json"\nattachments = true\n'
+    account = ACCOUNT.replace("60", "3000")
+    with world.running(account + WEBSERVICE + route(filed, head=DELAYED, form="*")):
+        for number in range(MANY):
+            world.doforms.put_record(FAR, f"far-{number}", {"photo": photo})
+            await world.doforms.send(world.doforms.compose(FAR, "create", submission_key=f"far-{number}"))
+        await world.doforms.until(lambda: world.stored("SELECT count(*) FROM attachments")[0][0] >= 200, timeout=30)
+        seen = await world.doforms.create(FORM, {"site": "Dock"}, key="near")
+        await world.doforms.until(lambda: seen.belief == "completed", timeout=10)
+        assert [path.name for path in (world.folder / "files").iterdir()] == ["near.json"]
+
+
+async def test_an_account_whose_reports_hang_holds_up_no_others(world: World, route: Make) -> None:
+    world.doforms.add_webservice(FAR, "secret", "Far")
+    world.doforms.faults.add(path_contains="far-", method="PUT", status=None, delay=60.0, times=None)
+    told = route(FETCHED.replace("record.fields.site", "notification.key"), head=DELAYED, form="*")
+    with world.running(ACCOUNT.replace("60", "6000") + WEBSERVICE + told):
+        for number in range(MANY):
+            seen = world.doforms.compose(FAR, "create", submission_key=f"r{number}", key=f"far-{number}")
+            await world.doforms.send(seen)
+        await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == MANY, timeout=20)
+        near = await world.doforms.create(FORM, {"site": "Dock"})
+        await world.doforms.until(lambda: near.belief == "completed", timeout=10)

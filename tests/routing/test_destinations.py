@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 
-from gateway.api import Destination, Options, Settings
+from gateway.api import Destination, Finding, Options, Repeatable, Settings, Traits
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
-from gateway.errors import PluginError
+from gateway.errors import PluginError, RoutesFileError
 from gateway.models import Breaker, Rate, Retry
 from gateway.routing.load import load
 from tests.support.routes_files import HEAD, route
@@ -55,6 +56,12 @@ def test_a_delivery_merges_its_retry_over_that_of_its_destination(load_text) -> 
     ("text", "where", "found", "remedy"),
     [
         ('[destinations.x]\nplugin = "databse"', "destinations.x.plugin", '"databse"', "Did you mean `database`?"),
+        (
+            '[destinations.x]\nplugin = "telegraph"',
+            "destinations.x.plugin",
+            '"telegraph"',
+            "needs its package installed beside",
+        ),
         ('[destinations.x]\nurl = "y"', "destinations.x.plugin", "`plugin` is missing", "Add `plugin`"),
         (HEAD + 'ulr = "x"', "destinations.service.ulr", "`ulr` is no key of this table", "Did you mean `url`?"),
         (HEAD + 'path = "x"', "destinations.service.path", "`path` is no setting of rest", "[[routes.deliver]]"),
@@ -84,6 +91,30 @@ class FailsToStart(Fine):
 class FailsOverOptions(Fine):
     def traits(self, options: Any) -> Any:
         raise RuntimeError("what is this?")
+
+
+class Raises(Fine):
+    def __init__(self, settings: Any, context: Any) -> None:
+        raise KeyError("colour")
+
+
+class FailingSettings(Fine):
+    class Settings(Settings):
+        @model_validator(mode="after")
+        def _fails(self) -> Any:
+            raise KeyError("colour")
+
+
+def judging(**answers: Any) -> type[Fine]:
+    class Judging(Fine):
+        def traits(self, options: Any) -> Any:
+            given = answers.get("traits", {})
+            return Traits(**given) if isinstance(given, dict) else given
+
+        def review(self, options: Any) -> Any:
+            return answers.get("review", ())
+
+    return Judging
 
 
 class ClashingSettings(Fine):
@@ -134,6 +165,12 @@ def test_it_is_refused_even_where_no_destination_uses_it(tmp_path: Path) -> None
             "routes[one].deliver[0]",
             "plugin fine failed over these options: RuntimeError: what is this?",
         ),
+        (
+            FailingSettings,
+            "destinations.lamp",
+            "tests.routing.test_destinations.FailingSettings.Settings failed over this table: KeyError: 'colour'",
+        ),
+        (Raises, "destinations.lamp", "plugin fine cannot work with these settings: KeyError: 'colour'"),
     ],
 )
 def test_a_plugin_that_raises_hides_no_other_mistake(
@@ -142,3 +179,30 @@ def test_a_plugin_that_raises_hides_no_other_mistake(
     with pytest.raises(Exception, match="retension") as raised:
         load_with(tmp_path, plugin, text=TEXT + "[gateway]\nretension = 1\n")
     assert found in [problem.found for problem in raised.value.problems if problem.where == where]
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ({"traits": None}, "traits() returned None instead of gateway.api.Traits"),
+        ({"traits": [1]}, "traits() returned list [1] instead of gateway.api.Traits"),
+        ({"traits": {"repeatable": "maybe"}}, "'maybe' is not a valid Repeatable"),
+        ({"traits": {"expected_latency": "soon"}}, "expected_latency is 'soon' instead of seconds, such as 0.5"),
+        ({"traits": {"needs": frozenset({"attachment"})}}, "needs names 'attachment'; it is a frozenset of any of"),
+        ({"traits": {"needs": "record"}}, "needs names record; it is a frozenset of any of"),
+        ({"review": None}, "review() returned None instead of a list of gateway.api.Finding"),
+        ({"review": ["wrong"]}, "review() found str 'wrong' instead of a gateway.api.Finding"),
+        ({"review": [Finding(where=None, found="x", remedy="y")]}, "where, found and remedy must be texts"),
+        ({"review": (1 / 0 for _ in "x")}, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_plugin_that_answers_with_something_else_is_told(tmp_path: Path, answers: dict[str, Any], found: str) -> None:
+    with pytest.raises(RoutesFileError) as raised:
+        load_with(tmp_path, judging(**answers))
+    [told] = [problem for problem in raised.value.problems if problem.where == "routes[one].deliver[0]"]
+    assert "plugin fine failed over these options: " in told.found
+    assert found in told.found
+
+
+def test_repeatable_may_be_written_as_a_text_and_no_means_no(tmp_path: Path) -> None:
+    assert Traits(repeatable="no").repeatable is Repeatable.NO

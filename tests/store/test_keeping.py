@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, func, select, text
 
-from gateway.models import Mode, Outcome
-from gateway.store import inbox
+from gateway.doforms.notification import MOST_BYTES
+from gateway.models import Mode, Outcome, RecordKind
+from gateway.store import inbox, records
 from gateway.store.clock import now
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.support.keeping import keep, notification
 
+WIDE = [chr(0x20000 + number) for number in range(5000)]
+"""Of four bytes each, and so many that no index can be kept small by compressing them."""
 REFUSE = {
     "sqlite": "CREATE TRIGGER culprit BEFORE INSERT ON notifications WHEN NEW.notification_key = 'culprit' "
     "BEGIN SELECT RAISE(ABORT, 'refused'); END",
@@ -44,6 +48,17 @@ async def test_the_same_key_of_another_web_service_is_another_notification(store
     second = await store.submit(keep(notification(webservice_id="other$$1$$Published$$2")))
     assert not second.repeat
     assert second.id != first.id
+
+
+async def test_identifiers_of_the_greatest_length_are_kept_and_found_again(store: Store) -> None:
+    longest = ["".join(random.Random(seed).choices(WIDE, k=MOST_BYTES // 4)) for seed in range(3)]
+    of = notification(longest[0], record=longest[1], webservice_id=longest[2])
+    kept = await store.submit(keep(of, account=longest[2]))
+    again = await store.submit(keep(of, account=longest[2]))
+    assert (again.repeat, again.id) == (True, kept.id)
+    found = (await store.read(lambda c: records.load(c, [kept.id])))[kept.id]
+    await store.write(lambda c: records.pin(c, found, {RecordKind.SUBMISSION: b"{}"}, {longest[1]: longest[0]}))
+    assert await store.read(lambda c: records.last_pinned(c, longest[2], longest[1], kept.id + 1))
 
 
 async def test_a_repeat_tells_the_outcome_when_it_is_known(store: Store) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from gateway.doforms.simulator import server as simulator
+from gateway.web import server
 from gateway.web.server import bind
 
 
@@ -29,9 +31,13 @@ async def test_the_parts_of_an_answer_do_not_wait_for_the_client_to_acknowledge_
 ) -> None:
     accepted = _Accepted()
     with listen("127.0.0.1", 0) as listening:
-        server = await asyncio.get_running_loop().create_server(lambda: accepted, sock=listening)
-        async with server:
+        serving = await asyncio.get_running_loop().create_server(lambda: accepted, sock=listening)
+        async with serving:
             _, writer = await asyncio.open_connection(*listening.getsockname())
             connection = await accepted.socket
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
             writer.close()
+
+
+async def test_an_idle_connection_is_kept_longer_than_a_proxy_keeps_it() -> None:
+    assert server._server(PlainTextResponse(), finish_within=1.0).config.timeout_keep_alive > 120

@@ -40,6 +40,7 @@ async def serve(application: ASGIApp, *, host: str, port: int, closing: Callable
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=75,  # as nginx; uvicorn's 5 s end connections that clients still take for open
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)

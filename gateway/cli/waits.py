@@ -1,0 +1,44 @@
+"""Why a delivery waits, for a person: what stands in its way comes before the reason of its last attempt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gateway.cli.output import local
+from gateway.models import DeliveryState
+from gateway.store.summaries import DeliverySummary
+
+
+def obstacle(one: DeliverySummary) -> str | None:
+    """Say what a delivery waits for, other than its next attempt; None: nothing is in its way, or it has ended."""
+    if one.behind is not None:
+        return _behind(one.behind, one.behind_state)
+    if one.begun is not None:
+        return f"its attempt of {local(one.begun)} has no known end yet"
+    if one.pause is not None:
+        return f"the destination {one.destination} is paused: {one.pause}"
+    return None
+
+
+def _behind(id_: int, state: str | None) -> str:
+    if state == DeliveryState.DEAD:
+        return (
+            f"it waits behind delivery {id_}, which is dead: its order is strict, so that this one goes on when that "
+            "one is replayed or dropped"
+        )
+    return f"it waits behind delivery {id_}, an earlier one of the same record: see why that one waits"
+
+
+def when(one: DeliverySummary) -> tuple[str, datetime] | None:
+    """Return what to call the time of the next attempt, and that; None: there is none, or something is in its way."""
+    if one.due is None or obstacle(one) is not None:
+        return None
+    return ("due since" if one.due <= datetime.now(UTC) else "next"), one.due
+
+
+def tries(one: DeliverySummary) -> str | None:
+    """Say how often it was tried, and when it is next."""
+    count = f"{one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
+    if (due := when(one)) is None:
+        return count if one.attempts > 1 else None
+    return f"{f'{count}, ' if one.attempts else ''}{due[0]} {local(due[1])}"

@@ -1,0 +1,119 @@
+"""What a destination gave or raised, as the end of an attempt; what no plugin may give is a bug of the plugin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from gateway.delivery.settle import Attempted, Result
+from gateway.destinations.destination import Delivery, Destination
+from gateway.destinations.faults import RAISED, preview_of, say_fault, say_kind
+from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable
+from gateway.log import Mask
+from gateway.models import Receipt
+
+log = structlog.get_logger(__name__)
+
+_PREVIEW = 2000
+"""Characters of what would have been sent that the receipt of a dry run shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Names how attempts at one destination ended, and whose bug it was."""
+
+    plugin: str
+    destination: str
+    mask: Mask
+
+    def name(self, result: object, delivery: Delivery[Any], duration: float) -> Attempted:
+        """Return how an attempt ended that gave or raised ``result``, after so many seconds; never raises."""
+        try:
+            if isinstance(result, Receipt):
+                receipt = self._receipt(result, delivery)
+                return Attempted(result=Result.DELIVERED, receipt=receipt, duration=duration)
+            if isinstance(result, DeliveryError):
+                return self._error(result, delivery, duration)
+        except RAISED as error:
+            result = error
+        if isinstance(result, BaseException):
+            reason = self._bug(say_fault(result), delivery, result)
+        else:
+            reason = self._bug(f"it returned {say_kind(result)} instead of a receipt", delivery)
+        return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
+
+    def hangs(self, deliveries: Sequence[Delivery[Any]], timeout: float) -> None:
+        """Log that a plugin has not given deliveries back though their time limit is over."""
+        log.error(
+            "a delivery has no end though its time limit is over: a thread of the plugin hangs, or it ignores being "
+            "cancelled; until then it takes a place. Mend the plugin, or tell its author",
+            plugin=self.plugin,
+            destination=self.destination,
+            delivery_keys=[one.key for one in deliveries],
+            limit=timeout,
+        )
+
+    def dry_run(self, destination: Destination[Any, Any], delivery: Delivery[Any]) -> Attempted:
+        """Return the end of a delivery of which only the preview is kept; never raises."""
+        try:
+            shown = self.mask.text(preview_of(destination, delivery))
+        except RAISED as error:
+            reason = f"dry run: nothing was sent, nor can it be shown. {self._bug(say_fault(error), delivery, error)}"
+            return Attempted(result=Result.REJECTED, reason=reason)
+        receipt = Receipt(summary="dry run: nothing was sent", details={"preview": shown[:_PREVIEW]})
+        return Attempted(result=Result.DELIVERED, receipt=receipt)
+
+    def _receipt(self, receipt: Receipt, delivery: Delivery[Any]) -> Receipt:
+        """Return a receipt as it is kept: one that holds nonsense is no reason to doubt that it was sent."""
+        try:
+            if not isinstance(receipt.summary, str):
+                raise TypeError(f"its summary is {say_kind(receipt.summary)} instead of a text")
+            return Receipt(
+                summary=self.mask.text(receipt.summary),
+                details=self.mask.data(dict(receipt.details)),
+                left_out=self.mask.data(dict(receipt.left_out)) if receipt.left_out else {},
+            )
+        except RAISED as error:
+            what = self._bug(f"its receipt cannot be kept: {say_fault(error)}", delivery, error)
+            return Receipt(summary=f"sent, without a proof: {what}")
+
+    def _error(self, error: DeliveryError, delivery: Delivery[Any], duration: float) -> Attempted:
+        reason = self.mask.text(str(error) or type(error).__name__)
+        match error:
+            case Rejected():
+                return Attempted(result=Result.REJECTED, reason=reason, duration=duration)
+            case Unavailable():
+                return Attempted(
+                    result=Result.UNAVAILABLE,
+                    reason=reason,
+                    retry_after=self._seconds(error.retry_after, delivery),
+                    whole=bool(error.whole),
+                    duration=duration,
+                )
+            case Misconfigured():
+                return Attempted(result=Result.MISCONFIGURED, reason=reason, duration=duration)
+        return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
+
+    def _seconds(self, wish: object, delivery: Delivery[Any]) -> float | None:
+        if wish is None or (isinstance(wish, int | float) and math.isfinite(wish)):
+            return wish
+        self._bug(f"its retry_after is {say_kind(wish)} instead of seconds", delivery)
+        return None
+
+    def _bug(self, what: str, delivery: Delivery[Any], error: BaseException | None = None) -> str:
+        """Log a bug of the plugin; returns it as the reason of the delivery."""
+        told = self.mask.text(what)
+        log.error(
+            "a bug of the plugin: mend it, or tell its author",
+            plugin=self.plugin,
+            destination=self.destination,
+            notification=delivery.notification.key,
+            delivery_key=delivery.key,
+            error=told,
+            exc_info=error,
+        )
+        return f"a bug of the plugin {self.plugin}: {told}"
