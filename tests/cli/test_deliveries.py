@@ -78,8 +78,9 @@ def test_a_name_that_is_neither_in_the_file_nor_in_the_store_is_told_with_the_on
 
 
 def test_a_name_of_the_file_is_known_whatever_else_is_wrong_in_it(run: Run, filled: Path) -> None:
-    filled.write_text(filled.read_text().replace('plugin = "file"', 'plugin = "fiel"'))
-    list_of = ("deliveries", "list", "--routes", filled, "--record", "nobody", "--destination")
+    broken = filled.with_name("broken.toml")
+    broken.write_text(filled.read_text().replace('plugin = "file"', 'plugin = "fiel"'))
+    list_of = ("deliveries", "list", "--routes", broken, "--record", "nobody", "--destination")
     assert run(*list_of, "folder").out == "No delivery fits.\n"
     asked = run(*list_of, "fodler")
     assert (asked.status, asked.out) == (2, "")
