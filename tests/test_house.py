@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from gateway import api, testing
-from gateway.cli import COMMANDS
 from gateway.cli.later import Later
-from tests.support.commands import command_line
+from tests.support.commands import command_line, imported_later
 from tests.support.pages import ROOT
 
 LONGEST = 400
@@ -104,7 +103,7 @@ def test_a_command_has_a_help_text(command: Any) -> None:
     assert (command.help or "").strip().endswith((".", "5s"))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", list(imported_later()), ids=lambda command: command.name)
 def test_the_list_of_commands_says_what_the_help_of_each_begins_with(command: Later) -> None:
     assert command.help == " ".join(command.load().help.split("\n\n")[0].split())
 

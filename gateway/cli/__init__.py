@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from gateway import __version__
-from gateway.cli.later import Later
+from gateway.cli.later import Later, group_with
 from gateway.cli.output import fail, show_problems
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
@@ -87,16 +86,9 @@ COMMANDS = (
 """Each with the place it is in and the first sentences of its help."""
 
 
-class _Commands(TyperGroup):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        for command in COMMANDS:
-            self.add_command(command)
-
-
 app = typer.Typer(
     name="gateway",
-    cls=_Commands,
+    cls=group_with(*COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -12,8 +12,9 @@ from rich.text import Text
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
+from gateway.cli.loading import load_routes
 from gateway.cli.look_at import look_at
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
+from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
 from gateway.delivery.compare import ENOUGH, not_in_record

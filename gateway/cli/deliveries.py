@@ -13,6 +13,7 @@ import typer
 from sqlalchemy import Connection
 
 from gateway.cli.attachments import print_attachments
+from gateway.cli.choosing import choosing
 from gateway.cli.names import check_names
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.orders import (
@@ -41,51 +42,43 @@ _ID = re.compile("[0-9]{1,18}")
 app = typer.Typer(help="What went, goes or could not go to the destinations.", no_args_is_help=True)
 
 
-OfNotification = Annotated[str | None, typer.Option("--notification", help="Only of this notification.", metavar="KEY")]
-OfRecord = Annotated[str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")]
-OfRoute = Annotated[str | None, typer.Option("--route", help="Only of this route.")]
-ToDestination = Annotated[str | None, typer.Option("--destination", help="Only to this destination.")]
-InState = Annotated[DeliveryState | None, choice_option(DeliveryState, "--state", help="Only in this state.")]
-Lacking = Annotated[
-    bool,
-    typer.Option(
-        "--attachment-missing",
-        help="Only those that were delivered without a photo or file that could not be downloaded.",
-    ),
-]
+CHOOSE: dict[str, Any] = {
+    "notification": Annotated[
+        str | None, typer.Option("--notification", help="Only of this notification.", metavar="KEY")
+    ],
+    "record_key": Annotated[
+        str | None, typer.Option("--record", help="Only of the record with this key.", metavar="KEY")
+    ],
+    "route": Annotated[str | None, typer.Option("--route", help="Only of this route.")],
+    "destination": Annotated[str | None, typer.Option("--destination", help="Only to this destination.")],
+    "state": Annotated[DeliveryState | None, choice_option(DeliveryState, "--state", help="Only in this state.")],
+    "lacking": Annotated[
+        bool,
+        typer.Option(
+            "--attachment-missing",
+            help="Only those that were delivered without a photo or file that could not be downloaded.",
+        ),
+    ],
+    "error": Error,
+    "since": Since,
+    "until": Until,
+}
+"""The options that choose deliveries."""
+
 Which = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids or delivery keys; or options that say which.")
 ]
 
 
 @app.command("list")
+@choosing(CHOOSE | {"limit": Limit})
 def list_(
     routes: RoutesFile = ROUTES,
-    notification: OfNotification = None,
-    record: OfRecord = None,
-    route: OfRoute = None,
-    destination: ToDestination = None,
-    state: InState = None,
-    attachment_missing: Lacking = False,
-    error: Error = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = 50,
+    *,
+    wanted: DeliveryFilter,
     json: AsJson = False,
 ) -> None:
     """List deliveries, newest first."""
-    wanted = DeliveryFilter(
-        notification=notification,
-        record_key=record,
-        route=route,
-        destination=destination,
-        state=state,
-        lacking=attachment_missing,
-        error=error,
-        since=since,
-        until=until,
-        limit=limit,
-    )
     with store(routes) as connection:
         if not (found := find_deliveries(connection, wanted)):
             check_names(routes, connection, wanted)
@@ -116,18 +109,12 @@ def show(
 
 
 @app.command("replay")
+@choosing(CHOOSE)
 def replay_(
     which: Which = None,
     routes: RoutesFile = ROUTES,
-    notification: OfNotification = None,
-    record: OfRecord = None,
-    route: OfRoute = None,
-    destination: ToDestination = None,
-    state: InState = None,
-    attachment_missing: Lacking = False,
-    error: Error = None,
-    since: Since = None,
-    until: Until = None,
+    *,
+    wanted: DeliveryFilter,
     render: Render = False,
     refetch: Refetch = False,
     force: Force = False,
@@ -143,35 +130,18 @@ def replay_(
     What was given up or is in doubt goes again as it was, under its old key; what was rejected, skipped or dropped is
     rendered anew. Each keeps its place in the line of its record.
     """
-    wanted = DeliveryFilter(
-        notification=notification,
-        record_key=record,
-        route=route,
-        destination=destination,
-        state=state,
-        lacking=attachment_missing,
-        error=error,
-        since=since,
-        until=until,
-        limit=None,
-    )
     order = replaying(reason=reason, render=render, refetch=refetch, force=force, overtaken=overtaken)
     found = _chosen(routes, which or [], wanted, what="Send again", yes=yes)
     tell(carry_out(routes, found, lambda connection, ids: replay(connection, ids, order)), json=json)
 
 
 @app.command("drop")
+@choosing({name: option for name, option in CHOOSE.items() if name != "lacking"})
 def drop_(
     which: Which = None,
     routes: RoutesFile = ROUTES,
-    notification: OfNotification = None,
-    record: OfRecord = None,
-    route: OfRoute = None,
-    destination: ToDestination = None,
-    state: InState = None,
-    error: Error = None,
-    since: Since = None,
-    until: Until = None,
+    *,
+    wanted: DeliveryFilter,
     reason: Why = "",
     yes: Yes = False,
     json: AsJson = False,
@@ -180,17 +150,6 @@ def drop_(
 
     A dropped delivery counts as failed; it can still be replayed.
     """
-    wanted = DeliveryFilter(
-        notification=notification,
-        record_key=record,
-        route=route,
-        destination=destination,
-        state=state,
-        error=error,
-        since=since,
-        until=until,
-        limit=None,
-    )
     who = by(reason)
     found = _chosen(routes, which or [], wanted, what="Drop", yes=yes)
     tell(carry_out(routes, found, lambda connection, ids: drop(connection, ids, who)), json=json)
@@ -198,6 +157,7 @@ def drop_(
 
 def _chosen(routes: Path, which: Sequence[str], wanted: DeliveryFilter, *, what: str, yes: bool) -> list[Candidate]:
     """Return the deliveries that an order names, or those that fit, once a person has agreed."""
+    wanted = replace(wanted, limit=None)
     fits = wanted != DeliveryFilter(limit=None)
     if bool(which) == fits:
         problem = "ids and options that choose were both given" if fits else "nothing says which deliveries"

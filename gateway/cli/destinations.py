@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
+from gateway.cli.loading import load_routes
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, print_json, print_table
 from gateway.delivery.pauses import Cause, Kind
 from gateway.routing.loaded import Routes

@@ -12,7 +12,8 @@ from rich.panel import Panel
 from rich.text import Text
 from sqlalchemy.exc import DatabaseError
 
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes
+from gateway.cli.loading import load_routes
+from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout, visible
 from gateway.cli.questions import questions_store
 from gateway.delivery.compare import NotInRecord

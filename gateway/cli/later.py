@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 
@@ -36,3 +36,15 @@ class Later(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Let the command itself read its arguments: what runs is the command of the context."""
         return self.load().make_context(info_name, args, parent, **extra)
+
+
+def group_with(*commands: Later) -> type[TyperGroup]:
+    """Return the class of a group that has these commands after its own."""
+
+    class Group(TyperGroup):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
+            for command in commands:
+                self.add_command(command)
+
+    return Group

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gateway.cli.options import load_routes
 from gateway.cli.output import fail
 from gateway.errors import RoutesFileError
+from gateway.routing.load import names_in
 from gateway.routing.problems import suggest
 from gateway.store.queries import names_in_use
 from gateway.store.summaries import DeliveryFilter, NotificationFilter
@@ -19,13 +19,13 @@ def check_names(routes: Path, connection: Connection, wanted: DeliveryFilter | N
     if wanted.route is None and wanted.destination is None:
         return
     try:
-        loaded = load_routes(routes, secrets=False)
+        routes_in_file, destinations_in_file = names_in(routes)
     except RoutesFileError:
         return  # what the file would name is not known; an order on the store works all the same
     kept_routes, kept_destinations = names_in_use(connection)
     for kind, name, known in (
-        ("route", wanted.route, {one.name for one in loaded.routes} | kept_routes),
-        ("destination", wanted.destination, {*loaded.destinations} | kept_destinations),
+        ("route", wanted.route, routes_in_file | kept_routes),
+        ("destination", wanted.destination, destinations_in_file | kept_destinations),
     ):
         if name is not None and name not in known:
             text = f"there is no {kind} {name!r}, neither in the routes file nor in the store"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.output import fail
-from gateway.destinations.context import make_context
-from gateway.destinations.registry import load_registry
-from gateway.routing.load import load, store_of
-from gateway.routing.loaded import Routes
+from gateway.routing.load import store_of
 from gateway.routing.problems import suggest
 from gateway.store.connect import open_database
-from gateway.store.migrate import newest, revision_of, works_on
+from gateway.store.revisions import newest, revision_of, works_on
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -77,11 +73,6 @@ def moment(text: str | datetime) -> datetime:
         raise typer.BadParameter(
             f"{text!r} is neither a time such as 2026-01-31T08:00Z nor a span such as 2h"
         ) from None
-
-
-def load_routes(file: Path, *, secrets: bool = True) -> Routes:
-    """Load a routes file with the installed plugins; raises RoutesFileError or PluginError."""
-    return load(file, load_registry(), make_context=make_context, environ=os.environ, secrets=secrets)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
+from gateway.cli.loading import load_routes
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, print_json
 from gateway.delivery.spool import Spool
 from gateway.delivery.sweep import sweep

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.routing.loaded import Routes
 from gateway.store.connect import open_database
-from gateway.store.migrate import works_on
+from gateway.store.revisions import works_on
 
 
 @contextmanager

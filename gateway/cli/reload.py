@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli.options import ROUTES, RoutesFile, load_routes
+from gateway.cli.loading import load_routes
+from gateway.cli.options import ROUTES, RoutesFile
 from gateway.cli.output import fail
 from gateway.routing.load import store_of
 from gateway.store.connect import open_database

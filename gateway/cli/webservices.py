@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, load_routes, store
+from gateway.cli.loading import load_routes
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
 from gateway.delivery.pauses import Kind
 from gateway.delivery.silence import ALARM, WAITS

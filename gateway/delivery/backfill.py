@@ -189,15 +189,13 @@ class Backfill:
     ) -> dict[str, datetime]:
         """Return the new records of a window that notifications told of and when, but for those near its ends."""
         begin, end = to_store(page.begin + inside), to_store(page.end - inside)
-        assert begin is not None
-        assert end is not None
         if begin >= end:
             return {}
         most_apart = None if apart is None else micros(apart.total_seconds())
         found = await self._store.read(
             lambda c: reconciled.said_to_be_created(c, webservice.id, begin, end, most=MOST, apart=most_apart)
         )
-        return {key: made for key, at in found.items() if (made := from_store(at)) is not None}
+        return {key: from_store(at) for key, at in found.items()}
 
     async def let_in(self, webservice: Webservice, records: Sequence[ListedRecord]) -> list[str]:
         """Let in those of the records that are still unknown; returns their keys.

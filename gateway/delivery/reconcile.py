@@ -186,8 +186,6 @@ class Reconciler:
                 until=str(from_store(mark.until)),
             )
         begin, end = from_store(max(first, oldest)), from_store(moment - micros(rules.grace))
-        assert begin is not None
-        assert end is not None
         return Round(webservice=webservice.name, begin=aligned(begin), end=aligned(end))
 
     async def _go(self, webservice: Webservice, made: Round, token: str) -> None:

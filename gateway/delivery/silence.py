@@ -43,9 +43,7 @@ class Silence:
     def answered(self, account: str) -> None:
         """Note that doForms answered a call, whatever it said."""
         self._in_a_row.pop(account, None)
-        moment = from_store(self._store.now())
-        assert moment is not None
-        self._answered_at[account] = moment
+        self._answered_at[account] = from_store(self._store.now())
 
     async def unanswered(self, account: str, began: float, error: NoAnswer) -> float:
         """Note that a call which ``began`` then, by the clock, had no answer; returns for how long to make none.

@@ -28,9 +28,7 @@ class Unreadable:
     def was_read(self, webservice_id: str) -> None:
         """Note that a record of a web service was read."""
         self._in_a_row.pop(webservice_id, None)
-        moment = from_store(self._store.now())
-        assert moment is not None
-        self._read_at[webservice_id] = moment
+        self._read_at[webservice_id] = from_store(self._store.now())
 
     async def was_only_listed(self, webservice: Webservice, key: str, told: Exception) -> None:
         """Note that a record is in a listing but could be read neither by its key nor by its id."""

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
 
 from gateway.destinations.options import Options, Settings
 from gateway.errors import DeliveryError
 from gateway.models import Attachment, Event, Notification, Receipt, Record, Repeatable
+
+if TYPE_CHECKING:
+    import httpx  # takes as long to import as all that most commands need
 
 API_VERSION = 1
 """The version of this contract; a plugin built for another one is refused at start."""

@@ -24,7 +24,7 @@ from gateway.routing.tables import GatewayTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
 
-__all__ = ["Registry", "load", "refuse_reserved_names", "store_of"]
+__all__ = ["Registry", "load", "names_in", "refuse_reserved_names", "store_of"]
 
 
 def load(
@@ -96,6 +96,19 @@ def spool_folder_of(file: Path, *, environ: Mapping[str, str] = os.environ) -> P
     """Read only where the folder for attachments is; raises what `store_of` raises."""
     whole, gateway, store = _alone(file, environ)
     return spool_folder(gateway.spool, store=store, entry_folder=whole.single["gateway"].folder, file=file)
+
+
+def names_in(file: Path) -> tuple[set[str], set[str]]:
+    """Read only the names of the routes and of the destinations, for commands that need no plugin.
+
+    Raises:
+        RoutesFileError: the file cannot be read or put together; other mistakes in it do not matter.
+    """
+    problems = Problems()
+    whole = combine(read(file, problems), problems)
+    problems.raise_any()
+    named = (entry.table.get("name") for entry in whole.routes)
+    return {name for name in named if isinstance(name, str)}, {*whole.named["destinations"]}
 
 
 def _alone(file: Path, environ: Mapping[str, str]) -> tuple[Whole, GatewayTable, str]:

@@ -76,21 +76,16 @@ def list_alarms(connection: Connection, *, cleared: bool = False) -> list[Alarm]
     statement = select(alarms).order_by(alarms.c.raised_at.desc())
     if not cleared:
         statement = statement.where(alarms.c.cleared_at.is_(None))
-    found = []
-    for row in connection.execute(statement):
-        raised, last = from_store(row.raised_at), from_store(row.last_at)
-        assert raised is not None
-        assert last is not None
-        found.append(
-            Alarm(
-                id=row.id,
-                kind=row.kind,
-                subject=row.subject,
-                text=row.text,
-                raised=raised,
-                times=row.times,
-                last=last,
-                cleared=from_store(row.cleared_at),
-            )
+    return [
+        Alarm(
+            id=row.id,
+            kind=row.kind,
+            subject=row.subject,
+            text=row.text,
+            raised=from_store(row.raised_at),
+            times=row.times,
+            last=from_store(row.last_at),
+            cleared=from_store(row.cleared_at),
         )
-    return found
+        for row in connection.execute(statement)
+    ]

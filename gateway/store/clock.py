@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import overload
 
 from sqlalchemy import Connection
 
@@ -35,11 +36,19 @@ def ask(connection: Connection) -> tuple[float, int]:
     return asked or (time.monotonic(), now())
 
 
+@overload
+def to_store(moment: datetime) -> int: ...
+@overload
+def to_store(moment: datetime | None) -> int | None: ...
 def to_store(moment: datetime | None) -> int | None:
     """Turn an aware datetime into the store's integer."""
     return None if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 
+@overload
+def from_store(value: int) -> datetime: ...
+@overload
+def from_store(value: int | None) -> datetime | None: ...
 def from_store(value: int | None) -> datetime | None:
     """Turn the store's integer into an aware datetime in UTC."""
     return None if value is None else _EPOCH + timedelta(microseconds=value)

@@ -60,18 +60,14 @@ def find(connection: Connection, *, number: int | None = None, limit: int = 100)
     statement = select(quarantine).order_by(quarantine.c.id.desc()).limit(limit)
     if number is not None:
         statement = statement.where(quarantine.c.id == number)
-    entries = []
-    for row in connection.execute(statement):
-        received = from_store(row.received_at)
-        assert received is not None
-        entries.append(
-            Entry(
-                id=row.id,
-                received=received,
-                path=row.path,
-                client=row.client,
-                reason=row.reason,
-                body=row.body,
-            )
+    return [
+        Entry(
+            id=row.id,
+            received=from_store(row.received_at),
+            path=row.path,
+            client=row.client,
+            reason=row.reason,
+            body=row.body,
         )
-    return entries
+        for row in connection.execute(statement)
+    ]

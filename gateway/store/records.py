@@ -41,8 +41,6 @@ def load(connection: Connection, ids: list[int]) -> dict[int, KeptNotification]:
 
 def _kept(row: object) -> KeptNotification:
     value = row._mapping  # type: ignore[attr-defined]
-    received = from_store(value["received_at"])
-    assert received is not None
     return KeptNotification(
         id=value["id"],
         notification=Notification(
@@ -54,7 +52,7 @@ def _kept(row: object) -> KeptNotification:
             submission_key=value["submission_key"],
             dispatch_key=value["dispatch_key"],
             created=from_store(value["created_at"]),
-            received=received,
+            received=from_store(value["received_at"]),
             body=value["body"],
         ),
         account=value["account"],

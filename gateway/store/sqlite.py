@@ -37,11 +37,6 @@ class FairLock:
         self._next = threading.Lock()
         self._held = threading.Lock()
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits for it."""
-        return self._next.locked()
-
     def __enter__(self) -> None:
         """Take it; one waits for its holder, any others for that one."""
         with self._next:

@@ -252,10 +252,12 @@ attempts = Table(  # those that did not deliver; a delivered one has its receipt
     Index("ix_attempts_delivery", "delivery_id"),
 )
 
-compatibility = Table(  # one row: the oldest revision whose program may work on this store; see `gateway.store.migrate`
-    "compatibility",
-    metadata,
-    Column("oldest", Text, primary_key=True),
+compatibility = (
+    Table(  # one row: the oldest revision whose program may work on this store; see `gateway.store.revisions`
+        "compatibility",
+        metadata,
+        Column("oldest", Text, primary_key=True),
+    )
 )
 
 quarantine = Table(

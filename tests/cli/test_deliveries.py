@@ -77,6 +77,16 @@ def test_a_name_that_is_neither_in_the_file_nor_in_the_store_is_told_with_the_on
     assert f"`{known}`" in asked.err  # from the store alone, or from both
 
 
+def test_a_name_of_the_file_is_known_whatever_else_is_wrong_in_it(run: Run, filled: Path) -> None:
+    broken = filled.with_name("broken.toml")
+    broken.write_text(filled.read_text().replace('plugin = "file"', 'plugin = "fiel"'))
+    list_of = ("deliveries", "list", "--routes", broken, "--record", "nobody", "--destination")
+    assert run(*list_of, "folder").out == "No delivery fits.\n"
+    asked = run(*list_of, "fodler")
+    assert (asked.status, asked.out) == (2, "")
+    assert "Did you mean `folder`?" in asked.err
+
+
 @pytest.mark.parametrize(
     ("order", "told"),
     [

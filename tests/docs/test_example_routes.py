@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.cli.options import load_routes
+from gateway.cli.loading import load_routes
 from gateway.delivery.explain import explain
 from gateway.destinations.registry import load_registry
 from gateway.models import Event

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
@@ -17,7 +18,8 @@ from gateway.errors import StoreError, StoreInUse, StoreTooNew
 from gateway.store import rates
 from gateway.store.connect import open_database
 from gateway.store.engine import Database
-from gateway.store.migrate import migrate, newest
+from gateway.store.migrate import migrate
+from gateway.store.revisions import FOLDER, known, newest, revision_of
 from gateway.store.store import Store
 from gateway.store.tables import metadata
 from tests.support.keeping import keep
@@ -38,6 +40,13 @@ def test_the_migrations_make_the_schema_that_the_program_works_with(empty: Open)
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+        assert revision_of(connection) == context.get_current_revision()
+
+
+def test_the_files_of_the_migrations_bear_the_revisions_that_alembic_knows() -> None:
+    scripts = ScriptDirectory(str(FOLDER))
+    assert known() == {script.revision for script in scripts.walk_revisions()}
+    assert newest() == scripts.get_current_head()
 
 
 def test_the_indexes_of_the_migrations_have_the_conditions_of_the_tables(empty: Open) -> None:

@@ -12,9 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from gateway.errors import StoreTooNew
-from gateway.store import migrate as migrating
+from gateway.store import revisions
 from gateway.store.engine import Database
-from gateway.store.migrate import migrate, newest, works_on
+from gateway.store.migrate import migrate
+from gateway.store.revisions import newest, works_on
 from gateway.store.store import Store
 from gateway.store.tables import metadata
 from tests.store.schemas import DIALECTS, FOLDER, ddl, file
@@ -57,11 +58,11 @@ def upgraded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., C
     """Make this program the next one, which has one revision more; what is returned makes it this one again."""
 
     def make(*, mark: str = "") -> Callable[[], None]:
-        folder, ours = tmp_path / "migrations", migrating._FOLDER
+        folder, ours = tmp_path / "migrations", revisions.FOLDER
         shutil.copytree(ours, folder)
         (folder / "versions" / "0002_following.py").write_text(FOLLOWING.format(before=newest(), mark=mark))
-        monkeypatch.setattr(migrating, "_FOLDER", folder)
-        return lambda: monkeypatch.setattr(migrating, "_FOLDER", ours)
+        monkeypatch.setattr(revisions, "FOLDER", folder)
+        return lambda: monkeypatch.setattr(revisions, "FOLDER", ours)
 
     return make
 
