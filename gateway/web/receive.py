@@ -33,13 +33,12 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
+from gateway.web.refusals import Refusals
 
 log = structlog.get_logger(__name__)
 
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
-_BURST = 20
-_BURST_WITHIN = 60.0
 
 
 class Receiver:
@@ -69,7 +68,7 @@ class Receiver:
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refused: list[float] = []
+        self._refusals = Refusals()
         self.load()
 
     def load(self) -> None:
@@ -115,6 +114,7 @@ class Receiver:
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
+        self._refusals.passed()
         return await self._keep(notification, receive, send, started)
 
     async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
@@ -253,19 +253,9 @@ class Receiver:
         return await answer.error(send, 400, reason)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        moment = time.monotonic()
-        self._refused = [at for at in self._refused if at > moment - _BURST_WITHIN][-_BURST:]
-        self._refused.append(moment)
         client = scope.get("client")
         log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
-        if len(self._refused) >= _BURST:
-            text = (
-                f"{_BURST} or more requests within {_BURST_WITHIN:g} s carried no or a wrong secret header: "
-                "somebody guesses, or the header in doForms and [webhook] headers differ. What doForms sent so was not "
-                "kept and does not come again: once they agree, `gateway reconcile --books --until 0s` tells what is "
-                "missing"
-            )
-            self._refused.clear()
+        if (text := self._refusals.met()) is not None:
             self._spawn(self._raise_alarm(text))
         await answer.error(send, 401, "a secret header is missing or wrong")
 
