@@ -107,6 +107,6 @@ def resume(
     typer.echo(f"{name} goes on. A running gateway notices within a second.")
     if causes.get(known[name]) == Cause.UNAUTHORISED:
         typer.echo(
-            "It calls with the password that it knows: a new one it learns by `gateway reload` if that stands in a file, "
-            "by a restart if in an environment variable."
+            "It calls with the password that it knows: a new one it learns by `gateway reload` if that stands in a "
+            "file, by a restart if in an environment variable."
         )
