@@ -123,13 +123,13 @@ class Receiver:
             with self._pressure:
                 kept = await self._kept(item, started)
         except CannotKeep as error:
-            log.error("not kept", notification=notification.key, reason=str(error))
+            log.error("not kept", notification=notification.key, record=notification.record_key, reason=str(error))
             return await answer.error(send, 503, str(error), answer.retry_later())
         if kept.repeat:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
         if item.alarm is not None:
-            log.warning("unmatched", notification=notification.key, reason=item.reason)
+            log.warning("unmatched", notification=notification.key, record=notification.record_key, reason=item.reason)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
