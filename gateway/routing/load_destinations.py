@@ -158,7 +158,7 @@ def _instance(
         return plugin(settings, make_context(name))
     except Exception as error:  # whatever a plugin raises must not hide the other problems
         if not stand_in:
-            found = f"plugin {plugin.name} cannot work with these settings: {error or type(error).__name__}"
+            found = f"plugin {plugin.name} cannot work with these settings: {str(error) or type(error).__name__}"
             problems.add(entry, (), found, "Change the settings of this destination")
         return None
 
