@@ -59,8 +59,8 @@ MIDNIGHT = datetime(2999, 11, 27, tzinfo=UTC)
             Cause.UNAUTHORISED,
             None,
             "Mend its password; then `gateway webservices resume it`, or `gateway reload` if a running gateway has to "
-            "learn the new one from a file; from an environment variable it learns it by a restart. It is tried again by "
-            "itself once an hour",
+            "learn the new one from a file; from an environment variable it learns it by a restart. It is tried again "
+            "by itself once an hour",
         ),
         (
             Kind.WEBSERVICE,
