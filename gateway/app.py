@@ -66,7 +66,7 @@ class Gateway:
         self._reporter = shared.reporter
         self._receiving = receiving
         self._delivering = delivering
-        health = Health(store=shared.store, worker=work)
+        health = Health(store=shared.store, worker=work, full=None if receiving is None else receiving.full)
         self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
         self._stop_by: float | None = None
         self._listen()

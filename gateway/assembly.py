@@ -149,6 +149,10 @@ class Receiving:
             pressure=shared.pressure,
         )
 
+    def full(self) -> str | None:
+        """Tell why there is no room for new notifications, if that is so."""
+        return self._room.full()
+
     async def start(self) -> None:
         """See what room there is, and go on looking."""
         await self._room.look()

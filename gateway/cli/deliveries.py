@@ -30,7 +30,7 @@ from gateway.cli.orders import (
     tell,
 )
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
-from gateway.cli.waits import obstacle, tries, when
+from gateway.cli.waits import obstacle, to_do, tries, when
 from gateway.models import DeliveryState
 from gateway.store.drop import drop
 from gateway.store.queries import find_candidate, find_candidates, find_deliveries, show_delivery
@@ -238,6 +238,7 @@ def _print(one: DeliveryDetails) -> None:
             ("now", obstacle(one)),
             ("settled", one.settled),
             ("reason", one.reason),
+            ("to do", to_do(one)),
             ("receipt", None if one.receipt is None else one.receipt["summary"]),
             ("details", None if one.receipt is None else json_module.dumps(one.receipt["details"], ensure_ascii=False)),
             ("delivery key", one.delivery_key),

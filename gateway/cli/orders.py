@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -44,6 +45,8 @@ _EACH = 20
 _GROUPS = 20
 _REASON = 160
 """Characters of a reason that a preview shows, and groups by."""
+_NAMES_ONE = re.compile(r"(?<!\S)(?![1-5]\d\d\b)\S*\d\S*")
+"""What tells reasons of one kind apart: words with a digit in them, but for an HTTP status."""
 
 
 def by(why: str) -> By:
@@ -65,14 +68,31 @@ def ask(what: str, found: Sequence[Candidate], *, more: Iterable[tuple[str, str,
 
     ``more`` holds further rows of the preview: what is to be touched beside deliveries.
     """
-    counts = Counter([*((one.destination, one.state, (one.reason or "")[:_REASON]) for one in found), *more])
-    rows = [[count, destination, state, reason] for (destination, state, reason), count in counts.most_common(_GROUPS)]
+    counts: Counter[tuple[str, str, str]] = Counter()
+    shown: dict[tuple[str, str, str], set[str]] = {}
+    for destination, state, reason in [*((one.destination, one.state, one.reason or "") for one in found), *more]:
+        kind = (destination, state, _kind(reason))
+        counts[kind] += 1
+        shown.setdefault(kind, set()).add(reason)
+    rows = [[count, *kind[:2], _one_of(shown[kind])] for kind, count in counts.most_common(_GROUPS)]
     print_table(("count", "destination", "state", "reason"), rows, empty="", to=stderr)
     if len(counts) > _GROUPS:
         rest = counts.total() - sum(int(str(row[0])) for row in rows)
         stderr.print(f"… and {rest} with {len(counts) - _GROUPS} other reasons")
     if not yes:
         confirm(f"{what} {counts.total()}?")
+
+
+def _kind(reason: str) -> str:
+    """Return what is common to reasons that differ in a key, a time or a number."""
+    return _NAMES_ONE.sub("…", reason)[:_REASON]
+
+
+def _one_of(reasons: set[str]) -> str:
+    """Return the first of the reasons, cut; and that there are others like it."""
+    first = min(reasons)
+    cut = first if len(first) <= _REASON else f"{first[:_REASON]}…"
+    return cut if len(reasons) == 1 else f"{cut} (and {len(reasons) - 1} like it)"
 
 
 def confirm(question: str) -> None:

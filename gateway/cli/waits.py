@@ -1,4 +1,7 @@
-"""Why a delivery waits, for a person: what stands in its way comes before the reason of its last attempt."""
+"""Why a delivery waits, and what to do about one that is dead, for a person.
+
+What stands in the way of one that waits comes before the reason of its last attempt.
+"""
 
 from __future__ import annotations
 
@@ -42,3 +45,20 @@ def tries(one: DeliverySummary) -> str | None:
     if (due := when(one)) is None:
         return count if one.attempts > 1 else None
     return f"{f'{count}, ' if one.attempts else ''}{due[0]} {local(due[1])}"
+
+
+def to_do(one: DeliverySummary) -> str | None:
+    """Say what a person does about a dead delivery; None: it is not dead."""
+    if one.state != DeliveryState.DEAD:
+        return None
+    again = f"`gateway deliveries replay {one.id}`"
+    if one.in_doubt:
+        return f"look at {one.destination}: if it is there, `gateway deliveries drop {one.id}`; if not, {again}"
+    why = one.reason or ""
+    if why.startswith("given up after"):
+        return f"mend {one.destination}, then {again}: it goes as it was, under its old key"
+    if why.startswith("the record could not be fetched"):
+        return f"look for the record at doForms; once it is handed out, {again} fetches it again"
+    if "missing: " in why and "attachment" in why.partition("missing: ")[0]:
+        return f"mend the cause, then {again} downloads them again"
+    return f"mend the route or {one.destination}, then {again}: it is rendered anew, under a new key"

@@ -12,7 +12,7 @@ import typer
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
-from gateway.delivery.pauses import Kind
+from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.silence import ALARM, WAITS
 from gateway.routing.problems import suggest
 from gateway.store import alarms, call_counts, pauses
@@ -101,7 +101,13 @@ def resume(
     if name not in known:
         raise fail(f"there is no web service {name!r}. {suggest(name, known, kind='web service')}")
     with store(routes, write=True) as connection:
+        causes = {one.name: one.cause for one in pauses.list_pauses(connection) if one.kind == Kind.WEBSERVICE}
         was_paused = pauses.resume(connection, Kind.WEBSERVICE, known[name])
     if not was_paused:
         raise fail(f"the web service {name!r} is not paused; see `gateway webservices list`")
     typer.echo(f"{name} goes on. A running gateway notices within a second.")
+    if causes.get(known[name]) == Cause.UNAUTHORISED:
+        typer.echo(
+            "It calls with the password that it knows: a new one it learns by `gateway reload` if that stands in a "
+            "file, by a restart if in an environment variable."
+        )

@@ -173,8 +173,8 @@ def _remedy(pause: Pause, called: str) -> str:
         )
     if pause.cause == Cause.UNAUTHORISED:
         return (
-            f"Mend its password; then {order}. A running gateway learns a new one by `gateway reload` if it stands in "
-            "a file, by a restart if in an environment variable. It is tried again by itself once an hour"
+            f"Mend its password; then {order}, or `gateway reload` if a running gateway has to learn the new one from "
+            "a file; from an environment variable it learns it by a restart. It is tried again by itself once an hour"
         )
     if pause.cause == Cause.MISCONFIGURED:
         return f"Mend it, then {order} or `gateway reload`; it is tried with one delivery once an hour"

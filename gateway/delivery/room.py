@@ -74,6 +74,10 @@ class Room:
                 return why
         return None
 
+    def full(self) -> str | None:
+        """Tell what `refuses` would tell, for somebody who only looks."""
+        return next((why for limit in self._limits if (why := limit.full()) is not None), None)
+
     def refuses_bodies(self) -> str | None:
         """Tell why nothing at all may be written down now, be it a notification or not."""
         return _meet(self._disk)

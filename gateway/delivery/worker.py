@@ -374,7 +374,8 @@ def _due(kept: Kept, delivery: KeptDelivery, token: str) -> Due:
 
 
 def _log_of(job: Job) -> Any:
-    return log.bind(notification=job.kept.notification.key, route=job.route.name, delivery=job.spec.name)
+    about = job.kept.notification
+    return log.bind(notification=about.key, record=about.record_key, route=job.route.name, delivery=job.spec.name)
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

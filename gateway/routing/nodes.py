@@ -72,7 +72,7 @@ class _Source(Node):
         except TemplateError as error:
             raise TemplateError(f"`{self.source}`: {error}") from None
         except (JinjaError, *FAILURES) as error:
-            raise TemplateError(f"`{self.source}`: {error or type(error).__name__}") from None
+            raise TemplateError(f"`{self.source}`: {str(error) or type(error).__name__}") from None
 
 
 class Expression(_Source):

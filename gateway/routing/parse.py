@@ -42,7 +42,7 @@ def compiled(source: str, call: Callable[[], Any]) -> Any:
     except TemplateSyntaxError as error:
         raise TemplateError(f"`{source}` is not a template: {error.message}") from None
     except (JinjaError, RecursionError) as error:
-        raise TemplateError(f"`{source}` is not a template: {error or 'nested too deep'}") from None
+        raise TemplateError(f"`{source}` is not a template: {str(error) or 'nested too deep'}") from None
 
 
 def _no_such(source: str, error: TemplateAssertionError) -> TemplateError:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, case, literal_column, select, upda
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store.clock import NEVER, ask, micros
+from gateway.store.clock import NEVER, ask, from_store, micros
 from gateway.store.lane_leases import extend
 from gateway.store.locks import lock_lanes
 from gateway.store.outcome import conclude
@@ -270,11 +270,28 @@ def begin(connection: Connection, group: Sequence[Begin]) -> list[bool]:
     going = [one for one, ok in zip(group, allowed, strict=True) if ok and not standing[one.due.id].has_begun(one)]
     marks = [{"of_id": one.due.id, "attempt": one.attempt_id} for one in going]
     _begin.run_many(connection, marks, moment=moment)
+    cut_short = [(one.due, began) for one in going if (began := standing[one.due.id].sending_at) is not None]
+    _note_attempt.run_many(connection, [_cut_short(due, began, moment) for due, began in cut_short])
     _pin.run_many(
         connection,
         [{"delivery_id": one.due.id, "options": one.rendered} for one in going if one.rendered is not None],
     )
     return allowed
+
+
+def _cut_short(due: Due, began: int, moment: int) -> dict[str, Any]:
+    """Return the row that tells of an attempt before this one whose end nobody knows."""
+    reason = (
+        f"it began at {from_store(began):%Y-%m-%d %H:%M:%S} UTC, and its end is not known: the gateway ended or lost "
+        "the store meanwhile. It is repeated"
+    )
+    return {
+        "delivery_id": due.id,
+        "number": due.attempts,
+        "ended_at": moment,
+        "result": "uncertain",
+        "reason": reason,
+    }
 
 
 @dataclass(frozen=True, slots=True)

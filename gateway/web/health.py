@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from sqlalchemy import Connection, text
 from starlette.requests import Request
@@ -19,17 +20,25 @@ _WITHIN = 2.0
 class Health:
     """``/healthz`` and ``/readyz``."""
 
-    def __init__(self, *, store: Store, worker: Work) -> None:
+    def __init__(self, *, store: Store, worker: Work, full: Callable[[], str | None] | None) -> None:
+        """Look at these; ``full`` tells why there is no room for new notifications, None: nobody receives here."""
         self._store = store
         self._worker = worker
+        self._full = full
 
     async def alive(self, request: Request) -> Response:
         """Answer 200: the process runs and its event loop turns."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Answer 200 if the store commits, else 503. Destinations that are down are told, but do not stop receiving."""
+        """Answer 200 if the store commits, else 503.
+
+        Told as well are destinations that are down, which does not stop receiving, and what there is no room for.
+        """
         destinations = {name: reason or "ready" for name, reason in self._worker.obstacles().items()}
+        more: dict[str, object] = {"destinations": destinations}
+        if self._full is not None and (why := self._full()) is not None:
+            more["receiving"] = why
         try:
             async with asyncio.timeout(_WITHIN):
                 await self._store.write(_commit)
@@ -37,8 +46,8 @@ class Health:
             reason = self._store.trouble or (
                 say(error) if not isinstance(error, TimeoutError) else f"the store did not commit within {_WITHIN:g} s"
             )
-            return JSONResponse({"status": "not ready", "store": reason, "destinations": destinations}, 503)
-        return JSONResponse({"status": "ready", "store": "ready", "destinations": destinations})
+            return JSONResponse({"status": "not ready", "store": reason} | more, 503)
+        return JSONResponse({"status": "ready", "store": "ready"} | more)
 
 
 def _commit(connection: Connection) -> None:

@@ -34,13 +34,12 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
+from gateway.web.refusals import Refusals
 
 log = structlog.get_logger(__name__)
 
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
-_BURST = 20
-_BURST_WITHIN = 60.0
 
 
 class Receiver:
@@ -70,7 +69,7 @@ class Receiver:
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refused: list[float] = []
+        self._refusals = Refusals()
         self.load()
 
     def load(self) -> None:
@@ -116,6 +115,7 @@ class Receiver:
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
+        self._refusals.passed()
         return await self._keep(notification, receive, send, started)
 
     async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
@@ -124,13 +124,13 @@ class Receiver:
             with self._pressure:
                 kept = await self._kept(item, started)
         except CannotKeep as error:
-            log.error("not kept", notification=notification.key, reason=str(error))
+            log.error("not kept", notification=notification.key, record=notification.record_key, reason=str(error))
             return await answer.error(send, 503, str(error), answer.retry_later())
         if kept.repeat:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
         if item.alarm is not None:
-            log.warning("unmatched", notification=notification.key, reason=item.reason)
+            log.warning("unmatched", notification=notification.key, record=notification.record_key, reason=item.reason)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
@@ -254,18 +254,8 @@ class Receiver:
         return await answer.error(send, 400, reason)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        moment = time.monotonic()
-        self._refused = [at for at in self._refused if at > moment - _BURST_WITHIN][-_BURST:]
-        self._refused.append(moment)
         client = scope.get("client")
         log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
-        if len(self._refused) >= _BURST:
-            text = (
-                f"{_BURST} or more requests within {_BURST_WITHIN:g} s carried no or a wrong secret header: "
-                "somebody guesses, or the header in doForms and [webhook] headers differ. What doForms sent so was not "
-                "kept and does not come again: once they agree, `gateway reconcile --books --until 0s` tells what is "
-                "missing"
-            )
-            self._refused.clear()
+        if (text := self._refusals.met()) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         await answer.error(send, 401, "a secret header is missing or wrong")

@@ -157,6 +157,46 @@ async def _reject(store: Store, prior: int) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize(
+    ("reason", "result", "told"),
+    [
+        (
+            "given up after 3 attempts in 3.0d: no answer",
+            "unavailable",
+            "mend folder, then `{again}`: it goes as it was",
+        ),
+        ("422: no such site", "rejected", "mend the route or folder, then `{again}`: it is rendered anew"),
+        ("the record could not be fetched: given up after 9 attempts: 404", "rejected", "`{again}` fetches it again"),
+        ("1 attachment of 2 missing: photo: 404", "rejected", "mend the cause, then `{again}` downloads them again"),
+    ],
+)
+def test_a_dead_one_says_what_to_do_and_that_is_what_a_replay_does(
+    run: Run, empty: Path, reason: str, result: str, told: str
+) -> None:
+    asyncio.run(_dead(empty, reason, result))
+    shown = run("deliveries", "show", "1", "--routes", empty).words
+    assert told.format(again="gateway deliveries replay 1") in shown
+    replayed = run("deliveries", "replay", "1", "--routes", empty).words
+    assert ("sent again as it was" in replayed) == ("as it was" in told)
+    assert " to do " not in run("deliveries", "show", "1", "--routes", empty).words
+
+
+def test_one_in_doubt_says_to_look_at_its_destination(run: Run, filled: Path) -> None:
+    [dead] = listed(run, filled, "--state", "dead")
+    told = f"look at folder: if it is there, `gateway deliveries drop {dead['id']}`; if not, `gateway deliveries replay"
+    assert told in run("deliveries", "show", str(dead["id"]), "--routes", filled).words
+
+
+async def _dead(routes: Path, reason: str, result: str) -> None:
+    store = Store(f"sqlite:///{routes.with_name('gateway.db')}")
+    await store.open()
+    await store.submit(keep(notification("n1"), to=("folder",)))
+    [due] = await store.claim({"folder": 1})
+    assert all(await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]))
+    await store.settle([Settlement(due=due, attempt_id=7, state=DeliveryState.DEAD, result=result, reason=reason)])
+    await store.close()
+
+
 def test_one_behind_an_earlier_one_of_its_record_says_which(run: Run, empty: Path) -> None:
     asyncio.run(_two_of_one_record(empty))
     second, first = listed(run, empty)

@@ -67,7 +67,9 @@ def test_a_web_service_that_was_refused_goes_on(run: Run, empty: Path) -> None:
         "the password was refused",
     )
     assert "the password was refused" in run("webservices", "list", "--routes", empty).words
-    assert run("webservices", "resume", "inspection", "--routes", empty).status == 0
+    resumed = run("webservices", "resume", "inspection", "--routes", empty)
+    assert resumed.status == 0
+    assert "a new one it learns by `gateway reload` if that stands in a file, by a restart if in an" in resumed.words
     assert run("webservices", "resume", "inspection", "--routes", empty).status == 1
     [listed] = run("webservices", "list", "--routes", empty, "--json").json
     assert (listed["state"], listed["until"]) == ("ready", None)

@@ -89,6 +89,29 @@ def test_many_are_counted_first_by_destination_and_reason_and_then_replayed(run:
     assert sorted(set(states(run, troubled).values())) == ["delivered", "pending"]
 
 
+def test_reasons_that_differ_in_a_key_or_a_time_are_counted_together(run: Run, empty: Path) -> None:
+    asyncio.run(_not_fetched(Store(f"sqlite:///{empty.with_name('gateway.db')}")))
+    preview = " ".join(run("deliveries", "replay", "--routes", empty, "--state", "dead").err.split())
+    assert (
+        "3 folder dead the record could not be fetched: given up after 9 attempts in 1.1d: doForms answered 404 for"
+        in preview
+    )
+    assert "the submission r1 (and 2 like it)" in preview
+    assert (
+        "1 folder dead the record could not be fetched: given up after 9 attempts in 1.0d: doForms answered 503 for"
+        in preview
+    )
+    assert preview.count("like it") == 1
+
+
+async def _not_fetched(store: Store) -> None:
+    await store.open()
+    for number, status in ((0, 503), (1, 404), (2, 404), (3, 404)):
+        reason = f"given up after 9 attempts in 1.{number}d: doForms answered {status} for the submission r{number}"
+        await _ended(store, f"n{number}", result="rejected", reason=f"the record could not be fetched: {reason}")
+    await store.close()
+
+
 def test_without_a_terminal_and_without_yes_nothing_is_touched(run: Run, troubled: Path) -> None:
     ran = run("deliveries", "replay", "--routes", troubled, "--state", "dead")
     assert (ran.status, ran.out) == (2, "")

@@ -58,9 +58,9 @@ MIDNIGHT = datetime(2999, 11, 27, tzinfo=UTC)
             Kind.WEBSERVICE,
             Cause.UNAUTHORISED,
             None,
-            "Mend its password; then `gateway webservices resume it`. A running gateway learns a new one by `gateway "
-            "reload` if it stands in a file, by a restart if in an environment variable. It is tried again by itself "
-            "once an hour",
+            "Mend its password; then `gateway webservices resume it`, or `gateway reload` if a running gateway has to "
+            "learn the new one from a file; from an environment variable it learns it by a restart. It is tried again "
+            "by itself once an hour",
         ),
         (
             Kind.WEBSERVICE,

@@ -57,6 +57,8 @@ async def test_a_disk_that_is_nearly_full_takes_repeats_only_under_an_alarm_unti
         world.rewrite(route(ROW), gateway=FULL_DISK)
         await asyncio.to_thread(gateway.reload)
         assert is_told_to_come_again(await post(world, "n2"), "(min_free_disk)")
+        status, told = gateway.readiness()
+        assert (status, "(min_free_disk)" in told["receiving"]) == (200, True)
         assert (await post(world, "n1")).body == b'{"status": "completed"}'
         await alarms_are(world, ("disk nearly full", 1, 0))
         await asyncio.sleep(2.5)  # a second look
@@ -64,6 +66,7 @@ async def test_a_disk_that_is_nearly_full_takes_repeats_only_under_an_alarm_unti
         world.rewrite(route(ROW))
         await asyncio.to_thread(gateway.reload)
         assert (await post(world, "n2")).body == b'{"status": "completed"}'
+        assert "receiving" not in gateway.health()
         await alarms_are(world, ("disk nearly full", 1, 1))
         await world.doforms.until(lambda: logged(gateway, "alarm cleared"))
         for event in ("alarm raised", "alarm cleared"):

@@ -106,3 +106,18 @@ async def test_secrets_that_do_not_fit_say_how_what_was_refused_is_found(
             await world.doforms.create(FORM, {"site": "Dock"})
         [books] = commands(await raised(world, "unauthorised"))
         assert "kept here 0, missing 20" in await asyncio.to_thread(typed, world, books, status=1)
+
+
+async def test_what_is_amiss_with_a_record_is_found_in_the_log_by_its_key(world: World, route: Make) -> None:
+    dead = 'to = "folder"\nfilename = "{{ record.fields.site / 2 }}.json"'
+    with world.running(route(dead)) as gateway:
+        await world.doforms.create(FORM, {"site": "Dock"}, key="r-dead")
+        world.rewrite(route(FILE, form="Other"))
+        gateway.reload()
+        await world.doforms.create(FORM, {"site": "Dock"}, key="r-unmatched")
+        world.rewrite(route(FILE), gateway=FULL_DISK)
+        gateway.reload()
+        await world.doforms.create(FORM, {"site": "Dock"}, key="r-refused")
+        expected = {("delivery is dead", "r-dead"), ("unmatched", "r-unmatched"), ("not kept", "r-refused")}
+        told = {(line["event"], line["record"]) for line in gateway.lines() if line.get("record")}
+        assert told >= expected

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 from gateway.models import DeliveryState, Outcome
 from gateway.store import lane_leases, queue
 from gateway.store.clock import SECOND, now
+from gateway.store.queries import show_delivery
 from gateway.store.queue import Begin, Due, Settled, Settlement
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
@@ -144,6 +145,22 @@ async def test_whoever_claims_an_attempt_that_was_begun_and_never_settled_knows_
     await lapse(store)
     (again,) = await store.claim(ALL)
     assert (again.in_doubt, again.rendered, again.attempts) == (True, b"what is sent", 1)
+
+
+async def test_an_attempt_that_was_cut_short_and_is_repeated_stands_in_the_history_once(store: Store) -> None:
+    await store.submit(keep())
+    (due,) = await store.claim(ALL)
+    assert await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]) == [True]
+    await lapse(store)
+    (again,) = await store.claim(ALL)
+    for _ in range(2):  # the answer to the first commit may be lost
+        assert await store.begin([Begin(due=again, attempt_id=8)]) == [True]
+    await settle(store, delivered(again, 8))
+    shown = await store.read(lambda c: show_delivery(c, due.id))
+    assert shown is not None
+    assert [(one.number, one.result) for one in shown.history] == [(1, "uncertain")]
+    assert "its end is not known: the gateway ended or lost the store meanwhile" in shown.history[0].reason
+    assert (shown.attempts, shown.state) == (2, "delivered")
 
 
 async def test_an_attempt_does_not_begin_without_the_lease(store: Store) -> None:

@@ -173,6 +173,16 @@ async def test_what_is_no_notification_is_logged_with_its_place_in_quarantine(se
     assert line["reason"] == answer.json()["error"]
 
 
+async def test_a_few_wrong_secrets_among_right_ones_raise_no_alarm(served: Served) -> None:
+    before = served.count("alarms WHERE kind = 'unauthorised'")
+    for number in range(4):
+        assert (await served.post(body(f"fits {number}"))).status_code == 200
+        for _ in range(2):
+            assert (await served.post(body("few"), {})).status_code == 401
+    await asyncio.sleep(0.1)
+    assert served.count("alarms WHERE kind = 'unauthorised'") == before
+
+
 async def test_a_burst_of_wrong_secrets_raises_one_alarm(served: Served) -> None:
     before = served.count("alarms WHERE kind = 'unauthorised'")
     for _ in range(25):

@@ -88,7 +88,7 @@ def _not_connected(error: Exception, settings: EmailSettings) -> DeliveryError:
         return Unavailable(f"{place} is not ready for mail: {reply_of(error)}", whole=True)
     if type(error) is SMTPException:  # aiosmtplib's way to say that STARTTLS or AUTH is not offered
         return Misconfigured(f"{place} does not offer what the settings ask for: {error}")
-    return Unavailable(f"cannot connect to {place}: {error or 'no answer in time'}", whole=True)
+    return Unavailable(f"cannot connect to {place}: {str(error) or 'no answer in time'}", whole=True)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

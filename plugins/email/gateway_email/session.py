@@ -51,7 +51,9 @@ async def address_envelope(client: SMTP, mail: Mail, *, timeout: float) -> None:
     except SMTPResponseException as error:
         raise refusal(f"the server refused the sender {mail.sender}", [error]) from error
     except (SMTPException, OSError) as error:
-        raise Unavailable(f"the connection was lost before the mail was sent: {error or 'time is over'}") from error
+        raise Unavailable(
+            f"the connection was lost before the mail was sent: {str(error) or 'time is over'}"
+        ) from error
     if refused:
         raise refusal("the server refused recipients, so nobody was sent the mail", refused)
 
@@ -94,8 +96,10 @@ async def send_content(client: SMTP, mail: Mail, *, timeout: float) -> str:
         raise refusal("the server refused the mail", [error]) from error
     except (SMTPException, OSError) as error:
         if mail.attached and not whole.is_set():
-            raise Unavailable(f"the mail was broken off before its end: {error or 'time is over'}") from error
-        raise Uncertain(f"no answer after the mail was sent, it may have arrived: {error or 'time is over'}") from error
+            raise Unavailable(f"the mail was broken off before its end: {str(error) or 'time is over'}") from error
+        raise Uncertain(
+            f"no answer after the mail was sent, it may have arrived: {str(error) or 'time is over'}"
+        ) from error
     return one_line(response.code, response.message)
 
 

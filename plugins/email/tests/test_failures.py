@@ -82,6 +82,15 @@ async def test_silence_is_unavailable_before_the_mail_was_sent_and_uncertain_aft
         await email(port=port).deliver(delivery(seconds=0.4))
 
 
+async def test_silence_after_the_mail_was_sent_is_told_as_such(
+    script: Callable[..., Any], email: MakeEmail, delivery: Make
+) -> None:
+    port, _ = await script(content="say nothing")
+    with pytest.raises(Uncertain) as silent:
+        await email(port=port).deliver(delivery(seconds=0.4))
+    assert str(silent.value) == "no answer after the mail was sent, it may have arrived: time is over"
+
+
 async def test_when_time_is_over_nothing_is_sent(script: Callable[..., Any], email: MakeEmail, delivery: Make) -> None:
     port, said = await script()
     with pytest.raises(Unavailable):

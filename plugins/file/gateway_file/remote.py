@@ -99,7 +99,7 @@ class Remote:
             self._fs.pipe_file(path, content, mode=mode)
 
     def _failed(self, relative: str, error: Exception) -> DeliveryError:
-        text = f"{self.url}/{relative}: {error or type(error).__name__}"
+        text = f"{self.url}/{relative}: {str(error) or type(error).__name__}"
         if isinstance(error, (PermissionError, FileNotFoundError)):
             return Misconfigured(f"{text}. Look whether the root is there and the credentials may write to it")
         return Uncertain(text)
