@@ -53,7 +53,8 @@ def test_a_question_that_always_came_is_missing_after_ten_records_without_it_tol
     form = Form(SITE, RISK)
     assert form.come_slowly(*[USUAL] * 20) == ([], [], [])
     assert form.come_slowly(*[["risk"]] * 9) == ([], [], [])
-    assert form.come_slowly(*[["risk"]] * 40) == ([], ["site"], [])
+    assert form.come_slowly(["risk"]) == ([], ["site"], [])
+    assert form.come_slowly(*[["risk"]] * 39) == ([], [], [])
     assert form.come_slowly(USUAL, USUAL) == ([], [], ["site"])
     assert form.come_slowly(*[["risk"]] * 40) == ([], ["site"], [])
 
@@ -111,11 +112,26 @@ def test_columns_of_a_table_are_missed_only_where_the_table_has_rows() -> None:
     assert form.come_slowly(*[rows[:2]] * 15) == ([], ["findings[].photo"], [])
 
 
+def test_a_column_that_never_came_is_missing_after_fifty_records_in_which_its_table_had_rows() -> None:
+    rows = ("findings", "findings[]", "findings[].finding")
+    form = Form(Wanted("tables", "findings"), Wanted("tables", "findings", "photo"))
+    assert form.come_slowly(*[["findings"]] * 60) == ([], [], [])
+    assert form.come_slowly(*[rows] * 49) == ([], [], [])
+    assert form.come_slowly(rows, rows) == ([], ["findings[].photo"], [])
+
+
 def test_a_new_question_is_told_once_when_the_form_is_known() -> None:
     form = Form(SITE)
     assert form.come_slowly(*[USUAL] * 10) == ([], [], [])
     assert form.come_slowly(("site", "risk", "hazard"), ("site", "hazard")) == (["hazard"], [], [])
     assert form.come_slowly(("site", "risk", "more", "extra")) == (["more", "extra"], [], [])
+
+
+def test_a_question_is_new_only_where_ten_records_came_without_it_in_one_batch_or_several() -> None:
+    for before, new in ((9, []), (10, ["hazard"])):
+        records = [USUAL] * before + [(*USUAL, "hazard")]
+        assert Form(SITE).come_slowly(*records)[0] == new
+        assert [one.path for one in Form(SITE).come(*records).new] == new
 
 
 def test_a_new_table_is_told_without_its_columns() -> None:
