@@ -15,13 +15,15 @@ from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.pauses import Kind
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.retention import Retention
-from gateway.models import AttachmentState, Event
+from gateway.doforms.record import decode_record
+from gateway.models import AttachmentState, Event, RecordKind
 from gateway.store import attachments, pauses
 from gateway.store.attachments import KeptAttachment
 from gateway.store.causes import STANDS
 from gateway.store.clock import SECOND, now
 from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
 from tests.support.keeping import WEBSERVICE
+from tests.support.records import answer, decode
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,6 +152,8 @@ async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_be
     assert 7 * SECOND < first.until - now() < 13 * SECOND
     assert (await desk.put_off(photo=photo)).until == first.until
     assert desk.asked() == ["p1"]
+    assert 7 * SECOND < (await desk.rows())["p1"].spent < 15 * SECOND  # the wait, and the call before it
+    assert await desk.parts.alarms() == []
     assert (await desk.again()).attachments
 
 
@@ -355,7 +359,9 @@ async def test_a_used_up_quota_pauses_the_web_service(desk: Desk, status: int, c
 async def test_a_disk_that_is_nearly_full_puts_it_off_with_an_alarm_that_ends_by_itself(desk: Desk) -> None:
     photo = desk.put()
     desk.load(gateway='min_free_disk = "900TB"')
-    assert "above min_free_disk" in str(await desk.put_off(photo=photo))
+    told = await desk.put_off(photo=photo)
+    assert "above min_free_disk" in str(told)
+    assert told.until > now() + 55 * SECOND
     assert [one.kind for one in await desk.parts.alarms()] == ["spool not writable"]
     assert (await desk.rows())["p1"].attempts == 0
     desk.load()
@@ -375,6 +381,11 @@ async def test_the_path_of_a_download_is_a_setting(desk: Desk) -> None:
     with pytest.raises(PutOff):
         await desk.attached(photo=desk.put("p/1"))
     assert [one.path for one in desk.parts.doforms.requests][-1].endswith("/submissions/r1/files/id-p/1")
+    desk.load('blob_path = "submissions/{record_id}/files/{key}"')
+    record = decode_record(b'{"key": "r/1", "photo": {"key": "p1", "fileName": "a.jpg"}}', kind=RecordKind.SUBMISSION)
+    with pytest.raises(PutOff):
+        await desk.desk.attached(await desk.parts.keep("n2"), record, required=False)
+    assert [one.path for one in desk.parts.doforms.requests][-1].endswith("/submissions/r/1/files/p1")
 
 
 async def test_downloads_leave_half_of_the_slots_to_records(desk: Desk) -> None:
@@ -404,6 +415,23 @@ async def test_photos_of_backfilled_records_do_not_hold_up_those_of_others(desk:
     downloads.append(asyncio.create_task(desk.desk.attached(new, records[1], required=False)))
     await asyncio.gather(under_way, *downloads)
     assert desk.asked() == ["p-new", "p-old"]
+
+
+async def test_a_hundred_deliveries_that_wait_for_downloads_are_a_crowd(desk: Desk) -> None:
+    parts = desk.parts
+    desk.put()
+    parts.doforms.faults.add(path_contains="/blobs/", hang=True, times=None)
+    record = decode(answer("photo", {"key": "p1", "fileName": "a.jpg"}, "blob"))
+    waiting = []
+    for number in range(100):
+        assert not desk.desk.crowded
+        kept = await parts.keep(f"n{number}", f"r{number}")
+        waiting.append(asyncio.create_task(desk.desk.attached(kept, record, required=False)))
+        await asyncio.sleep(0)
+    assert desk.desk.crowded
+    await desk.desk.stop()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert not desk.desk.crowded
 
 
 async def test_nothing_is_downloaded_for_a_delete(desk: Desk) -> None:

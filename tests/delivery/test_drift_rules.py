@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.delivery.drift_rules import Changes, judge
+from gateway.delivery.drift_texts import say_new
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
 from gateway.delivery.seen import Counts
 from gateway.store.questions import Question
@@ -166,3 +167,13 @@ def test_while_rare_questions_turn_up_one_by_one_none_of_them_is_told_as_new() -
         told += len(form.come(record).new)
     assert told <= 2
     assert form.come(["site", "truly new"]).new
+
+
+def test_a_text_names_twenty_questions_and_counts_the_others() -> None:
+    def said(count: int) -> str:
+        return say_new(
+            "Inspection", [Question(path=f"q{number:02}", kind="text") for number in range(count)], Mappings()
+        )
+
+    assert "'q19' (text). No template" in said(20)
+    assert "'q19' (text); and 1 more. No template" in said(21)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Wanted
-from gateway.doforms.failures import Later, Quota, Refused
+from gateway.doforms.failures import Later, Quota, Refused, Unwanted
 
 WHOLE = b"\xff\xd8\xff" + bytes(range(200))
 WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
@@ -61,6 +61,48 @@ async def test_a_part_without_an_etag_goes_on_behind_the_first() -> None:
     headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
     await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
     assert target.content == WHOLE
+
+
+async def test_a_part_that_the_server_does_not_know_any_more_lets_the_next_call_begin_anew() -> None:
+    target = Kept(b"more than there is", '"v1"')
+    with pytest.raises(Later, match="does not know the part"):
+        await download(lambda _: httpx.Response(416), target)
+    assert (target.content, target.validator) == (b"", None)
+
+
+@pytest.mark.parametrize("told", ["bytes 10-206/207", "bytes 11-206", None])
+async def test_another_part_than_was_asked_for_is_not_put_behind_the_first(told: str | None) -> None:
+    target = Kept(WHOLE[:11])
+    headers = {} if told is None else {"Content-Range": told}
+    with pytest.raises(Later, match="another part than was asked for"):
+        await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
+    assert target.content == WHOLE[:11]
+
+
+async def test_a_part_that_breaks_off_is_not_the_whole_and_what_came_stays() -> None:
+    target = Kept(WHOLE[:11])
+    headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
+    with pytest.raises(Later, match=f"broke off after 100 of {len(WHOLE)} bytes"):
+        await download(lambda _: httpx.Response(206, content=WHOLE[11:100], headers=headers), target)
+    assert target.content == WHOLE[:100]
+
+
+async def test_a_part_of_unknown_size_ends_where_it_ends() -> None:
+    target = Kept(WHOLE[:11])
+    headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/*"}
+    got = await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
+    assert (target.content, got.size) == (WHOLE, len(WHOLE))
+
+
+async def test_a_file_that_does_not_say_how_large_it_is_is_refused_once_it_is_too_large() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 1000
+
+    target = Kept()
+    with pytest.raises(Unwanted, match="more than 10000 bytes, which `largest_attachment` allows"):
+        await download(lambda _: httpx.Response(200, content=pieces()), target)
+    assert len(target.content) <= WANTED.largest
 
 
 async def test_what_came_compressed_is_not_gone_on_with() -> None:
