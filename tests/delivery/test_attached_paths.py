@@ -102,6 +102,10 @@ def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
         ("..", ""),
         (None, ""),
         ("photo\u202egpj.exe", "photo_gpj.exe"),
+        ("p" * 146 + ".jpg", "p" * 146 + ".jpg"),
+        ("p" * 147 + ".jpg", "p" * 130 + ".jpg"),
+        ("p" * 200, "p" * 150),
+        ("p." + "j" * 200, "p." + "j" * 19),
     ],
 )
 def test_a_file_name_leads_nowhere(name: str | None, safe: str) -> None:

@@ -79,6 +79,8 @@ def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
     assert not state.failed(whole=False)
     assert state.room(10) == 0
     assert state.probe_at == 60.0
+    clock.seconds = 60.0
+    assert state.room(10) == 1
 
 
 def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:

@@ -94,6 +94,7 @@ def test_only_key_and_web_service_are_needed() -> None:
 
 def test_unknown_properties_are_ignored() -> None:
     assert parsed(new={"deep": [1, 2, {"x": None}]}, form="Inspection").key == "abc123"
+    assert parsed(new=[[], {}] * 200).key == "abc123"
 
 
 @pytest.mark.parametrize("name", ["status", "customerKey", "createTime"])

@@ -80,7 +80,7 @@ async def test_an_earlier_notification_of_the_record_whose_fetch_is_due_is_known
     earlier = await store.read(lambda c: fetches.earlier_due(c, later))
     assert [one.id for one in earlier] == [first.id, second.id]
     for one in (first, second):
-        await store.write(lambda c, one=one: records.pin(c, one, {RecordKind.SUBMISSION: b"{}"}))  # type: ignore[misc]
+        await store.write(lambda c, one=one: records.pin(c, one, {RecordKind.SUBMISSION: b"{}"}))
     assert not (await standing(store, later)).has_earlier
     assert await store.read(lambda c: fetches.earlier_due(c, later)) == []
 
@@ -95,12 +95,23 @@ async def test_what_was_learnt_and_pinned_stands_beside_the_fetch(store: Store) 
     assert (found.kept.fetch_state, found.pinned) == (FetchState.PINNED, {RecordKind.SUBMISSION: b"{}"})
 
 
+async def test_what_is_pinned_for_one_notification_is_that_of_no_other(store: Store) -> None:
+    one, other = await kept(store), await kept(store, "n2")
+    await store.write(lambda c: records.pin(c, one, {RecordKind.SUBMISSION: b"{}"}))
+    assert (await standing(store, other)).kept.fetch_state is FetchState.DUE
+    assert await store.read(lambda c: records.pinned(c, other.id)) == {}
+    await store.write(lambda c: records.pin(c, other, {RecordKind.SUBMISSION: b"[]"}))
+    await store.write(lambda c: records.pin(c, other, {RecordKind.SUBMISSION: b'"again"'}))
+    found = [await store.read(lambda c, one=one: records.pinned(c, one.id)) for one in (one, other)]
+    assert found == [{RecordKind.SUBMISSION: b"{}"}, {RecordKind.SUBMISSION: b'"again"'}]
+
+
 async def test_a_failed_fetch_counts_what_it_spent_and_is_held_by_nobody(store: Store) -> None:
     one, until = await kept(store), store.now() + 60 * SECOND
     for counted in (True, False):
         await claim(store, one, "mine")
         await store.write(
-            lambda c, counted=counted: fetches.note_failed(  # type: ignore[misc]
+            lambda c, counted=counted: fetches.note_failed(
                 c, one.id, state=FetchState.DUE, reason="503", spent=7, due_at=until, counted=counted
             )
         )
