@@ -114,7 +114,8 @@ async def test_a_report_that_failed_is_due_again_at_its_time(store: Store) -> No
         lambda c: outbox.settle_report(c, report, state=ReportState.DUE, due_at=later, reason="503", spent=5)
     )
     assert await store.read(outbox.next_report_due) == later
-    assert (await row(store)).report_attempts == 1
+    stands = await row(store)
+    assert (stands.report_attempts, stands.report_reason, stands.reported_at) == (1, "503", None)
 
 
 async def test_a_report_that_was_put_off_spends_time_and_no_attempt(store: Store) -> None:
@@ -155,7 +156,9 @@ async def test_a_report_that_was_heard_ends(store: Store) -> None:
     await kept_with_outcome(store)
     (report,) = await due(store)
     assert await store.write(lambda c: outbox.settle_report(c, report, state=ReportState.REPORTED))
-    assert (await row(store)).report_state == ReportState.REPORTED
+    stands = await row(store)
+    assert (stands.report_state, stands.report_reason) == (ReportState.REPORTED, None)
+    assert stands.reported_at == pytest.approx(now(), abs=10 * SECOND)
     assert await store.read(outbox.next_report_due) is None
 
 
