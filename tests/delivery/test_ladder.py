@@ -214,6 +214,16 @@ async def test_too_many_requests_is_no_attempt(parts: Parts) -> None:
     assert (await parts.row("n1")).fetch_attempts == 0
 
 
+async def test_an_answer_to_a_listed_id_that_speaks_of_doforms_state_is_judged_as_that(parts: Parts) -> None:
+    unreadable(parts, "r1")
+    parts.doforms.faults.add(path_contains="/id-r1", status=429)
+    await parts.keep("n1")
+    assert "doForms answered 429" in await look_twice(parts)
+    assert parts.asked() == ["r1", "r1", "submissions", "id-r1"]
+    assert (await parts.row("n1")).fetch_attempts == 0
+    assert (await parts.row("n1")).fetch_state == FetchState.DUE
+
+
 async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_one_is_read(
     parts: Parts,
 ) -> None:
