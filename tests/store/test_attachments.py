@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from sqlalchemy import select
+
 from gateway.models import AttachmentState, Mode
 from gateway.store import attachments, records, retention
 from gateway.store.attachments import KeptAttachment, NewAttachment
@@ -13,6 +15,7 @@ from gateway.store.queries import show_delivery, show_notification
 from gateway.store.records import KeptNotification
 from gateway.store.replay import Replay, replay
 from gateway.store.store import Store
+from gateway.store.tables import notifications
 from tests.store.test_queue import delivered
 from tests.store.test_reports import held
 from tests.support.keeping import WEBSERVICE, keep, notification
@@ -135,6 +138,8 @@ async def test_a_replay_makes_due_what_was_given_up_and_afresh_everything(store:
         assert shown is not None
         assert [one.state for one in shown.attachments] == states
         assert await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
+        of_it = await store.read(lambda c: attachments.load(c, of.id))
+        assert [(one.attempts, one.spent, one.reason) for one in of_it.values()] == [(0, 0, None)] * 2
     for one in rows.values():
         await spool(store, one)
     assert not await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
@@ -146,6 +151,9 @@ async def test_they_go_with_their_notification(store: Store) -> None:
     file = (await noted(store, of, PHOTO))["p1"].file
     await store.settle([delivered(held(made))])
     assert await store.read(lambda c: attachments.files_of(c, [file, "other"])) == {file}
+    await noted(store, await kept(store, "n2"), PHOTO, SIGN)
+    ids = select(notifications.c.id).where(notifications.c.notification_key == "n1")
+    assert await store.read(lambda c: attachments.count(c, ids)) == 1
     later = now() + 100 * 86400 * SECOND
     await store.write(lambda c: retention.prune(c, after=0, moment=later, older_than=90 * 86400))
     assert await store.read(lambda c: attachments.files_of(c, [file])) == set()
