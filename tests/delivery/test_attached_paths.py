@@ -91,6 +91,7 @@ def test_a_flattened_record_has_its_blobs_too() -> None:
         ('{"key": "p1", "type": "image/png"}', [("p1", None, "attachment.png")]),
         ('{"key": "p\\u0000", "fileName": "a.jpg"}', []),
         ('{"fileName": "a.jpg"}', []),
+        ('{"key": "p1", "id": "7"}', []),
         ('{"key": "p1", "type": "image", "made": 1}', []),
     ],
 )

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Wanted
-from gateway.doforms.failures import Later, Quota, Refused, Unwanted
+from gateway.doforms.failures import Later, NotAnAttachment, Quota, Refused, Unwanted
 
 WHOLE = b"\xff\xd8\xff" + bytes(range(200))
 WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
@@ -37,10 +37,12 @@ class Kept:
         self.content += piece
 
 
-async def download(answer: Callable[[httpx.Request], httpx.Response], target: Kept) -> Downloaded:
+async def download(
+    answer: Callable[[httpx.Request], httpx.Response], target: Kept, wanted: Wanted = WANTED
+) -> Downloaded:
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
-        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, WANTED)
+        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, wanted)
 
 
 async def test_a_part_of_another_version_is_not_put_behind_the_first_though_the_server_ignores_if_range() -> None:
@@ -110,6 +112,18 @@ async def test_what_came_compressed_is_not_gone_on_with() -> None:
     headers = {"ETag": '"v1"', "Content-Encoding": "gzip", "Content-Type": "image/jpeg"}
     got = await download(lambda _: httpx.Response(200, content=gzip.compress(WHOLE), headers=headers), target)
     assert (target.content, target.validator, got.size) == (WHOLE, None, len(WHOLE))
+
+
+async def test_an_error_that_calls_itself_a_picture_is_none_though_nobody_knows_what_to_expect() -> None:
+    wanted = Wanted(expected=None, largest=10_000, types=["*/*"])
+    headers, target = {"Content-Type": "image/jpeg"}, Kept()
+    with pytest.raises(NotAnAttachment, match="no such file"):
+        await download(
+            lambda _: httpx.Response(200, content=b'{"error": "no such file"}', headers=headers), target, wanted
+        )
+    assert target.content == b""
+    await download(lambda _: httpx.Response(200, content=WHOLE, headers=headers), target, wanted)
+    assert target.content == WHOLE
 
 
 async def test_a_quota_that_is_told_as_plain_text_is_no_document() -> None:

@@ -97,6 +97,13 @@ def test_unknown_properties_are_ignored() -> None:
     assert parsed(new=[[], {}] * 200).key == "abc123"
 
 
+def test_a_key_may_be_as_long_as_the_store_takes_it_but_not_blank() -> None:
+    assert parsed(key="k" * 512).key == "k" * 512
+    for key in (" ", "\N{NO-BREAK SPACE}"):
+        with pytest.raises(NotANotification, match="`key` is empty"):
+            parsed(key=key)
+
+
 @pytest.mark.parametrize("name", ["status", "customerKey", "createTime"])
 @pytest.mark.parametrize("value", [None, 1, True, [], {}])
 def test_what_does_not_identify_it_may_be_of_any_type(name: str, value: Any) -> None:
