@@ -11,6 +11,7 @@ from gateway.delivery.drift_rules import Changes, judge
 from gateway.delivery.drift_texts import say_new
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
 from gateway.delivery.seen import Counts
+from gateway.doforms.collected import EMPTY
 from gateway.store.questions import Question
 
 
@@ -147,6 +148,14 @@ def test_a_question_that_is_asked_for_or_taken_with_the_whole_record_is_not_told
     for form in (Form(SITE, Wanted("fields", "hazard")), Form(SITE, whole=True)):
         form.come_slowly(*[USUAL] * 10)
         assert form.come_slowly((*USUAL, "hazard"))[0] == []
+
+
+def test_an_empty_section_is_no_new_question() -> None:
+    form = Form(SITE)
+    form.come_slowly(*[USUAL] * 10)
+    counts = Counts()
+    counts.count({"site": "text", "more": EMPTY})
+    assert judge(form.known, counts.tallies, form.asked, moment=1).new == []
 
 
 def test_asking_for_a_new_question_settles_it() -> None:
