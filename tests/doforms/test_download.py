@@ -49,7 +49,7 @@ async def test_a_part_of_another_version_is_not_put_behind_the_first_though_the_
     target = Kept(b"old version", '"v1"')
 
     def part(request: httpx.Request) -> httpx.Response:
-        assert request.headers["range"] == "bytes=11-"
+        assert (request.headers["range"], request.headers["if-range"]) == ("bytes=11-", '"v1"')
         headers = {"ETag": '"v2"', "Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
         return httpx.Response(206, content=WHOLE[11:], headers=headers)
 
@@ -79,6 +79,33 @@ async def test_another_part_than_was_asked_for_is_not_put_behind_the_first(told:
     with pytest.raises(Later, match="another part than was asked for"):
         await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
     assert target.content == WHOLE[:11]
+
+
+async def test_the_whole_takes_the_place_of_a_part_and_has_the_tag_that_it_came_with() -> None:
+    target = Kept(b"old version", '"v1"')
+    headers = {"ETag": '"v2"', "Content-Type": "image/jpeg"}
+    await download(lambda _: httpx.Response(200, content=WHOLE, headers=headers), target)
+    assert (target.content, target.validator) == (WHOLE, '"v2"')
+
+
+@pytest.mark.parametrize(("status", "part"), [(200, b"old version"), (206, b"")])
+@pytest.mark.parametrize(("body", "told"), [(b"<html>down</html>", "down"), (b"", "an empty body")])
+async def test_what_begins_anew_is_looked_at_first(status: int, part: bytes, body: bytes, told: str) -> None:
+    target = Kept(part)
+    headers = {"Content-Type": "image/jpeg"} | ({"Content-Range": "bytes 0-16/17"} if status == 206 else {})
+    with pytest.raises(NotAnAttachment, match=told):
+        await download(lambda _: httpx.Response(status, content=body, headers=headers), target)
+    assert target.content == part
+
+
+async def test_a_type_that_is_not_wanted_is_refused() -> None:
+    target = Kept()
+    wanted = Wanted(expected=None, largest=10_000, types=["image/*", "application/pdf"])
+    with pytest.raises(Unwanted, match="it is video/mp4, and `attachment_types` allows image/\\*, application/pdf"):
+        await download(
+            lambda _: httpx.Response(200, content=WHOLE, headers={"Content-Type": "video/mp4"}), target, wanted
+        )
+    assert target.content == b""
 
 
 async def test_a_part_that_breaks_off_is_not_the_whole_and_what_came_stays() -> None:
