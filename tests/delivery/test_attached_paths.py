@@ -84,11 +84,40 @@ def test_a_flattened_record_has_its_blobs_too() -> None:
     assert [(one.key, one.places) for one in found] == [("p1", ("photo",)), ("p2", ("rows[0].pic",))]
 
 
+@pytest.mark.parametrize(
+    ("blob", "found"),
+    [
+        ('{"id": "7", "fileName": "a.jpg"}', [("7", "7", "a.jpg")]),
+        ('{"key": "p1", "type": "image/png"}', [("p1", None, "attachment.png")]),
+        ('{"key": "p\\u0000", "fileName": "a.jpg"}', []),
+        ('{"fileName": "a.jpg"}', []),
+        ('{"key": "p1", "id": "7"}', []),
+        ('{"key": "p1", "type": "image", "made": 1}', []),
+    ],
+)
+def test_what_has_a_key_or_an_id_and_a_name_or_a_type_alone_is_an_attachment(
+    blob: str, found: list[tuple[str, str | None, str]]
+) -> None:
+    record = decode_record(f'{{"key": "r1", "": {blob}}}'.encode(), kind=RecordKind.SUBMISSION)
+    assert [(one.key, one.id, one.filename) for one in find_blobs(record)] == found
+
+
+def test_what_is_nested_very_deep_is_not_searched_for_attachments() -> None:
+    deep = b"[" * 600 + b'{"key": "p9", "fileName": "a.jpg"}' + b"]" * 600
+    raw = b'{"key": "r1", "deep": ' + deep + b', "photo": {"key": "p1", "fileName": "a.jpg"}}'
+    record = decode_record(raw, kind=RecordKind.SUBMISSION)
+    assert [one.key for one in find_blobs(record)] == ["p1"]
+    seen = with_known(record, {"p1": {"size": 3}})
+    assert seen.fields["photo"]["size"] == 3
+    assert seen.fields["deep"][0]
+
+
 def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
     record = decode_record(RAW, kind=RecordKind.SUBMISSION)
     seen = with_known(record, {"p2": {"sha256": "abc"}})
     assert seen.fields["sign"] == {"key": "p2", "type": "signature", "sha256": "abc"}
     assert seen.paths["sign"]["sha256"] == "abc"
+    assert seen.tables["parts"] == record.tables["parts"] == [{"key": "k", "type": "t", "made": "m"}]
     assert seen.raw == record.raw
     assert "sha256" not in record.fields["sign"]
 
@@ -102,6 +131,10 @@ def test_what_is_known_is_seen_beside_what_doforms_says() -> None:
         ("..", ""),
         (None, ""),
         ("photo\u202egpj.exe", "photo_gpj.exe"),
+        ("p" * 146 + ".jpg", "p" * 146 + ".jpg"),
+        ("p" * 147 + ".jpg", "p" * 130 + ".jpg"),
+        ("p" * 200, "p" * 150),
+        ("p." + "j" * 200, "p." + "j" * 19),
     ],
 )
 def test_a_file_name_leads_nowhere(name: str | None, safe: str) -> None:

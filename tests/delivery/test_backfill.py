@@ -20,6 +20,7 @@ from gateway.doforms.listing import ListedRecord
 from gateway.routing.loaded import Reconcile, Webservice
 from gateway.store import alarms, pauses, reconciled
 from gateway.store.clock import now
+from gateway.store.tables import notifications
 from gateway.store.tables import reconciled as marks
 from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
 from tests.support.keeping import WEBSERVICE, keep, notification
@@ -201,6 +202,25 @@ async def test_a_round_that_another_process_makes_is_not_made_here(backfill: Bac
     await parts.store.write(lambda c: reconciled.take(c, WEBSERVICE, token="other", lease=60.0))
     assert await reconciler.round(inspection(parts), Reconcile()) is None
     assert parts.doforms.requests == []
+
+
+async def test_the_outcome_of_a_backfilled_record_is_passed_on_to_what_came_later_and_reported(
+    backfill: Backfill, parts: Parts
+) -> None:
+    woken = asyncio.Event()
+    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill, on_reports=woken.set)
+    await backfill.let_in(inspection(parts), LISTED)
+    await parts.keep("n1")
+    following = asyncio.create_task(reconciler.keep_following())
+    await asyncio.sleep(0.1)
+    assert not woken.is_set()
+    first = notifications.c.notification_key == "backfill:r1"
+    await parts.store.write(lambda c: c.execute(update(notifications).where(first).values(outcome="completed")))
+    async with asyncio.timeout(3):
+        await woken.wait()
+    assert (await parts.row("n1")).outcome == "completed"
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_a_round_holds_its_mark_while_its_listing_waits(backfill: Backfill, parts: Parts) -> None:

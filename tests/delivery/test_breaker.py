@@ -58,6 +58,18 @@ def test_a_probe_that_works_closes_it() -> None:
     assert state.room(10) == 10
 
 
+def test_one_that_opens_again_after_a_probe_had_closed_it_is_probed_again() -> None:
+    clock = Clock()
+    state = breaker(clock)
+    for opened_at in (0.0, 30.0):
+        state.failed(whole=True)
+        clock.seconds = opened_at + 30.0
+        assert state.room(10) == 1
+        state.start()
+        state.succeeded()
+    assert state.room(10) == 10
+
+
 def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
     clock = Clock()
     state = breaker(clock)
@@ -67,6 +79,8 @@ def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
     assert not state.failed(whole=False)
     assert state.room(10) == 0
     assert state.probe_at == 60.0
+    clock.seconds = 60.0
+    assert state.room(10) == 1
 
 
 def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:

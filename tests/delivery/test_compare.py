@@ -53,4 +53,6 @@ def test_what_was_meant_is_a_question_never_a_row_and_for_a_column_one_of_its_ta
     assert [one.meant for one in not_in_record(record(), asked(photo))] == ["findings[].photo"]
     depth = Wanted("tables", "findings", "depth")
     assert [one.meant for one in not_in_record(record(), asked(depth))] == [None]
+    measures = decode({"name": "measures", "fields": [{"fields": [answer("depths", "3 mm")]}]}).kinds
+    assert [one.meant for one in not_in_record({**record(), **measures}, asked(depth))] == [None]
     assert [one.meant for one in not_in_record(record(), asked(Wanted("fields", "findngs")))] == ["findings"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from structlog.testing import capture_logs
 from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.models import Record, RecordKind
-from gateway.store import alarms
-from tests.delivery.conftest import ROUTES, Parts
+from gateway.store import alarms, questions
+from gateway.store.clock import SECOND
+from gateway.store.questions import FormOf, Question
+from tests.delivery.conftest import ROUTES, Parts, eventually
 from tests.support.keeping import WEBSERVICE
 from tests.support.records import answer, decode, section
 from tests.support.sink import load_routes
@@ -66,6 +70,29 @@ async def test_a_mapped_question_that_vanishes_is_an_alarm_until_it_comes_again(
     assert [line["event"] for line in logged] == ["alarm raised"]
     await came(parts, drift, record(site="Dock"))
     assert await told(parts) == []
+
+
+async def learnt(parts: Parts) -> dict[str, Question]:
+    return await parts.store.read(lambda c: questions.known(c, FormOf(WEBSERVICE)))
+
+
+async def test_what_a_record_brings_is_written_soon_and_what_is_left_when_the_gateway_ends(
+    parts: Parts, drift: Drift
+) -> None:
+    webservice = parts.current.webservice(WEBSERVICE)
+    assert webservice is not None
+    gathering = Drift(store=parts.store, current=parts.current, every=60.0, gather=0.1)
+    writing = asyncio.create_task(gathering.keep_writing())
+    gathering.saw(webservice, record(site="Dock"))
+    before = parts.store.now()
+    known = await eventually(lambda: learnt(parts))
+    assert (known["site"].seen, known["site"].kind) == (1, "text")
+    assert abs((known["site"].first_at or 0) - before) < 10 * SECOND
+    gathering.saw(webservice, record(site="Pier"))  # nothing new: written with the next batch
+    writing.cancel()
+    with suppress(asyncio.CancelledError):
+        await writing
+    assert (await learnt(parts))["site"].seen == 2
 
 
 async def test_a_new_photo_is_no_news_where_a_delivery_takes_the_attachments(

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.delivery.drift_rules import Changes, judge
+from gateway.delivery.drift_texts import say_new
 from gateway.delivery.mappings import Mapped, Mappings, Wanted
 from gateway.delivery.seen import Counts
+from gateway.doforms.collected import EMPTY
 from gateway.store.questions import Question
 
 
@@ -53,7 +55,8 @@ def test_a_question_that_always_came_is_missing_after_ten_records_without_it_tol
     form = Form(SITE, RISK)
     assert form.come_slowly(*[USUAL] * 20) == ([], [], [])
     assert form.come_slowly(*[["risk"]] * 9) == ([], [], [])
-    assert form.come_slowly(*[["risk"]] * 40) == ([], ["site"], [])
+    assert form.come_slowly(["risk"]) == ([], ["site"], [])
+    assert form.come_slowly(*[["risk"]] * 39) == ([], [], [])
     assert form.come_slowly(USUAL, USUAL) == ([], [], ["site"])
     assert form.come_slowly(*[["risk"]] * 40) == ([], ["site"], [])
 
@@ -111,11 +114,26 @@ def test_columns_of_a_table_are_missed_only_where_the_table_has_rows() -> None:
     assert form.come_slowly(*[rows[:2]] * 15) == ([], ["findings[].photo"], [])
 
 
+def test_a_column_that_never_came_is_missing_after_fifty_records_in_which_its_table_had_rows() -> None:
+    rows = ("findings", "findings[]", "findings[].finding")
+    form = Form(Wanted("tables", "findings"), Wanted("tables", "findings", "photo"))
+    assert form.come_slowly(*[["findings"]] * 60) == ([], [], [])
+    assert form.come_slowly(*[rows] * 49) == ([], [], [])
+    assert form.come_slowly(rows, rows) == ([], ["findings[].photo"], [])
+
+
 def test_a_new_question_is_told_once_when_the_form_is_known() -> None:
     form = Form(SITE)
     assert form.come_slowly(*[USUAL] * 10) == ([], [], [])
     assert form.come_slowly(("site", "risk", "hazard"), ("site", "hazard")) == (["hazard"], [], [])
     assert form.come_slowly(("site", "risk", "more", "extra")) == (["more", "extra"], [], [])
+
+
+def test_a_question_is_new_only_where_ten_records_came_without_it_in_one_batch_or_several() -> None:
+    for before, new in ((9, []), (10, ["hazard"])):
+        records = [USUAL] * before + [(*USUAL, "hazard")]
+        assert Form(SITE).come_slowly(*records)[0] == new
+        assert [one.path for one in Form(SITE).come(*records).new] == new
 
 
 def test_a_new_table_is_told_without_its_columns() -> None:
@@ -130,6 +148,14 @@ def test_a_question_that_is_asked_for_or_taken_with_the_whole_record_is_not_told
     for form in (Form(SITE, Wanted("fields", "hazard")), Form(SITE, whole=True)):
         form.come_slowly(*[USUAL] * 10)
         assert form.come_slowly((*USUAL, "hazard"))[0] == []
+
+
+def test_an_empty_section_is_no_new_question() -> None:
+    form = Form(SITE)
+    form.come_slowly(*[USUAL] * 10)
+    counts = Counts()
+    counts.count({"site": "text", "more": EMPTY})
+    assert judge(form.known, counts.tallies, form.asked, moment=1).new == []
 
 
 def test_asking_for_a_new_question_settles_it() -> None:
@@ -150,3 +176,13 @@ def test_while_rare_questions_turn_up_one_by_one_none_of_them_is_told_as_new() -
         told += len(form.come(record).new)
     assert told <= 2
     assert form.come(["site", "truly new"]).new
+
+
+def test_a_text_names_twenty_questions_and_counts_the_others() -> None:
+    def said(count: int) -> str:
+        return say_new(
+            "Inspection", [Question(path=f"q{number:02}", kind="text") for number in range(count)], Mappings()
+        )
+
+    assert "'q19' (text). No template" in said(20)
+    assert "'q19' (text); and 1 more. No template" in said(21)

@@ -110,6 +110,22 @@ async def test_an_id_that_was_asked_for_in_vain_is_not_asked_for_again_because_a
     assert parts.asked() == ["id-r1", "r1", "id-r1", "r1", "submissions"]
 
 
+async def test_a_record_that_is_listed_without_an_id_is_told_as_not_handed_out(parts: Parts) -> None:
+    parts.doforms.faults.add(path_contains="/submissions/", status=404, times=None)
+    parts.doforms.faults.add(path_contains="/submissions", status=200, body=b'[{"key": "r1"}]', times=None)
+    await parts.keep("n1")
+    assert "doForms lists the record r1 (id None) but does not hand it out: doForms answered 404" in (
+        await look_twice(parts)
+    )
+    assert parts.asked() == ["r1", "r1", "submissions"]
+
+
+async def test_a_dispatch_that_is_not_found_is_looked_for_in_no_listing(parts: Parts) -> None:
+    await parts.keep("n1", None, dispatch_key="d1", event=Event.STATUS)
+    assert "dispatches cannot be looked for in listings" in await look_twice(parts)
+    assert parts.asked() == ["d1", "d1"]
+
+
 async def test_every_id_in_a_listing_is_learnt_so_that_a_burst_needs_few_listings(parts: Parts) -> None:
     keys = [f"u{number}" for number in range(30)]
     unreadable(parts, *keys)
@@ -212,6 +228,16 @@ async def test_too_many_requests_is_no_attempt(parts: Parts) -> None:
     await parts.keep("n1")
     await not_yet(parts)
     assert (await parts.row("n1")).fetch_attempts == 0
+
+
+async def test_an_answer_to_a_listed_id_that_speaks_of_doforms_state_is_judged_as_that(parts: Parts) -> None:
+    unreadable(parts, "r1")
+    parts.doforms.faults.add(path_contains="/id-r1", status=429)
+    await parts.keep("n1")
+    assert "doForms answered 429" in await look_twice(parts)
+    assert parts.asked() == ["r1", "r1", "submissions", "id-r1"]
+    assert (await parts.row("n1")).fetch_attempts == 0
+    assert (await parts.row("n1")).fetch_state == FetchState.DUE
 
 
 async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_one_is_read(

@@ -15,6 +15,8 @@ def test_a_rate_allows_a_second_worth_at_once_and_then_its_pace() -> None:
     assert pace.take(100) == 10
     assert pace.take(1) == 0
     assert pace.wait() == 0.1
+    clock.seconds = 0.0625
+    assert pace.wait() == 0.0375
     clock.seconds = 0.5
     assert pace.take(100) == 5
 

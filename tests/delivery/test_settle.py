@@ -100,6 +100,29 @@ def test_misconfigured_spends_neither_attempt_nor_time() -> None:
     assert (settlement.state, settlement.counted, settlement.spent) == (DeliveryState.PENDING, False, 0)
 
 
+def test_what_was_put_off_waits_as_long_as_it_was_told_and_is_no_attempt() -> None:
+    settlement = after(Result.PUT_OFF, retry_after=7.0)
+    assert (settlement.state, settlement.counted, settlement.spent) == (DeliveryState.PENDING, False, 0)
+    assert (settlement.due_at, settlement.reason) == (MOMENT + 7 * SECOND, "the reason")
+    assert settlement.result == "", "it stands in no history"
+    assert after(Result.PUT_OFF).due_at == MOMENT
+    assert after(Result.MISCONFIGURED).result == "misconfigured"
+
+
+def test_skipped_ends_a_delivery_without_an_attempt() -> None:
+    settlement = after(Result.SKIPPED)
+    assert (settlement.state, settlement.attempt_id) == (DeliveryState.SKIPPED, None)
+    assert settlement.reason == "the reason"
+
+
+@pytest.mark.parametrize(
+    ("spent", "told"),
+    [(59.94, "59.9s"), (60, "1.0m"), (3599, "60.0m"), (3600, "1.0h"), (86399, "24.0h"), (86400, "1.0d")],
+)
+def test_the_time_that_attempts_took_is_told_in_a_unit_that_fits(spent: float, told: str) -> None:
+    assert gives_up(Retry(give_up_after=10), number=2, spent=spent, wait=0) == f"given up after 2 attempts in {told}"
+
+
 def test_given_up_says_how_often_and_why() -> None:
     settlement = after(Result.UNAVAILABLE, replace(SPEC, retry=Retry(attempts=3)), replace(DUE, attempts=2))
     assert settlement.state is DeliveryState.DEAD

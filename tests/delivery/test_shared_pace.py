@@ -52,6 +52,14 @@ async def test_nothing_is_drawn_again_before_there_can_be_more() -> None:
     assert pace.take(1) == 1
 
 
+async def test_while_some_are_being_drawn_nothing_else_is() -> None:
+    bank = Bank(3)
+    pace, _, more = make(bank)
+    assert [pace.take(3), pace.take(3)] == [0, 0]
+    await more.wait()
+    assert (pace.take(3), bank.asked) == (3, [3])
+
+
 async def test_nothing_is_drawn_for_nothing() -> None:
     bank = Bank()
     pace, _, _ = make(bank)

@@ -11,7 +11,9 @@ import pytest
 
 from gateway.delivery.shared_slots import SharedSlots, StoreBank
 from gateway.doforms.limits import AccountLimits, Priority
+from gateway.store.call_slots import Share
 from gateway.store.store import Store
+from tests.delivery.conftest import eventually
 from tests.support.postgresql import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
@@ -134,3 +136,35 @@ async def test_a_store_that_is_away_stops_no_call_until_the_lease_has_ended() ->
     await asyncio.sleep(0.01)
     assert slots.free(0, 3) == 0
     await slots.close()
+
+
+async def test_an_idle_process_gives_its_slots_back_and_asks_for_them_with_the_next_call() -> None:
+    told: list[str] = []
+    seconds = 0.0
+
+    class Bank:
+        async def balance(self, keeps: int, demand: int) -> Share:
+            told.append(f"{demand} wanted")
+            return Share(slots=4, fair=4, until=1000.0)
+
+        async def give_back(self) -> None:
+            told.append("given back")
+
+    async def until(what: str) -> None:
+        async def is_told() -> bool:
+            return told[-1:] == [what]
+
+        await eventually(is_told)
+
+    slots = SharedSlots(Bank(), clock=lambda: seconds, on_more=lambda: None)
+    slots.free(0, 1)
+    await until("1 wanted")
+    assert slots.free(1, 0) == 3
+    slots.free(0, 0)
+    seconds = 2.0
+    await until("given back")
+    assert slots.free(0, 1) == 0
+    await until("1 wanted")
+    assert slots.free(0, 1) == 4
+    await slots.close()
+    assert told[-1] == "given back"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +57,7 @@ async def test_a_person_hears_of_silence_that_lasts_until_doforms_has_answered(p
     clock = Clock()
     silence = Silence(parts.store, clock)
     watch = parts.watch(silence)
+    silence.answered("acme")
     await pause_after(silence, clock, calls=IN_A_ROW + 1)
     assert await parts.alarms() == []
     await pause_after(silence, clock)
@@ -88,6 +91,10 @@ async def test_a_person_hears_of_a_long_wait_that_doforms_asked_for_until_it_is_
     await watch.look()
     [alarm] = await parts.alarms()
     assert (alarm.kind, alarm.subject) == ("account waits", "acme")
+    said = re.search("asked for none until (.{19}) UTC", alarm.text)
+    assert said is not None
+    left = datetime.fromisoformat(said[1]).replace(tzinfo=UTC) - datetime.now(UTC)
+    assert left == pytest.approx(timedelta(hours=1), abs=timedelta(seconds=10))
     clock.now += 3600.0
     await watch.look()
     assert await parts.alarms() == []

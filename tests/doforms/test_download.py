@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Wanted
-from gateway.doforms.failures import Later, Quota, Refused
+from gateway.doforms.failures import Later, NotAnAttachment, Quota, Refused, Unwanted
 
 WHOLE = b"\xff\xd8\xff" + bytes(range(200))
 WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
@@ -37,17 +37,19 @@ class Kept:
         self.content += piece
 
 
-async def download(answer: Callable[[httpx.Request], httpx.Response], target: Kept) -> Downloaded:
+async def download(
+    answer: Callable[[httpx.Request], httpx.Response], target: Kept, wanted: Wanted = WANTED
+) -> Downloaded:
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
-        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, WANTED)
+        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, wanted)
 
 
 async def test_a_part_of_another_version_is_not_put_behind_the_first_though_the_server_ignores_if_range() -> None:
     target = Kept(b"old version", '"v1"')
 
     def part(request: httpx.Request) -> httpx.Response:
-        assert request.headers["range"] == "bytes=11-"
+        assert (request.headers["range"], request.headers["if-range"]) == ("bytes=11-", '"v1"')
         headers = {"ETag": '"v2"', "Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
         return httpx.Response(206, content=WHOLE[11:], headers=headers)
 
@@ -63,11 +65,92 @@ async def test_a_part_without_an_etag_goes_on_behind_the_first() -> None:
     assert target.content == WHOLE
 
 
+async def test_a_part_that_the_server_does_not_know_any_more_lets_the_next_call_begin_anew() -> None:
+    target = Kept(b"more than there is", '"v1"')
+    with pytest.raises(Later, match="does not know the part"):
+        await download(lambda _: httpx.Response(416), target)
+    assert (target.content, target.validator) == (b"", None)
+
+
+@pytest.mark.parametrize("told", ["bytes 10-206/207", "bytes 11-206", None])
+async def test_another_part_than_was_asked_for_is_not_put_behind_the_first(told: str | None) -> None:
+    target = Kept(WHOLE[:11])
+    headers = {} if told is None else {"Content-Range": told}
+    with pytest.raises(Later, match="another part than was asked for"):
+        await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
+    assert target.content == WHOLE[:11]
+
+
+async def test_the_whole_takes_the_place_of_a_part_and_has_the_tag_that_it_came_with() -> None:
+    target = Kept(b"old version", '"v1"')
+    headers = {"ETag": '"v2"', "Content-Type": "image/jpeg"}
+    await download(lambda _: httpx.Response(200, content=WHOLE, headers=headers), target)
+    assert (target.content, target.validator) == (WHOLE, '"v2"')
+
+
+@pytest.mark.parametrize(("status", "part"), [(200, b"old version"), (206, b"")])
+@pytest.mark.parametrize(("body", "told"), [(b"<html>down</html>", "down"), (b"", "an empty body")])
+async def test_what_begins_anew_is_looked_at_first(status: int, part: bytes, body: bytes, told: str) -> None:
+    target = Kept(part)
+    headers = {"Content-Type": "image/jpeg"} | ({"Content-Range": "bytes 0-16/17"} if status == 206 else {})
+    with pytest.raises(NotAnAttachment, match=told):
+        await download(lambda _: httpx.Response(status, content=body, headers=headers), target)
+    assert target.content == part
+
+
+async def test_a_type_that_is_not_wanted_is_refused() -> None:
+    target = Kept()
+    wanted = Wanted(expected=None, largest=10_000, types=["image/*", "application/pdf"])
+    with pytest.raises(Unwanted, match="it is video/mp4, and `attachment_types` allows image/\\*, application/pdf"):
+        await download(
+            lambda _: httpx.Response(200, content=WHOLE, headers={"Content-Type": "video/mp4"}), target, wanted
+        )
+    assert target.content == b""
+
+
+async def test_a_part_that_breaks_off_is_not_the_whole_and_what_came_stays() -> None:
+    target = Kept(WHOLE[:11])
+    headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/{len(WHOLE)}"}
+    with pytest.raises(Later, match=f"broke off after 100 of {len(WHOLE)} bytes"):
+        await download(lambda _: httpx.Response(206, content=WHOLE[11:100], headers=headers), target)
+    assert target.content == WHOLE[:100]
+
+
+async def test_a_part_of_unknown_size_ends_where_it_ends() -> None:
+    target = Kept(WHOLE[:11])
+    headers = {"Content-Range": f"bytes 11-{len(WHOLE) - 1}/*"}
+    got = await download(lambda _: httpx.Response(206, content=WHOLE[11:], headers=headers), target)
+    assert (target.content, got.size) == (WHOLE, len(WHOLE))
+
+
+async def test_a_file_that_does_not_say_how_large_it_is_is_refused_once_it_is_too_large() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 1000
+
+    target = Kept()
+    with pytest.raises(Unwanted, match="more than 10000 bytes, which `largest_attachment` allows"):
+        await download(lambda _: httpx.Response(200, content=pieces()), target)
+    assert len(target.content) <= WANTED.largest
+
+
 async def test_what_came_compressed_is_not_gone_on_with() -> None:
     target = Kept()
     headers = {"ETag": '"v1"', "Content-Encoding": "gzip", "Content-Type": "image/jpeg"}
     got = await download(lambda _: httpx.Response(200, content=gzip.compress(WHOLE), headers=headers), target)
     assert (target.content, target.validator, got.size) == (WHOLE, None, len(WHOLE))
+
+
+async def test_an_error_that_calls_itself_a_picture_is_none_though_nobody_knows_what_to_expect() -> None:
+    wanted = Wanted(expected=None, largest=10_000, types=["*/*"])
+    headers, target = {"Content-Type": "image/jpeg"}, Kept()
+    with pytest.raises(NotAnAttachment, match="no such file"):
+        await download(
+            lambda _: httpx.Response(200, content=b'{"error": "no such file"}', headers=headers), target, wanted
+        )
+    assert target.content == b""
+    await download(lambda _: httpx.Response(200, content=WHOLE, headers=headers), target, wanted)
+    assert target.content == WHOLE
 
 
 async def test_a_quota_that_is_told_as_plain_text_is_no_document() -> None:

@@ -17,8 +17,10 @@ def test_a_listing_gives_keys_and_ids_in_its_order() -> None:
     ]
 
 
-def test_a_listing_may_stand_inside_an_object() -> None:
-    assert decode_listing(b'{"submissions": [{"key": "a", "id": "x"}]}') == [ListedRecord(key="a", id="x")]
+@pytest.mark.parametrize("wrapper", ["submissions", "items", "data"])
+def test_a_listing_may_stand_inside_an_object(wrapper: str) -> None:
+    raw = b'{"submissions": 1, "%s": [{"key": "a", "id": "x"}]}' % wrapper.encode()
+    assert decode_listing(raw) == [ListedRecord(key="a", id="x")]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ def test_a_listing_may_stand_inside_an_object() -> None:
     [
         (b"", "an empty body"),
         (b"<html>", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
         (b'{"error": "Over quota."}', "no array"),
         (b'[{"id": "x"}]', "has no key"),
         (b"[null]", "has no key"),

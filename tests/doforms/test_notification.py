@@ -94,6 +94,14 @@ def test_only_key_and_web_service_are_needed() -> None:
 
 def test_unknown_properties_are_ignored() -> None:
     assert parsed(new={"deep": [1, 2, {"x": None}]}, form="Inspection").key == "abc123"
+    assert parsed(new=[[], {}] * 200).key == "abc123"
+
+
+def test_a_key_may_be_as_long_as_the_store_takes_it_but_not_blank() -> None:
+    assert parsed(key="k" * 512).key == "k" * 512
+    for key in (" ", "\N{NO-BREAK SPACE}"):
+        with pytest.raises(NotANotification, match="`key` is empty"):
+            parsed(key=key)
 
 
 @pytest.mark.parametrize("name", ["status", "customerKey", "createTime"])

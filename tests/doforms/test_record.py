@@ -230,7 +230,9 @@ def test_tables_and_sections_nest_in_rows() -> None:
 
 def test_a_name_in_several_places_of_a_row_is_found_by_its_path() -> None:
     row = [section("a", question("site", "Dock")), section("b", question("site", "Pier"))]
-    [found] = decoded({"name": "rows", "fields": [row]}).tables["rows"]
+    record = decoded({"name": "rows", "fields": [row]})
+    assert list(record.kinds) == ["rows", "rows[]", "rows[].a.site", "rows[].b.site"]
+    [found] = record.tables["rows"]
     assert dict(found) == {"a.site": "Dock", "b.site": "Pier"}
     assert found["b.site"] == "Pier"
     with pytest.raises(TemplateError, match=r"'a\.site' or 'b\.site'"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
+from sqlalchemy import select
+
 from gateway.models import AttachmentState, Mode
 from gateway.store import attachments, records, retention
 from gateway.store.attachments import KeptAttachment, NewAttachment
@@ -11,6 +15,7 @@ from gateway.store.queries import show_delivery, show_notification
 from gateway.store.records import KeptNotification
 from gateway.store.replay import Replay, replay
 from gateway.store.store import Store
+from gateway.store.tables import notifications
 from tests.store.test_queue import delivered
 from tests.store.test_reports import held
 from tests.support.keeping import WEBSERVICE, keep, notification
@@ -64,6 +69,61 @@ async def test_a_failure_counts_and_says_when_it_is_tried_again(store: Store) ->
     assert (row.attempts, row.spent, row.due_at, row.etag, row.reason) == (2, 14, 123, '"a"', "503")
 
 
+async def test_what_has_come_forgets_why_it_had_not(store: Store) -> None:
+    of = await kept(store)
+    one = (await noted(store, of, PHOTO))["p1"]
+    await store.write(
+        lambda c: attachments.note_failed(
+            c, one.id, state=AttachmentState.DUE, reason="503", spent=7, due_at=123, counted=False, etag='"a"'
+        )
+    )
+    await spool(store, one)
+    row = (await store.read(lambda c: attachments.load(c, of.id)))["p1"]
+    assert (row.state, row.attempts, row.size, row.sha256) == (AttachmentState.SPOOLED, 0, 3, "abc")
+    assert (row.content_type, row.reason, row.due_at, row.etag) == ("image/jpeg", None, None, None)
+
+
+async def test_the_same_photo_of_another_notification_is_found_the_last_one_if_it_has_come(store: Store) -> None:
+    rows = [(await noted(store, await kept(store, f"n{number}"), PHOTO, SIGN))["p1"] for number in range(4)]
+    other = NewAttachment(key="p1", place="findings[0].photo", filename="renamed.jpg")
+    renamed = (await noted(store, await kept(store, "n4"), other))["p1"]
+
+    async def twin(of: KeptAttachment, webservice_id: str = WEBSERVICE) -> int | None:
+        found = await store.read(lambda c: attachments.find_twin(c, webservice_id, of))
+        return None if found is None else found.id
+
+    assert await twin(rows[3]) is None
+    for one in (rows[0], rows[1], renamed):
+        await spool(store, one)
+    assert await twin(rows[3]) == rows[1].id
+    assert await twin(rows[1]) == rows[0].id
+    assert await twin(rows[3], "acme$$1$$Published$$9") is None
+    assert await twin(renamed) is None
+
+
+async def test_what_a_record_does_not_name_any_more_is_forgotten_for_its_notification_alone(store: Store) -> None:
+    first, second = await kept(store), await kept(store, "n2")
+    for of in (first, second):
+        await noted(store, of, PHOTO, SIGN)
+    await store.write(lambda c: attachments.forget_others(c, first, ["p2"]))
+    found = [await store.read(lambda c, of=of: attachments.load(c, of.id)) for of in (first, second)]
+    assert [list(one) for one in found] == [["p2"], ["p1", "p2"]]
+
+
+async def test_a_photo_that_was_given_up_is_missing_until_the_same_one_has_come(store: Store) -> None:
+    def missing(webservice_id: str = WEBSERVICE) -> Awaitable[bool]:
+        return store.read(lambda c: attachments.not_downloaded(c, webservice_id))
+
+    rows = await noted(store, await kept(store), PHOTO, SIGN)
+    assert not await missing()
+    await give_up(store, rows["p1"])
+    assert (await missing(), await missing("acme$$1$$Published$$9")) == (True, False)
+    await spool(store, rows["p2"])
+    assert await missing(), "another one has come"
+    await spool(store, (await noted(store, await kept(store, "n2"), PHOTO))["p1"])
+    assert not await missing()
+
+
 async def test_a_replay_makes_due_what_was_given_up_and_afresh_everything(store: Store) -> None:
     of = await kept(store)
     rows = await noted(store, of, PHOTO, SIGN)
@@ -78,6 +138,8 @@ async def test_a_replay_makes_due_what_was_given_up_and_afresh_everything(store:
         assert shown is not None
         assert [one.state for one in shown.attachments] == states
         assert await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
+        of_it = await store.read(lambda c: attachments.load(c, of.id))
+        assert [(one.attempts, one.spent, one.reason) for one in of_it.values()] == [(0, 0, None)] * 2
     for one in rows.values():
         await spool(store, one)
     assert not await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
@@ -89,6 +151,9 @@ async def test_they_go_with_their_notification(store: Store) -> None:
     file = (await noted(store, of, PHOTO))["p1"].file
     await store.settle([delivered(held(made))])
     assert await store.read(lambda c: attachments.files_of(c, [file, "other"])) == {file}
+    await noted(store, await kept(store, "n2"), PHOTO, SIGN)
+    ids = select(notifications.c.id).where(notifications.c.notification_key == "n1")
+    assert await store.read(lambda c: attachments.count(c, ids)) == 1
     later = now() + 100 * 86400 * SECOND
     await store.write(lambda c: retention.prune(c, after=0, moment=later, older_than=90 * 86400))
     assert await store.read(lambda c: attachments.files_of(c, [file])) == set()

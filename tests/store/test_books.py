@@ -60,6 +60,17 @@ async def test_a_record_is_at_a_destination_only_when_each_route_has_brought_it(
     assert await counts(store, "r1", "r2") == {"table": {state: 1}}
 
 
+async def test_only_the_records_that_are_asked_for_are_counted_and_those_of_one_account(store: Store) -> None:
+    for key, record in (("n1", "r1"), ("n2", "r2")):
+        await store.submit(keep(notification(key, record=record)))
+    await store.submit(replace(keep(notification("n3", record="r3")), account="globex"))
+    for key, account in (("n4", "acme"), ("n5", "globex")):
+        await store.submit(replace(keep(notification(key, record="none"), matched=False, to=()), account=account))
+    await store.submit(keep(notification("n6", record="nor this"), matched=False, to=()))
+    assert await counts(store, "r1", "r3") == {"table": {"pending": 1}}
+    assert await unmatched(store, "none", "r1") == 1
+
+
 async def test_a_later_delivery_on_the_same_way_makes_up_for_a_dead_one(store: Store) -> None:
     await store.submit(keep())
     await settle(store, {"route": dead})

@@ -10,7 +10,7 @@ from gateway.store.clock import SECOND, now
 from gateway.store.queries import show_delivery
 from gateway.store.queue import Begin, Due, Settled, Settlement
 from gateway.store.store import Store
-from gateway.store.tables import deliveries, lanes, notifications
+from gateway.store.tables import attempts, deliveries, lanes, notifications
 from tests.support.keeping import keep, notification
 
 ALL = {"table": 100, "mail": 100}
@@ -181,6 +181,62 @@ async def test_what_was_rendered_first_stays(store: Store) -> None:
     assert again.rendered == b"first"
 
 
+async def test_a_beginning_that_was_committed_already_counts_once(store: Store) -> None:
+    await store.submit(keep())
+    (due,) = await store.claim(ALL)
+    for _ in range(2):
+        assert await store.begin([Begin(due=due, attempt_id=7, rendered=b"x")]) == [True]
+    await lapse(store)
+    (again,) = await store.claim(ALL)
+    assert again.attempts == 1
+
+
+async def test_what_attempts_spent_adds_up_and_each_stands_in_the_history(store: Store) -> None:
+    await store.submit(keep())
+    for number in (1, 2):
+        (due,) = await store.claim(ALL)
+        await store.begin([Begin(due=due, attempt_id=number)])
+        again = Settlement(due=due, attempt_id=number, state=DeliveryState.PENDING, due_at=now(), spent=5)
+        again.result, again.reason = "unavailable", f"503 for the {number}."
+        await settle(store, again)
+    (due,) = await store.claim(ALL)
+    assert (due.attempts, due.spent, due.in_doubt) == (2, 10, False)
+    column = attempts.c
+    history = select(column.delivery_id, column.number, column.result, column.reason).order_by(column.id)
+    rows = await store.read(lambda c: c.execute(history).fetchall())
+    assert [tuple(row) for row in rows] == [
+        (due.id, 1, "unavailable", "503 for the 1."),
+        (due.id, 2, "unavailable", "503 for the 2."),
+    ]
+
+
+async def test_how_a_delivery_ended_is_written_down(store: Store) -> None:
+    await store.submit(keep(to=("table", "mail")))
+    claimed = {due.destination: due for due in await store.claim(ALL)}
+    await settle(store, delivered(claimed["table"]))
+    await settle(store, dead(claimed["mail"], doubt=True))
+    column = deliveries.c
+    ended = select(column.state, column.in_lane, column.reason, column.doubt, column.receipt, column.settled_at)
+    rows = await store.read(lambda c: c.execute(ended.order_by(column.destination.desc())).fetchall())
+    assert [tuple(row)[:-1] for row in rows] == [
+        ("delivered", False, None, False, '{"summary": "done", "details": {}}'),
+        ("dead", False, "refused", True, None),
+    ]
+    assert all(abs(row.settled_at - now()) < 10 * SECOND for row in rows)
+
+
+async def test_the_lanes_that_are_due_longest_are_claimed_first(store: Store) -> None:
+    for number in range(5):
+        await store.submit(keep(notification(f"n{number}", record=f"r{number}")))
+    moment = now()
+    for due in await store.claim(ALL):
+        await settle(store, Settlement(due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment - due.id))
+    claimed = [due.id for due in await store.claim({"table": 2})]
+    assert (
+        sorted(claimed) == sorted(await store.read(lambda c: c.execute(select(deliveries.c.id)).scalars().all()))[-2:]
+    )
+
+
 async def test_a_settlement_that_was_committed_is_accepted_again_by_its_attempt_id(store: Store) -> None:
     await store.submit(keep())
     (due,) = await store.claim(ALL)
@@ -235,8 +291,8 @@ async def test_an_attempt_that_does_not_count_is_as_if_it_had_not_been_made(stor
     await store.begin([Begin(due=due, attempt_id=1)])
     again = Settlement(due=due, attempt_id=1, state=DeliveryState.PENDING, due_at=now(), counted=False)
     await settle(store, again)
-    attempts = await store.read(lambda c: c.execute(select(deliveries.c.attempts)).scalar_one())
-    assert attempts == 0
+    counted = await store.read(lambda c: c.execute(select(deliveries.c.attempts)).scalar_one())
+    assert counted == 0
 
 
 async def test_at_start_the_leases_of_a_dead_process_are_void(store: Store) -> None:

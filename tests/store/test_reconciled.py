@@ -35,6 +35,18 @@ async def test_a_mark_is_taken_by_one_and_goes_only_forward(store: Store) -> Non
     assert take("four") is not None
 
 
+async def test_each_web_service_has_a_mark_of_its_own(store: Store) -> None:
+    for name in ("a", "b"):
+        await store.write(lambda c, of=name: reconciled.take(c, of, token=f"of {of}", lease=60))
+    assert await store.write(lambda c: reconciled.go_on(c, "a", token="of a", lease=60, until=50))
+    assert not await store.write(lambda c: reconciled.go_on(c, "b", token="of a", lease=60, until=50))
+    await store.write(lambda c: reconciled.let_go(c, "a", token="of a", ended=False))
+    assert await store.read(reconciled.marks) == {
+        "a": Mark(webservice_id="a", until=50),
+        "b": Mark(webservice_id="b", held=True),
+    }
+
+
 async def test_what_notifications_tell_of_a_window_is_found_among_others(store: Store) -> None:
     for number in range(40):
         created = AT + timedelta(minutes=number - 20)
@@ -48,6 +60,18 @@ async def test_what_notifications_tell_of_a_window_is_found_among_others(store: 
     assert sorted(found) == ["r22", "r23", "r24"]
     assert await store.read(lambda c: reconciled.said_to_be_created(c, "other", begin, end, most=9)) == {}
     assert len(await store.read(lambda c: reconciled.said_to_be_created(c, WEBSERVICE, 0, now(), most=2))) == 2
+
+
+async def test_a_window_is_found_among_notifications_of_many_hours(store: Store) -> None:
+    for number in range(40):
+        created = AT + timedelta(hours=number - 20)
+        await store.submit(keep(notification(f"n{number}", record=f"r{number}", created=created, received=created)))
+    for hours, records in ((-30, []), (-20, ["r0", "r1", "r2"]), (0, ["r20", "r21", "r22"]), (18, ["r38", "r39"])):
+        begin, end = (to_store(AT + timedelta(hours=hours + more)) or 0 for more in (0, 3))
+        found = await store.read(
+            lambda c, begin=begin, end=end: reconciled.said_to_be_created(c, WEBSERVICE, begin, end, most=9)
+        )
+        assert sorted(found) == records
 
 
 async def test_of_an_empty_store_nothing_is_found(store: Store) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from sqlalchemy import Row, select
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Row, case, select, update
 
 from gateway.models import Mode, Outcome, ReportState
 from gateway.store import inbox, outbox
@@ -11,7 +14,7 @@ from gateway.store.queue import Due
 from gateway.store.store import Store
 from gateway.store.tables import notifications
 from tests.store.test_queue import delivered
-from tests.support.keeping import keep
+from tests.support.keeping import keep, notification
 
 
 async def kept_with_outcome(store: Store, mode: Mode = Mode.DELAYED, **more: object) -> int:
@@ -111,14 +114,51 @@ async def test_a_report_that_failed_is_due_again_at_its_time(store: Store) -> No
         lambda c: outbox.settle_report(c, report, state=ReportState.DUE, due_at=later, reason="503", spent=5)
     )
     assert await store.read(outbox.next_report_due) == later
-    assert (await row(store)).report_attempts == 1
+    stands = await row(store)
+    assert (stands.report_attempts, stands.report_reason, stands.reported_at) == (1, "503", None)
+
+
+async def test_a_report_that_was_put_off_spends_time_and_no_attempt(store: Store) -> None:
+    await kept_with_outcome(store)
+    for counted in (True, False):
+        (report,) = await due(store)
+        await store.write(
+            lambda c, report=report, counted=counted: outbox.settle_report(
+                c, report, state=ReportState.DUE, due_at=now(), reason="429", spent=5, counted=counted
+            )
+        )
+    (report,) = await due(store)
+    assert (report.attempts, report.spent) == (1, 10)
+
+
+async def test_a_report_is_handed_back_by_who_holds_it_and_due_at_once(store: Store) -> None:
+    await kept_with_outcome(store)
+    (report,) = await due(store)
+    await store.write(lambda c: outbox.release(c, [replace(report, token="other")]))
+    assert await due(store) == []
+    await store.write(lambda c: outbox.release(c, [report]))
+    assert await store.read(outbox.next_report_due) == pytest.approx(now(), abs=10 * SECOND)
+    assert len(await due(store)) == 1
+
+
+async def test_the_reports_that_are_due_longest_are_claimed_first(store: Store) -> None:
+    for number in range(5):
+        item = keep(notification(f"n{number}"), to=(), outcome=Outcome.COMPLETED, mode=Mode.DELAYED)
+        await mark(store, (await store.submit(item)).id, None)
+    at = case({f"n{number}": now() - number * SECOND for number in range(5)}, value=notifications.c.notification_key)
+    await store.write(lambda c: c.execute(update(notifications).values(report_due_at=at)))
+    claimed = await store.write(lambda c: outbox.claim_reports(c, most=2, token="t1", lease=60.0))
+    assert sorted(report.notification_key for report in claimed) == ["n3", "n4"]
+    assert sorted(report.notification_key for report in await due(store)) == ["n0", "n1", "n2"]
 
 
 async def test_a_report_that_was_heard_ends(store: Store) -> None:
     await kept_with_outcome(store)
     (report,) = await due(store)
     assert await store.write(lambda c: outbox.settle_report(c, report, state=ReportState.REPORTED))
-    assert (await row(store)).report_state == ReportState.REPORTED
+    stands = await row(store)
+    assert (stands.report_state, stands.report_reason) == (ReportState.REPORTED, None)
+    assert stands.reported_at == pytest.approx(now(), abs=10 * SECOND)
     assert await store.read(outbox.next_report_due) is None
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.delivery.attached import Attached
 from gateway.delivery.put_off import PutOff
-from gateway.models import AttachmentState, Event
+from gateway.doforms.record import decode_record
+from gateway.models import AttachmentState, Event, RecordKind
 from gateway.store import attachments
 from tests.delivery.attachments.conftest import PHOTO, Desk
 from tests.support.keeping import WEBSERVICE
@@ -62,6 +63,11 @@ async def test_the_path_of_a_download_is_a_setting(desk: Desk) -> None:
     with pytest.raises(PutOff):
         await desk.attached(photo=desk.put("p/1"))
     assert [one.path for one in desk.parts.doforms.requests][-1].endswith("/submissions/r1/files/id-p/1")
+    desk.load('blob_path = "submissions/{record_id}/files/{key}"')
+    record = decode_record(b'{"key": "r/1", "photo": {"key": "p1", "fileName": "a.jpg"}}', kind=RecordKind.SUBMISSION)
+    with pytest.raises(PutOff):
+        await desk.desk.attached(await desk.parts.keep("n2"), record, required=False)
+    assert [one.path for one in desk.parts.doforms.requests][-1].endswith("/submissions/r/1/files/p1")
 
 
 async def test_nothing_is_downloaded_for_a_delete(desk: Desk) -> None:

@@ -20,6 +20,8 @@ async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_be
     assert 7 * SECOND < first.until - now() < 13 * SECOND
     assert (await desk.put_off(photo=photo)).until == first.until
     assert desk.asked() == ["p1"]
+    assert 7 * SECOND < (await desk.rows())["p1"].spent < 15 * SECOND  # the wait, and the call before it
+    assert await desk.parts.alarms() == []
     assert (await desk.again()).attachments
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.delivery.retention import Retention
 from gateway.store import attachments
+from gateway.store.clock import SECOND, now
 from tests.delivery.attachments.conftest import PHOTO, Desk
 from tests.delivery.conftest import eventually
 
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_a_disk_that_is_nearly_full_puts_it_off_with_an_alarm_that_ends_by_itself(desk: Desk) -> None:
     photo = desk.put()
     desk.load(gateway='min_free_disk = "900TB"')
-    assert "above min_free_disk" in str(await desk.put_off(photo=photo))
+    told = await desk.put_off(photo=photo)
+    assert "above min_free_disk" in str(told)
+    assert told.until > now() + 55 * SECOND
     assert [one.kind for one in await desk.parts.alarms()] == ["spool not writable"]
     assert (await desk.rows())["p1"].attempts == 0
     desk.load()
