@@ -28,7 +28,7 @@ _PUT_OFF = 60.0
 _UNKNOWN = 600
 """Looks a minute for a web service that is not in the routes file."""
 _PATIENCE = 1.0
-"""Seconds that what came by a notification waits for a place, in the room of its destination."""
+"""Seconds that what came by a notification waits for a place at most, in the room of its destination."""
 
 
 def turn_of(notification: Notification, *, urgent: bool) -> Priority:
@@ -62,7 +62,7 @@ class Callers:
         self._current = current
         self._pauses = pauses
         self._lines = Lines(store)
-        self._places = AccountPlaces(store)
+        self._places = AccountPlaces(store, current)
 
     def caller(self, kept: KeptNotification) -> Webservice:
         """Return the web service in whose name to call; raises PutOff where that cannot be done now."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
+from gateway.delivery.current import Current
 from gateway.delivery.lines import Lines
 from gateway.delivery.put_off import PutOff
 from gateway.routing.loaded import Account
@@ -19,6 +22,10 @@ _LATER = 2.0
 """Seconds until what found no place looks again."""
 _MOST = 512
 """They are held in memory meanwhile, and their leases renewed."""
+
+
+_APART = 0.005
+"""Seconds between two that are put off because of a burst."""
 
 
 class Line(StrEnum):
@@ -56,7 +63,7 @@ class Places:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await asyncio.wait((turn,), timeout=patience)
+            await asyncio.wait((turn,), timeout=None if math.isinf(patience) else patience)
         except asyncio.CancelledError:
             self._withdraw(turn, most)
             raise
@@ -86,22 +93,32 @@ class AccountPlaces:
     """The places of each account, in a line for each kind of call; what was backfilled has lines of its own.
 
     There are twice as many as can be called for until who finds none looks again: no call is lost by it, and thousands
-    of them stand in nobody's way.
+    of them stand in nobody's way. Where an account is alone there is nobody whose way that could be, and they wait for
+    their places: to put them off would be work for nothing.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, current: Current) -> None:
+        self._current = current
         self._later = Lines(store)
+        self._put_off_at = -math.inf
         self._places: defaultdict[tuple[str, Line, bool], Places] = defaultdict(Places)
 
     @asynccontextmanager
     async def hold(
         self, account: Account, line: Line, *, backfilled: bool = False, patience: float = 0.0
     ) -> AsyncIterator[None]:
-        """Hold a place, after up to ``patience`` seconds; raises PutOff where there is none."""
+        """Hold a place.
+
+        Raises:
+            PutOff: there is none for ``patience`` seconds, and others may be waiting behind.
+        """
         most, places = _most(account), self._places[account.name, line, backfilled]
         name = f"{line} {account.name} {backfilled}"
+        if not backfilled and not self._current.several_accounts:
+            patience = math.inf
         if not await places.take(most, patience=patience):
+            if patience > 0:
+                await self._keep_apart()
             until = self._later.next(name, _LATER, account.requests_per_minute)
             raise PutOff(until, _no_place(account, line, backfilled=backfilled), in_line=True)
         try:
@@ -110,6 +127,12 @@ class AccountPlaces:
             places.leave(most)
             if places.free:
                 self._later.end(name)
+
+    async def _keep_apart(self) -> None:
+        """Wait until something may be put off: receiving, which brought it, has the store to itself meanwhile."""
+        moment = time.monotonic()
+        self._put_off_at = max(moment, self._put_off_at + _APART)
+        await asyncio.sleep(self._put_off_at - moment)
 
 
 def _most(account: Account) -> int:
