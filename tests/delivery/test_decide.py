@@ -184,4 +184,6 @@ async def test_what_no_route_takes_is_kept_as_the_routes_file_says(
     keep = deciding.decide(of=of, unmatched=unmatched)
     assert (keep.matched, keep.mode, keep.outcome, keep.deliveries) == (False, Mode.DELAYED, outcome, ())
     assert (keep.account, keep.webservice, keep.reason) == (account, name, why)
-    assert keep.alarm == (f"notification n1 of {of}: {why}" if alarm else None)
+    assert (keep.alarm is not None) is alarm
+    if keep.alarm is not None:
+        assert keep.alarm.startswith(f"notification n1 of {of}: {why}. Mend the routes file and `gateway reload`")
