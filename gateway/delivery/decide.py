@@ -13,12 +13,12 @@ from gateway.routing.loaded import Account, DeliverySpec, Plan, Webservice
 from gateway.store.inbox import Keep, NewDelivery
 
 NOT_IN_THE_FILE = "its web service is not in the routes file"
+"""Why a notification of a web service that nobody has declared matches no route."""
 _REMEDY = (
     "Mend the routes file and `gateway reload`; then `gateway notifications replay --unmatched` matches it again, and "
     "`gateway notifications drop --unmatched` gives up what no route shall take"
 )
 """What a person does about notifications that no route matched."""
-"""Why a notification of a web service that nobody has declared matches no route."""
 
 
 class Decider:
