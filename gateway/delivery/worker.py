@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -26,7 +27,7 @@ from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, FetchState
 from gateway.routing.loaded import DestinationEntry
 from gateway.store import lane_leases, records
 from gateway.store.clock import NEVER, SECOND
@@ -157,7 +158,7 @@ class Worker:
                 self._claims.left_behind(delivery.new.destination)
 
     def _remember(self, notification: KeptNotification) -> None:
-        """Keep a notification at hand until one of its deliveries is claimed, so that it need not be read then."""
+        """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
         if len(notification.notification.body) > _SMALL:
             return
         if len(self._at_hand) >= _AT_HAND:
@@ -227,7 +228,7 @@ class Worker:
         if not claimed:
             return
         wanted = {due.notification_id for due in claimed}
-        notifications = {id_: found for id_ in wanted if (found := self._at_hand.pop(id_, None)) is not None}
+        notifications = {id_: found for id_ in wanted if (found := self._at_hand.get(id_)) is not None}
         if missing := sorted(wanted - notifications.keys()):
             notifications |= await self._store.read(lambda connection: records.load(connection, missing))
         for due in claimed:
@@ -272,6 +273,7 @@ class Worker:
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
+            self._note_fetched(job.kept)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:
@@ -287,6 +289,11 @@ class Worker:
             else:  # the routes were loaded again meanwhile
                 pipeline.left(1)
                 self._lead(job.due, job.kept, urgent=job.urgent)
+
+    def _note_fetched(self, kept: KeptNotification) -> None:
+        """Note on a notification at hand that its record is pinned: its next delivery stands in no line for it."""
+        if kept.fetch_state is FetchState.DUE and kept.id in self._at_hand:
+            self._at_hand[kept.id] = replace(kept, fetch_state=FetchState.PINNED)
 
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.end_to_end.conftest import FORM, Make, World
+from tests.support.service import Service
 
 FAR = "north$$1$$Published$$1"
 MANY = 250
@@ -105,3 +106,22 @@ async def test_an_account_whose_reports_hang_holds_up_no_others(world: World, ro
         await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == MANY, timeout=20)
         near = await world.doforms.create(FORM, {"site": "Dock"})
         await world.doforms.until(lambda: near.belief == "completed", timeout=10)
+
+
+async def test_a_record_that_was_fetched_for_one_delivery_waits_for_no_turn_for_the_next(
+    world: World, route: Make, service: Service
+) -> None:
+    world.doforms.add_webservice(FAR, "secret", "Far")
+    service.status, service.delay = 201, 3.0
+    posted = 'to = "mended"\npath = "records"\njson = { site = "{{ record.fields.site }}" }'
+    both = route(FETCHED, posted, head=DELAYED, form="*")
+    with world.running(ACCOUNT + WEBSERVICE + service.destination("concurrency = 1") + both):
+        for site in ("Mill", "Pier"):  # they fill the room of the service, so that what comes next is left in the store
+            await world.doforms.create(FORM, {"site": site})
+        await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == 2)
+        await world.doforms.create(FAR, {"site": "Dock"})
+        await world.doforms.until(lambda: len(world.rows("SELECT * FROM plain")) == 3)
+        world.doforms.faults.add(path_contains="far-", status=None, delay=60.0, times=None)
+        await notify_of_far(world, 100)
+        await world.doforms.until(lambda: len(service.taken) == 3, timeout=20)
+        assert [one.body["site"] for one in service.taken] == ["Mill", "Pier", "Dock"]
