@@ -62,7 +62,7 @@ class Callers:
         self._current = current
         self._pauses = pauses
         self._lines = Lines(store)
-        self._places = AccountPlaces(store, current)
+        self._places = AccountPlaces(store)
 
     def caller(self, kept: KeptNotification) -> Webservice:
         """Return the web service in whose name to call; raises PutOff where that cannot be done now."""

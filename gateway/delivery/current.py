@@ -17,7 +17,6 @@ class Current:
         """Swap the routes."""
         self.routes = routes
         self._plans: dict[tuple[str, Event], Plan] = {}
-        self.several_accounts = len({webservice.account for webservice in routes.webservices.values()}) > 1
         self._deliveries = {
             (route.name, spec.name): (route, spec) for route in routes.routes for spec in route.deliveries
         }

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
-from gateway.delivery.current import Current
 from gateway.delivery.lines import Lines
 from gateway.delivery.put_off import PutOff
 from gateway.routing.loaded import Account
@@ -25,7 +24,7 @@ _MOST = 512
 
 
 _APART = 0.005
-"""Seconds between two that are put off because of a burst."""
+"""Seconds between two that are put off because of a burst: each is a write, and receiving has the store meanwhile."""
 
 
 class Line(StrEnum):
@@ -63,7 +62,7 @@ class Places:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await asyncio.wait((turn,), timeout=None if math.isinf(patience) else patience)
+            await asyncio.wait((turn,), timeout=patience)
         except asyncio.CancelledError:
             self._withdraw(turn, most)
             raise
@@ -93,12 +92,10 @@ class AccountPlaces:
     """The places of each account, in a line for each kind of call; what was backfilled has lines of its own.
 
     There are twice as many as can be called for until who finds none looks again: no call is lost by it, and thousands
-    of them stand in nobody's way. Where an account is alone there is nobody whose way that could be, and they wait for
-    their places: to put them off would be work for nothing.
+    of them stand in nobody's way.
     """
 
-    def __init__(self, store: Store, current: Current) -> None:
-        self._current = current
+    def __init__(self, store: Store) -> None:
         self._later = Lines(store)
         self._put_off_at = -math.inf
         self._places: defaultdict[tuple[str, Line, bool], Places] = defaultdict(Places)
@@ -110,12 +107,10 @@ class AccountPlaces:
         """Hold a place.
 
         Raises:
-            PutOff: there is none for ``patience`` seconds, and others may be waiting behind.
+            PutOff: there is none for ``patience`` seconds.
         """
         most, places = _most(account), self._places[account.name, line, backfilled]
         name = f"{line} {account.name} {backfilled}"
-        if not backfilled and not self._current.several_accounts:
-            patience = math.inf
         if not await places.take(most, patience=patience):
             if patience > 0:
                 await self._keep_apart()
@@ -129,7 +124,7 @@ class AccountPlaces:
                 self._later.end(name)
 
     async def _keep_apart(self) -> None:
-        """Wait until something may be put off: receiving, which brought it, has the store to itself meanwhile."""
+        """Wait until another one may be put off."""
         moment = time.monotonic()
         self._put_off_at = max(moment, self._put_off_at + _APART)
         await asyncio.sleep(self._put_off_at - moment)

@@ -41,9 +41,10 @@ _REMEDY = (
 )
 POLL = 1.0
 _AT_ONCE = 50
-"""Reports claimed at once, and of an account that is alone held; when half of them have ended more are claimed."""
+"""Reports claimed at once."""
+_FEW = 25
 _BETWEEN = 0.1
-"""Seconds between two claims while so many are held, where there are several accounts."""
+"""Seconds between two claims while more than a few wait for their calls: by the dozen, not one for each that ends."""
 _NOT_LOADED = 60.0
 
 
@@ -61,7 +62,7 @@ class Reporter:
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
         self._lines = Lines(store)
-        self._places = AccountPlaces(store, current)
+        self._places = AccountPlaces(store)
         self._claimed_at = -math.inf
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -109,8 +110,8 @@ class Reporter:
 
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
-        if 2 * len(self._running) > _AT_ONCE and (wait := self._rest()) > 0:
-            return wait
+        if len(self._running) > _FEW and (left := self._claimed_at + _BETWEEN - time.monotonic()) > 0:
+            return left
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
         if due_at is None or due_at > moment:
@@ -130,12 +131,6 @@ class Reporter:
             self._running[task] = report
             task.add_done_callback(partial(self._ended, report))
         return 0.0 if claimed else POLL
-
-    def _rest(self) -> float:
-        """Return the seconds until more are claimed, while many are held: others may be those of another account."""
-        if not self._current.several_accounts:
-            return POLL
-        return self._claimed_at + _BETWEEN - time.monotonic()
 
     def _ended(self, report: Report, task: asyncio.Task[None]) -> None:
         del self._running[task]

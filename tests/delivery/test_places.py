@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 
-from gateway.delivery.current import Current
 from gateway.delivery.places import AccountPlaces, Line, Places
 from gateway.delivery.put_off import PutOff
 from gateway.routing.loaded import Account
@@ -96,11 +95,6 @@ async def test_fewer_places_after_a_reload_let_nobody_in_until_so_many_are_free(
     assert await places.take(2, patience=0.0)
 
 
-def account_places(*, several_accounts: bool) -> AccountPlaces:
-    store, current = SimpleNamespace(now=lambda: MOMENT), SimpleNamespace(several_accounts=several_accounts)
-    return AccountPlaces(cast(Store, store), cast(Current, current))
-
-
 async def refused(places: AccountPlaces) -> int:
     """Ask for a place that is not there; returns the seconds from now to when to look again."""
     with pytest.raises(PutOff) as told:
@@ -114,7 +108,7 @@ async def refused(places: AccountPlaces) -> int:
 
 
 async def test_who_finds_no_place_stands_behind_the_others_until_the_line_has_ended() -> None:
-    places = account_places(several_accounts=True)
+    places = AccountPlaces(cast(Store, SimpleNamespace(now=lambda: MOMENT)))
     async with AsyncExitStack() as held:
         for _ in range(MOST):
             await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
@@ -125,23 +119,3 @@ async def test_who_finds_no_place_stands_behind_the_others_until_the_line_has_en
         for _ in range(MOST):
             await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
         assert await refused(places) == 2
-
-
-async def test_where_an_account_is_alone_who_finds_no_place_waits_for_one() -> None:
-    places = account_places(several_accounts=False)
-
-    async def hold() -> None:
-        async with places.hold(ACCOUNT, Line.REPORTS):
-            pass
-
-    async with AsyncExitStack() as held:
-        for _ in range(MOST):
-            await held.enter_async_context(places.hold(ACCOUNT, Line.REPORTS))
-        waits = asyncio.create_task(hold())
-        await asyncio.sleep(SOON)
-        assert not waits.done()
-        for _ in range(MOST):
-            await held.enter_async_context(places.hold(ACCOUNT, Line.REPORTS, backfilled=True))
-        with pytest.raises(PutOff, match=r"^backfilled: "):
-            await held.enter_async_context(places.hold(ACCOUNT, Line.REPORTS, backfilled=True))
-    await waits

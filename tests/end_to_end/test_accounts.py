@@ -6,6 +6,7 @@ from tests.end_to_end.conftest import FORM, Make, World
 from tests.support.service import Service
 
 FAR = "north$$1$$Published$$1"
+FAR_OF_ACME = "acme$$1$$Published$$9"
 MANY = 250
 """More than this gateway fetches or reports at once."""
 WEBSERVICE = f"""
@@ -52,12 +53,12 @@ max_in_flight = 2
 """
 
 
-async def notify_of_far(world: World, count: int) -> None:
+async def notify_of_far(world: World, count: int, far: str = FAR) -> None:
     """Have one account receive so many records at once, and tell of each."""
-    world.doforms.add_webservice(FAR, "secret", "Far")
+    world.doforms.add_webservice(far, "secret", "Far")
     for number in range(count):
-        world.doforms.put_record(FAR, f"far-{number}", {"site": "Mill"})
-        await world.doforms.send(world.doforms.compose(FAR, "create", submission_key=f"far-{number}"))
+        world.doforms.put_record(far, f"far-{number}", {"site": "Mill"})
+        await world.doforms.send(world.doforms.compose(far, "create", submission_key=f"far-{number}"))
 
 
 async def test_an_account_with_more_to_fetch_than_it_may_in_minutes_holds_up_no_other(
@@ -125,3 +126,14 @@ async def test_a_record_that_was_fetched_for_one_delivery_waits_for_no_turn_for_
         await notify_of_far(world, 100)
         await world.doforms.until(lambda: len(service.taken) == 3, timeout=20)
         assert [one.body["site"] for one in service.taken] == ["Mill", "Pier", "Dock"]
+
+
+async def test_what_needs_no_call_does_not_wait_behind_what_an_account_may_fetch_in_minutes(
+    world: World, route: Make
+) -> None:
+    whole = FETCHED.replace("record.fields.site", "notification.key")
+    routes = route(FETCHED, head=DELAYED, form="Far") + route(whole, name="two", head='events = ["create"]')
+    with world.running(ACCOUNT.replace("north", "acme") + WEBSERVICE.replace(FAR, FAR_OF_ACME) + routes):
+        await notify_of_far(world, 2 * MANY, FAR_OF_ACME)
+        seen = await world.doforms.create(FORM, key="near")
+        await world.doforms.until(lambda: (seen.key,) in world.rows("SELECT record FROM plain"), timeout=10)
