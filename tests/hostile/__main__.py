@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.crash.stores import backend
-from tests.hostile.report import faults_of, show, write_markdown
+from tests.hostile.report import cells, faults_of, show, write_markdown
 from tests.hostile.run import names, run
 
 
@@ -28,7 +28,15 @@ def main() -> int:
             return 2
         seconds = given.minutes * 60
         result = asyncio.run(
-            run(given.seed, store, folder / "run", seconds=seconds, processes=given.processes, only=given.only)
+            run(
+                given.seed,
+                store,
+                folder / "run",
+                seconds=seconds,
+                processes=given.processes,
+                only=given.only,
+                saw=lambda row: print("  ".join(cells(row)), flush=True),
+            )
         )
     console = Console(width=None if sys.stdout.isatty() else 160)
     show(console, result, shared)

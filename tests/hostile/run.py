@@ -67,15 +67,22 @@ class Result:
 
 
 async def run(
-    seed: int, backend: Backend, folder: Path, *, seconds: float, processes: int, only: Sequence[str] | None = None
+    seed: int,
+    backend: Backend,
+    folder: Path,
+    *,
+    seconds: float,
+    processes: int,
+    only: Sequence[str] | None = None,
+    saw: Callable[[Row], None] = lambda _: None,
 ) -> Result:
-    """Attack for so many seconds; ``only`` chooses attacks by their names."""
+    """Attack for so many seconds; ``only`` chooses attacks by their names, ``saw`` is called with each row."""
     began = time.monotonic()
     (folder / "files").mkdir(parents=True)
     write_package(folder / "site")
     with backend.place(folder, f"hostile_{seed}_{began:.0f}") as place:
         async with _staged(seed, backend, place, folder, processes) as stage:
-            rows = await _attack(stage, seed, seconds, only or names(backend))
+            rows = await _attack(stage, seed, seconds, only or names(backend), saw)
             await stage.traffic.acknowledged(_DONE_WITHIN)
             await _until(lambda: is_done(place.store))
             await asyncio.gather(*(one.stop() for one in stage.gateways))
@@ -133,19 +140,27 @@ async def _gateways(routes: Path, processes: int) -> AsyncIterator[Sequence[Supe
             one.end()
 
 
-async def _attack(stage: Stage, seed: int, seconds: float, only: Sequence[str]) -> list[Row]:
+async def _attack(
+    stage: Stage, seed: int, seconds: float, only: Sequence[str], saw: Callable[[Row], None]
+) -> list[Row]:
+    rows: list[Row] = []
+
+    async def do(attacks: Sequence[str], seconds: float) -> None:
+        rows.append(await _do(stage, seed, attacks, seconds))
+        saw(rows[-1])
+
     going = asyncio.create_task(stage.traffic.go_on())
-    rows = [await _do(stage, seed, [], seconds * _WARM_UP)]
+    await do([], seconds * _WARM_UP)
     each = max(1.0, seconds * _SHARE_ALONE / len(only) - _BREATH)
     for name in only:
-        rows.append(await _do(stage, seed, [name], each))
+        await do([name], each)
         await asyncio.sleep(_BREATH)
     end = time.monotonic() + seconds * (1 - _SHARE_ALONE - 2 * _WARM_UP)
     while len(only) > 1 and time.monotonic() < end:
         together = stage.chance.sample(only, min(_AT_ONCE, len(only)))
-        rows.append(await _do(stage, seed, together, each))
+        await do(together, each)
     await asyncio.sleep(_BREATH)
-    rows.append(await _do(stage, seed, [], seconds * _WARM_UP))
+    await do([], seconds * _WARM_UP)
     going.cancel()
     return rows
 
