@@ -7,8 +7,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ async def run(
     began = time.monotonic()
     (folder / "files").mkdir(parents=True)
     write_package(folder / "site")
-    with backend.place(folder, f"hostile_{seed}_{began:.0f}") as place:
+    with _placed(backend, folder, f"hostile_{seed}_{began:.0f}") as place:
         async with _staged(seed, backend, place, folder, processes) as stage:
             rows = await _attack(stage, seed, seconds, only or names(backend), saw)
             await stage.traffic.acknowledged(_DONE_WITHIN)
@@ -95,6 +95,16 @@ async def run(
         deliveries=len(evidence.deliveries),
         seconds=time.monotonic() - began,
     )
+
+
+@contextmanager
+def _placed(backend: Backend, folder: Path, name: str) -> Iterator[Place]:
+    """Make a place; an SQLite file on the disk of this machine, not on a small one that is to be filled."""
+    if backend.name == "sqlite":
+        yield Place(f"sqlite:///{folder}/gateway.db", f"sqlite:///{folder}/effects.db")
+        return
+    with backend.place(folder, name) as place:
+        yield place
 
 
 def names(backend: Backend) -> list[str]:
