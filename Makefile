@@ -12,20 +12,22 @@ PROCESSES ?= 1
 RECORDS ?= 5000
 A_MINUTE ?= 6000
 RATE ?= 500
+MINUTES ?= 5
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Else each of the hundreds of processes that the tests start compiles the whole program anew, a fifth of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check format bench crash burst docs clean
+.PHONY: help demo test check format bench crash burst hostile docs clean
 
 help:
 	@echo "make demo    install into $(VENV), run the main job against the simulator, show the outcomes"
 	@echo "make test    install what the tests need, run them: TESTS=tests/store WORKERS=0 runs some of them one by one"
-	@echo "make check   format, ruff, mypy strict, import contracts, docs up to date"
+	@echo "make check   format, ruff, mypy strict, import contracts, security scans, docs up to date"
 	@echo "make format  put the format right"
 	@echo "make bench   measure: acknowledged and delivered per second"
 	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 RATE=500 A_MINUTE=6000 PROCESSES=1"
+	@echo "make hostile attacks, bad answers, bad records and kills beside good traffic: MINUTES=5 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make docs    write the configuration reference anew from the models"
 	@echo "make clean   remove $(VENV) and what tools left"
 
@@ -51,6 +53,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy gateway plugins/database/gateway_database plugins/rest/gateway_rest plugins/email/gateway_email plugins/file/gateway_file
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gateway plugins/*/gateway_*
+	$(BIN)/python -m tests.support.vulnerabilities
 	$(BIN)/python -m pytest -q tests/test_house.py tests/docs
 
 format: $(VENV)/.dev
@@ -65,6 +69,9 @@ crash: $(VENV)/.dev
 
 burst: $(VENV)/.dev
 	@$(BIN)/python -m tests.burst --records $(RECORDS) --a-minute $(A_MINUTE) --rate $(RATE) --processes $(PROCESSES)
+
+hostile: $(VENV)/.dev
+	@$(BIN)/python -m tests.hostile --minutes $(MINUTES) --seed $(SEED) --store $(STORE) --processes $(PROCESSES)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.routing.describe > docs/configuration.md

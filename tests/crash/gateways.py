@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,12 @@ class Supervised:
             self.process.kill()
 
     async def _end(self) -> None:
-        status = await asyncio.to_thread(self.process.stop)
+        try:
+            status = await asyncio.to_thread(self.process.stop)
+        except (subprocess.TimeoutExpired, TimeoutError):
+            self.unasked.append("it was asked to end by SIGTERM and did not end")
+            self.process.kill()
+            return
         if status != 0:
             self.unasked.append(f"it was asked to end by SIGTERM and ended with exit status {status}")
 
