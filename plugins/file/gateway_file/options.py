@@ -149,7 +149,7 @@ class FileOptions(Options):
     )
     formulas: Formulas = Field(
         Formulas.ESCAPE,
-        description="`escape`: an apostrophe before texts in csv that a spreadsheet could take for a formula; or `keep`.",
+        description="`escape`: an apostrophe before texts of csv that a spreadsheet may take for a formula; or `keep`.",
     )
     encoding: Encoding = Field(
         Encoding.UTF8, description="`utf-8` or `utf-8-sig`, for csv and text: with it Excel shows umlauts right."
