@@ -31,8 +31,8 @@ from gateway.store import questions
 from gateway.store.questions import FormOf
 
 _NOT_DOWNLOADED = (
-    "(explain downloads none: below, `attachments` is empty and the size and checksum of a photo are null, as they "
-    "will not be when it is sent)"
+    "(explain downloads none: below stands which of them are sent; in templates `attachments` is empty, and the size "
+    "and checksum of a photo are null, as they will not be when it is sent)"
 )
 
 
@@ -146,7 +146,7 @@ def _print(one: Explanation, mask: Mask) -> None:
             f"{each.result}{'' if each.required else ' (does not count)'}{f': {each.reason}' if each.reason else ''}"
         ]
         if each.attachments:
-            lines.append(f"with the attachments {', '.join(map(visible, each.attachments))}")
+            lines.append(f"downloads {', '.join(map(visible, each.attachments))}")
             lines.append(_NOT_DOWNLOADED)
         if each.preview:
             lines += ["", visible(mask.text(each.preview)).strip("\n")]

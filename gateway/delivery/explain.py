@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +18,9 @@ from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
 from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.destinations.faults import RAISED, preview_of, say_fault
-from gateway.doforms.blobs import find_blobs
-from gateway.models import Event, FetchState, Notification, Record, RecordKind
+from gateway.doforms.blobs import Blob, find_blobs
+from gateway.doforms.download import ANY
+from gateway.models import Attachment, Event, FetchState, Notification, Record, RecordKind
 from gateway.routing.loaded import DeliverySpec, DestinationEntry, Plan, Route, Routes, Webservice
 from gateway.routing.match import plan, route_matches
 from gateway.store.queue import Due
@@ -189,15 +192,29 @@ def _delivery(
         return told("skipped" if ready.result is Result.SKIPPED else "dead", ready.reason)
     entry = routes.destinations[spec.destination]
     if not entry.enabled:
-        return told("waits", "the destination is switched off", _preview(entry, ready))
-    return told("dry run" if spec.dry_run else "sent", None, _preview(entry, ready))
+        return told("waits", "the destination is switched off", _preview(entry, ready, blobs))
+    return told("dry run" if spec.dry_run else "sent", None, _preview(entry, ready, blobs))
 
 
-def _preview(entry: DestinationEntry, ready: Prepared) -> str:
+def _preview(entry: DestinationEntry, ready: Prepared, blobs: Sequence[Blob]) -> str:
+    stand_ins = tuple(_stand_in(place, blob) for blob in blobs for place in blob.places)
     try:
-        return preview_of(entry.instance, ready.delivery)
+        return preview_of(entry.instance, replace(ready.delivery, attachments=stand_ins))
     except RAISED as error:
         return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {say_fault(error)}"
+
+
+def _stand_in(place: str, blob: Blob) -> Attachment:
+    """Return an attachment as if it had been downloaded, so that a preview shows which of them would be sent."""
+    return Attachment(
+        place=place,
+        key=blob.key,
+        filename=blob.filename,
+        content_type=blob.content_type or ANY,
+        size=0,
+        sha256="",
+        path=Path(os.devnull),
+    )
 
 
 def _due(notification: Notification, spec: DeliverySpec) -> Due:

@@ -31,7 +31,7 @@ def select_attachments(attachments: Iterable[Attachment], paths: Sequence[str]) 
     """Return the attachments that any of the paths names, in the order in which they stand in the record.
 
     ``photo`` names the question wherever it stands outside of tables, ``safety.photo`` the one of that section,
-    ``findings[].photo`` those of all rows of a table, ``*`` everything.
+    ``findings[].photo``, or ``findings.photo``, those of all rows of a table, ``*`` everything.
     """
     return [one for one in attachments if any(_names(path, one.place) for path in paths)]
 
@@ -39,12 +39,10 @@ def select_attachments(attachments: Iterable[Attachment], paths: Sequence[str]) 
 def _names(path: str, place: str) -> bool:
     if path == "*":
         return True
-    plain = _NUMBER.sub("[]", place)
-    for candidate in (plain, plain.removesuffix("[]")):  # of a question with several photos the question is enough
-        before, found, _ = candidate.rpartition(path) if candidate.endswith(path) else ("", "", "")
-        if found and (not before or (before.endswith(".") and "[]" not in before)):
-            return True
-    return False
+    wanted = [part.removesuffix("[]") for part in path.split(".")]
+    standing = _NUMBER.sub("[]", place).split(".")
+    around, named = standing[: -len(wanted)], standing[-len(wanted) :]
+    return [part.removesuffix("[]") for part in named] == wanted and not any(part.endswith("[]") for part in around)
 
 
 def check_attachments(attachments: Iterable[Attachment]) -> None:

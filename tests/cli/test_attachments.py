@@ -77,6 +77,6 @@ def test_explain_tells_what_would_be_downloaded(run: Run, site: Path, secrets: N
     record.write_text(json.dumps({"key": "r1", "fields": [{"name": "photo", "data": "blob", "blob": blob}]}))
     asked = ["explain", payload(site), "--record", record, "--routes", site]
     words = run(*asked).words
-    assert "with the attachments photo" in words
-    assert words.count("explain downloads none: below, `attachments` is empty") == 1
+    assert "downloads photo" in words
+    assert words.count("explain downloads none: below stands which of them are sent") == 1
     assert [one["attachments"] for one in run(*asked, "--json").json["deliveries"]] == [["photo"], []]

@@ -13,6 +13,7 @@ from gateway.models import RecordKind
 from gateway.testing import make_attachment
 
 PLACES = ["photo", "safety.photo", "findings[0].photo", "findings[12].photo", "safety.findings[0].sign", "scans[0]"]
+PLACES += ["rooms[1].doors[2].photo"]
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,14 @@ PLACES = ["photo", "safety.photo", "findings[0].photo", "findings[12].photo", "s
         ("photo", ["photo", "safety.photo"]),
         ("safety.photo", ["safety.photo"]),
         ("findings[].photo", ["findings[0].photo", "findings[12].photo"]),
+        ("findings.photo", ["findings[0].photo", "findings[12].photo"]),
         ("findings[].sign", ["safety.findings[0].sign"]),
+        ("findings.sign", ["safety.findings[0].sign"]),
+        ("safety.findings.sign", ["safety.findings[0].sign"]),
+        ("rooms[].doors[].photo", ["rooms[1].doors[2].photo"]),
+        ("rooms.doors.photo", ["rooms[1].doors[2].photo"]),
+        ("rooms.doors[].photo", ["rooms[1].doors[2].photo"]),
+        ("doors.photo", []),
         ("scans", ["scans[0]"]),
         ("scans[]", ["scans[0]"]),
         ("*", PLACES),

@@ -22,6 +22,12 @@ _ONE = re.compile(
 All repeats are possessive: the text comes out of a form, and must not be able to make the reading slow.
 """
 _LONGEST_LOCAL = 64
+_NO_RELAY = "[^%!|]"
+"""Old servers read ``user%host@relay`` and ``host!user@relay`` as a way, and a bar as a program to start."""
+_LONGEST_NAME = 120
+"""Characters: its line in a header must not become longer than servers take (RFC 5321, 4.5.3.1.6)."""
+_LONGEST_QUOTED = 60
+"""Characters: a longer name is encoded."""
 _LONGEST = 254
 
 
@@ -86,10 +92,16 @@ def _mailbox(name: str, address: str, text: str) -> Mailbox:
         raise ValueError(_no_address(text))
     if len(local.encode("utf-8")) > _LONGEST_LOCAL or len(local) + 1 + len(ascii_domain) > _LONGEST:
         raise ValueError(f"{_shortened(text)} is longer than a mail address may be")
-    # Python's header folding has lost the quotes around encoded names with commas (python/cpython#100884), which
-    # turns one address into two. A name that has to be encoded does without those characters.
-    plain = name if name.isascii() else " ".join(_SPECIAL.sub(" ", name).split())
-    return Mailbox(plain, local, ascii_domain)
+    # Some programs decode a name before they look for commas, which turns one address into two. A name that has to be
+    # encoded does without those characters.
+    plain = name if is_quotable(name) else _SPECIAL.sub(" ", name)
+    plain = " ".join(plain.split())
+    return Mailbox(plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}…", local, ascii_domain)
+
+
+def is_quotable(name: str) -> bool:
+    """Tell whether a name can stand in a header between quotes; else it has to be encoded (RFC 2047)."""
+    return name.isascii() and len(name) <= _LONGEST_QUOTED and "=?" not in name
 
 
 def _ascii_domain(domain: str) -> str:
@@ -105,6 +117,8 @@ def _ascii_domain(domain: str) -> str:
 def compile_pattern(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Compile ``*@example.com``: case counts before the ``@`` and not after it; only * and ? are special.
 
+    They stand for no letter by which a server may send a mail on to another one, as ``a%evil@example.com`` asks for.
+
     Raises:
         ValueError: it has no ``@`` with something on both sides.
     """
@@ -112,11 +126,12 @@ def compile_pattern(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     if not local or not domain:
         raise ValueError(f"{pattern!r} is no pattern for addresses: write it like *@example.com or boss@example.com")
     labels = (label if label.isascii() else _ascii_domain(label) for label in domain.lower().split("."))
-    return _wild(local), _wild(".".join(labels))
+    return _wild(local, _NO_RELAY), _wild(".".join(labels))
 
 
-def _wild(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern), re.DOTALL)
+def _wild(pattern: str, any_letter: str = ".") -> re.Pattern[str]:
+    wild = {"*": f"{any_letter}*", "?": any_letter}
+    return re.compile("".join(wild.get(char, re.escape(char)) for char in pattern), re.DOTALL)
 
 
 def is_allowed(mailbox: Mailbox, patterns: Iterable[str]) -> bool:

@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email import policy
-from email.headerregistry import Address
+from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import format_datetime
 
 from gateway.api import Attachment, Delivery, Rejected
 from gateway_email.addresses import Mailbox, is_allowed, read_mailboxes
 from gateway_email.attach import Marked, attach
+from gateway_email.headers import address_header, text_header
 from gateway_email.options import EmailOptions, EmailSettings
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -25,7 +26,8 @@ _LONGEST_SUBJECT = 500
 class Mail:
     """A mail ready to be sent."""
 
-    message: EmailMessage
+    head: bytes
+    """Its headers, without those of its body."""
     content: bytes
     """What goes to the server; where there are attachments, a mark stands for each."""
     attached: Sequence[Marked]
@@ -48,25 +50,32 @@ def compose(settings: EmailSettings, delivery: Delivery[EmailOptions], attached:
     everyone = tuple({mailbox.address: mailbox for mailbox in (*to, *cc, *bcc)}.values())
     if not everyone:
         raise Rejected("the mail has no recipients: recipients, cc and bcc are empty for this record")
+    if len(everyone) > settings.max_recipients:
+        raise Rejected(
+            f"the mail has {len(everyone)} recipients, and max_recipients of the destination allows "
+            f"{settings.max_recipients}. Raise it, if so many are meant"
+        )
     sender, reply_to = settings.sender_mailbox, _read(options.reply_to, "reply_to")
     international = not all(mailbox.address.isascii() for mailbox in (sender, *reply_to, *everyone))
     message_id = f"<doforms.{_digest(delivery.key)}@{sender.domain}>"
+    head = (
+        address_header("From", [sender]),
+        address_header("To", to),
+        address_header("Cc", cc),
+        address_header("Reply-To", reply_to),
+        text_header("Subject", _subject(options.subject)),
+        text_header("Date", format_datetime(delivery.notification.received)),
+        text_header("Message-ID", message_id),
+        text_header("Auto-Submitted", "auto-generated"),  # RFC 3834: keeps absence notes from answering
+    )
     message = EmailMessage()
-    _address_header(message, "From", [sender])
-    _address_header(message, "To", to)
-    _address_header(message, "Cc", cc)
-    _address_header(message, "Reply-To", reply_to)
-    message["Subject"] = _subject(options.subject)
-    message["Date"] = delivery.notification.received.replace(microsecond=0)
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps absence notes from answering
     _set_body(message, options)
     marked = attach(message, attached, _digest(delivery.key))
     for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
         part.set_boundary(f"=_{_digest(delivery.key)}{f'_{number}' if number else ''}")  # else it were a random one
     return Mail(
-        message=message,
-        content=message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit")),
+        head=b"".join(head),
+        content=b"".join((*head, message.as_bytes(policy=policy.SMTP.clone(utf8=international, cte_type="7bit")))),
         attached=marked,
         message_id=message_id,
         sender=sender.address,
@@ -107,11 +116,6 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
 
 
-def _address_header(message: EmailMessage, name: str, mailboxes: Sequence[Mailbox]) -> None:
-    if mailboxes:
-        message[name] = tuple(Address(m.name, username=m.local, domain=m.domain) for m in mailboxes)
-
-
 def _set_body(message: EmailMessage, options: EmailOptions) -> None:
     text, html = (None if body is None else _sendable(body) for body in (options.text, options.html))
     if text is None and html is None:
@@ -134,13 +138,19 @@ def _encoding(body: str) -> str | None:
 
 def describe(mail: Mail, options: EmailOptions, attached: Sequence[Attachment] = ()) -> str:
     """Show headers and text of a mail for a person."""
-    lines = [f"{name}: {value}" for name, value in mail.message.items() if not name.startswith(("MIME", "Content"))]
+    head = message_from_bytes(mail.head, policy=policy.default)
+    lines = [f"{name}: {value}" for name, value in head.items()]
     shown = {mailbox.address for mailbox in _read([*options.recipients, *options.cc], "recipients")}
     hidden = [mailbox.address for mailbox in mail.recipients if mailbox.address not in shown]
     if hidden:
         lines.append(f"Bcc: {', '.join(hidden)}")
-    lines += [f"Attached: {one.filename} ({one.content_type}, {one.size} bytes)" for one in attached]
+    lines += [f"Attached: {one.filename} ({_about(one)})" for one in attached]
     for body in (options.text, options.html):
         if body is not None:
             lines += ["", body.rstrip("\n")]
     return "\n".join(lines)
+
+
+def _about(one: Attachment) -> str:
+    """Tell of an attachment where it stands in the record, and how large it is once it is there."""
+    return f"{one.place}, {one.content_type}, {one.size} bytes" if one.sha256 else f"{one.place}, {one.content_type}"

@@ -42,7 +42,9 @@ class EmailSettings(Settings):
         default_factory=list,
         description="Patterns such as `*@example.com`; each recipient must fit one. Needed where one is a template.",
     )
-
+    max_recipients: int = Field(
+        50, ge=1, le=1000, description="So many get one mail at most, with cc and bcc; a mail to more is rejected."
+    )
     attach_limit: ByteSize = Field(
         ByteSize(18_000_000),
         description="What a mail may carry at most, such as `18MB`; it becomes a third larger on its way.",

@@ -95,6 +95,11 @@ def test_a_monstrous_text_is_refused_without_quoting_it_whole(text: str) -> None
         ("Boss@example.com", "boss@example.com", False),
         ("boss@bücher.example", "*@bücher.example", True),
         ("boss@b.example", "?oss@?.example", True),
+        ("a%evil.org@example.com", "*@example.com", False),
+        ("evil.org!a@example.com", "*@example.com", False),
+        ("|rm@example.com", "*@example.com", False),
+        ("a%b@example.com", "?%b@example.com", True),
+        ("a%b@example.com", "???@example.com", False),
     ],
 )
 def test_patterns_say_who_may_get_mail(address: str, pattern: str, fits: bool) -> None:

@@ -158,11 +158,12 @@ async def test_a_server_that_takes_no_mail_now_gets_no_photos(
     assert not got.removeprefix(b"QUIT\r\n")
 
 
+@pytest.mark.parametrize("path", ["findings[].photo", "findings.photo"])
 async def test_photos_of_all_rows_are_attached(
-    serve: Serve, email: MakeEmail, delivery: Make, photos: tuple[Attachment, ...]
+    path: str, serve: Serve, email: MakeEmail, delivery: Make, photos: tuple[Attachment, ...]
 ) -> None:
     server = await serve()
-    await email(port=server.port).deliver(replace(delivery(attach=["findings[].photo"]), attachments=photos))
+    await email(port=server.port).deliver(replace(delivery(attach=[path]), attachments=photos))
     message = message_from_bytes(server.box.mails[0].content, policy=policy.default)
     assert [part.get_content() for part in message.iter_attachments()] == [b"\xff\xd8 rail"]
 
@@ -190,7 +191,7 @@ def test_the_preview_names_them_without_reading(
 ) -> None:
     photos[0].path.unlink()
     shown = email().preview(replace(delivery(attach=["photo"]), attachments=photos))
-    assert "Attached: Döck 4.jpg (image/jpeg, 7 bytes)" in shown
+    assert "Attached: Döck 4.jpg (photo, image/jpeg, 7 bytes)" in shown
 
 
 def test_only_a_mail_that_attaches_needs_attachments(email: MakeEmail, unrendered: Callable[..., EmailOptions]) -> None:

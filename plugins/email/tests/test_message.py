@@ -87,6 +87,15 @@ def test_everyone_gets_it_once(delivery: Make) -> None:
     assert [box.address for box in mail.recipients] == ["a@example.com", "b@example.com"]
 
 
+@pytest.mark.parametrize("key", ["recipients", "cc", "bcc"])
+def test_mail_to_more_than_is_allowed_is_rejected(key: str, delivery: Make) -> None:
+    many = [f"a{number}@example.com" for number in range(51)]
+    with pytest.raises(Rejected, match="the mail has 51 recipients, and max_recipients of the destination allows 50"):
+        compose(SETTINGS, delivery(**{"recipients": [], key: [", ".join(many)]}))
+    more = SETTINGS.model_copy(update={"max_recipients": 51})
+    assert len(compose(more, delivery(**{"recipients": [], key: many})).recipients) == 51
+
+
 def test_no_recipients_at_all_is_rejected(delivery: Make) -> None:
     with pytest.raises(Rejected, match="no recipients"):
         compose(SETTINGS, delivery(recipients=["", " , "]))

@@ -16,7 +16,7 @@ from gateway_file.failures import meaning
 from gateway_file.folders import folder_for, stay_inside, sync_folder, write_all
 from gateway_file.index import Index
 from gateway_file.lock import locked
-from gateway_file.mend import mend, note_addition
+from gateway_file.mend import mend, note_addition, note_end
 from gateway_file.options import FileFormat
 
 
@@ -43,17 +43,17 @@ def append(
         folder = folder_for(root, relative)
         stay_inside(root, path)
         with locked(path, seconds=seconds) as lock, _opened(path) as descriptor:
-            cut = mend(descriptor, lock, format, columns=len(rows.columns))
+            new_here = os.fstat(lock).st_size == 0
+            cut = mend(descriptor, lock)
             if cut:
-                log.warning("cut off half a row that a crash had left", path=str(path), bytes=cut)
+                log.warning("cut off rows that an addition cut short had left unfinished", path=str(path), bytes=cut)
             if rows.key in index.keys(path, descriptor, format):
                 return Added(None)
             data = _with_header(path, descriptor, rows)
             offset = os.fstat(descriptor).st_size
-            if offset == 0 or os.fstat(lock).st_size == 0:
+            if offset == 0 or new_here:
                 sync_folder(folder)  # the names of new files must last as long as what is in them
-            note_addition(lock, offset, data)
-            _add(descriptor, offset, data, path)
+            _add(descriptor, lock, offset, data, path)
             index.added(path, descriptor, rows.key)
             return Added(offset, data)
     except OSError as error:
@@ -90,17 +90,20 @@ def read_header(descriptor: int) -> tuple[str, ...] | None:
     return None if row is None else tuple(row)
 
 
-def _add(descriptor: int, offset: int, data: bytes, path: Path) -> None:
+def _add(descriptor: int, lock: int, offset: int, data: bytes, path: Path) -> None:
+    note_addition(lock, offset, data)
     try:
         write_all(descriptor, data, at=offset)
     except OSError as error:
-        raise _taken_back(descriptor, offset, error, path) from error
+        raise _taken_back(descriptor, lock, offset, error, path) from error
+    note_end(lock)
 
 
-def _taken_back(descriptor: int, offset: int, error: OSError, path: Path) -> DeliveryError:
+def _taken_back(descriptor: int, lock: int, offset: int, error: OSError, path: Path) -> DeliveryError:
     try:
         os.ftruncate(descriptor, offset)
         os.fsync(descriptor)
+        note_end(lock)
     except OSError:
         return Uncertain(f"{path}: adding rows failed half-way ({error.strerror}), and taking them back failed too")
     return meaning(error, str(path))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from gateway.api import Delivery, Rejected, to_json, whole_object
-from gateway_file.options import FileFormat, FileOptions
+from gateway_file.formulas import harmless
+from gateway_file.options import Encoding, FileFormat, FileOptions, Formulas
 
 KEY_COLUMN = "delivery_key"
 """The last column of each row that is added; tells a repeat."""
-_FORMULA = re.compile(r"[\s\0]*[=+\-@＝＋－＠]|[\t\r\n]")
-"""What a spreadsheet may take for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
-_NEGATIVE = re.compile(r"-\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def file_bytes(delivery: Delivery[FileOptions]) -> bytes:
     if options.format is FileFormat.TEXT:
         if options.text is None:
             raise Rejected("text: there is no text to write")
-        return options.text.encode("utf-8", "replace")
+        return options.text.encode(options.encoding.value, "replace")
     if options.columns is None:
         document: Any = whole_object(delivery)
     elif options.rows is None and len(options.columns) == 1:
@@ -61,20 +60,22 @@ def rows_to_add(delivery: Delivery[FileOptions]) -> Rows:
     """
     options = delivery.options
     if options.format is FileFormat.CSV:
-        return _csv_rows(delivery.key, options.columns)
+        return _csv_rows(delivery.key, options)
     objects = [whole_object(delivery)] if options.columns is None else options.columns
     lines = [to_json({**each, KEY_COLUMN: delivery.key}) + "\n" for each in objects]
     return Rows(key=delivery.key, data="".join(lines).encode())
 
 
-def _csv_rows(key: str, rows: Sequence[Mapping[str, Any]] | None) -> Rows:
+def _csv_rows(key: str, options: FileOptions) -> Rows:
+    rows = options.columns
     if rows is None:
         raise Rejected("columns: a csv file needs columns")
     if not rows:
         return Rows(key=key, data=b"")
     columns = (*rows[0], KEY_COLUMN)
-    data = _csv_lines([[*(cell(value) for value in row.values()), key] for row in rows])
-    return Rows(key=key, data=data, header=_csv_lines([columns]), columns=columns)
+    data = _csv_lines([[*(cell(value, options.formulas) for value in row.values()), key] for row in rows])
+    mark = codecs.BOM_UTF8 if options.encoding is Encoding.UTF8_SIG else b""
+    return Rows(key=key, data=data, header=mark + _csv_lines([columns]), columns=columns)
 
 
 def _csv_lines(rows: Sequence[Sequence[str]]) -> bytes:
@@ -83,7 +84,7 @@ def _csv_lines(rows: Sequence[Sequence[str]]) -> bytes:
     return out.getvalue().encode("utf-8", "replace")
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, formulas: Formulas = Formulas.ESCAPE) -> str:
     """Write a value into a cell; text that a spreadsheet could take for a formula gets an apostrophe in front."""
     if value is None:
         return ""
@@ -91,8 +92,6 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
-    if not isinstance(value, str):
-        return to_json(value)
-    dangerous = _FORMULA.match(value) and not _NEGATIVE.fullmatch(value)
-    text = value.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")  # a lone CR would end the row
-    return f"'{text}" if dangerous else text
+    text = value if isinstance(value, str) else to_json(value)
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")  # a lone CR would end the row
+    return text if formulas is Formulas.KEEP or isinstance(value, (int, float, Decimal)) else harmless(text)

@@ -114,7 +114,10 @@ class File(Destination[FileSettings, FileOptions]):
         if self.settings.local:
             return await self.context.in_thread(write_whole, self._root, relative, content, exists)
         remote = await self._opened()
-        return await self.context.in_thread(remote.write_whole, relative, content, exists)
+        try:
+            return await self.context.in_thread(remote.write_whole, relative, content, exists)
+        finally:
+            self._forget_if_broken(remote)
 
     async def _add_rows(self, delivery: Delivery[FileOptions], relative: str) -> Receipt:
         if not self.settings.local:
@@ -160,6 +163,16 @@ class File(Destination[FileSettings, FileOptions]):
                 )
             return self._remote
 
+    def _forget_if_broken(self, remote: Remote) -> None:
+        """Have the next delivery open a connection of its own; others may still be at work over this one."""
+        if remote.broken and self._remote is remote:
+            self._remote = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._remote is not None:
+            await self.context.in_thread(self._remote.close)
+
     def preview(self, delivery: Delivery[FileOptions]) -> str:
         """Show path and content."""
         try:
@@ -182,7 +195,10 @@ class File(Destination[FileSettings, FileOptions]):
             ]
         try:
             remote = await self._opened()
-            await self.context.in_thread(remote.list_root)
+            try:
+                await self.context.in_thread(remote.list_root)
+            finally:
+                self._forget_if_broken(remote)
         except DeliveryError as error:
             return [Finding(where="root", found=str(error), remedy="Mend root or credentials")]
         return []

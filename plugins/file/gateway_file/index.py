@@ -10,15 +10,19 @@ import re
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from gateway.api import Misconfigured
 from gateway_file.content import KEY_COLUMN
 from gateway_file.options import FileFormat
 
 csv.field_size_limit(sys.maxsize)  # the limit of the csv module is meant for files from strangers
 _KEY_AT_END = re.compile(rf'"{KEY_COLUMN}": ("[^"\\]*")\}}\s*\Z')
+_BEHIND = "\0"
+"""A row put behind the last one: it is read as a row of its own unless the file ends within a cell."""
 _MOST_FILES = 16
 _TAIL = 256
 
@@ -42,7 +46,11 @@ class Index:
         self._guard = threading.Lock()
 
     def keys(self, path: Path, descriptor: int, format: FileFormat) -> set[str]:
-        """Return the keys in a file, reading only what was added since the last time."""
+        """Return the keys in a file, reading only what was added since the last time.
+
+        Raises:
+            Misconfigured: what others wrote into a csv file leaves it in the middle of a cell.
+        """
         with self._guard:
             known = self._files.pop(path, None)
         status = os.fstat(descriptor)
@@ -50,9 +58,9 @@ class Index:
             keys = known.keys
         elif known is not None and _only_grown(known, status, descriptor):
             keys = known.keys
-            keys.update(_read_keys(descriptor, known.size, format))
+            keys.update(_read_keys(path, descriptor, known.size, format))
         else:
-            keys = set(_read_keys(descriptor, 0, format))
+            keys = set(_read_keys(path, descriptor, 0, format))
         self._remember(path, descriptor, keys)
         return keys
 
@@ -85,14 +93,26 @@ def _only_grown(known: _Known, status: os.stat_result, descriptor: int) -> bool:
     return os.pread(descriptor, len(known.tail), known.size - len(known.tail)) == known.tail
 
 
-def _read_keys(descriptor: int, start: int, format: FileFormat) -> Iterator[str]:
+def _read_keys(path: Path, descriptor: int, start: int, format: FileFormat) -> Iterator[str]:
     raw = io.FileIO(os.dup(descriptor), "rb")
     raw.seek(start)
     with io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", errors="replace", newline="") as lines:
         if format is FileFormat.CSV:
-            yield from (row[-1] for row in csv.reader(lines) if row)
+            yield from _keys_of_rows(path, lines)
         else:
             yield from (key for line in lines if (key := _key_of(line)) is not None)
+
+
+def _keys_of_rows(path: Path, lines: Iterable[str]) -> Iterator[str]:
+    row: Sequence[str] = ()
+    for row in csv.reader(chain(lines, [_BEHIND])):
+        if row and row != [_BEHIND]:
+            yield row[-1]
+    if row != [_BEHIND]:
+        raise Misconfigured(
+            f"{path} ends within a quoted cell, so that rows added to it could not be read. Somebody else wrote that: "
+            "close the quote, or move the file away"
+        )
 
 
 def _key_of(line: str) -> str | None:

@@ -10,8 +10,10 @@ from urllib.parse import unquote
 from gateway.api import Rejected
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:*?"<>|]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices; folders are often shared with it."""
+_UNSEEN = re.compile(r"[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""Marks that turn the direction of writing or cannot be seen: by them ``cod\u202egnp.exe`` shows as a picture."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever blanks and suffix follow; folders are often shared with it."""
 _LONGEST = 200
 """Bytes of a name. File systems take 255; the rest is for the names of what is written aside."""
 _DEEPEST = 20
@@ -36,7 +38,7 @@ def _safe_part(part: str, rendered: str) -> str:
     name = unicodedata.normalize("NFC", part).strip()
     if name in (".", ".."):
         raise Rejected(f"filename: {_shown(rendered)} has the part {name!r}, which could lead out of the root")
-    name = _UNSAFE.sub("_", name).rstrip(". ")
+    name = _UNSEEN.sub("_", _UNSAFE.sub("_", name)).rstrip(". ")
     if not name:
         raise Rejected(
             f"filename: {_shown(rendered)} has an empty part: it starts or ends with a slash, or a value in it is empty"

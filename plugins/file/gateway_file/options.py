@@ -47,6 +47,24 @@ class Exists(StrEnum):
     """Write beside it under the next free name: -2, -3, …"""
 
 
+class Formulas(StrEnum):
+    """What becomes of a text in a csv file that a spreadsheet could take for a formula."""
+
+    ESCAPE = "escape"
+    """It gets an apostrophe in front."""
+    KEEP = "keep"
+    """It stays as it is: for files that no spreadsheet opens."""
+
+
+class Encoding(StrEnum):
+    """How text becomes bytes; each value is Python's name for it."""
+
+    UTF8 = "utf-8"
+    """As most programs expect it."""
+    UTF8_SIG = "utf-8-sig"
+    """With a mark at the beginning of the file, by which Excel tells UTF-8."""
+
+
 class FileSettings(Settings):
     """``[destinations.NAME]`` with ``plugin = "file"``."""
 
@@ -128,6 +146,13 @@ class FileOptions(Options):
     )
     rows: Expression[list[Any]] | None = Field(
         None, description="An expression for a list; `columns` are then rendered for each item as `row`."
+    )
+    formulas: Formulas = Field(
+        Formulas.ESCAPE,
+        description="`escape`: an apostrophe before texts of csv that a spreadsheet may take for a formula; or `keep`.",
+    )
+    encoding: Encoding = Field(
+        Encoding.UTF8, description="`utf-8` or `utf-8-sig`, for csv and text: with it Excel shows umlauts right."
     )
     exists: Exists = Field(
         Exists.REPLACE, description="`replace`, `skip` or `number`, for a file that is there; json and text only."

@@ -12,13 +12,17 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.utils import get_protocol
 
-from gateway.api import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
+from gateway.api import DeliveryError, Rejected
 from gateway_file.names import numbered
 from gateway_file.options import Exists
+from gateway_file.remote_failures import may_be_the_connection, not_opened, not_written
 
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "r2", "memory"})
-"""Here a file appears whole or not at all; elsewhere it is written aside and moved."""
+"""Object stores: here a file appears whole or not at all, and a folder is there once something is in it; elsewhere a
+file is written aside and moved."""
 _HIGHEST = 10_000
+_CONNECTIONS = ("ftp", "client", "_session")
+"""Where file systems of fsspec keep a connection that can be closed: it has no word for that of its own."""
 
 
 def refuse_unknown(url: str) -> None:
@@ -35,7 +39,7 @@ def refuse_unknown(url: str) -> None:
 
 
 class Remote:
-    """The folder behind an fsspec URL. Everything here blocks."""
+    """The folder behind an fsspec URL, over a connection of its own. Everything here blocks."""
 
     def __init__(self, url: str, credentials: Mapping[str, Any]) -> None:
         """Connect.
@@ -44,11 +48,22 @@ class Remote:
             Unavailable, Misconfigured: it cannot be opened.
         """
         self.url = url.rstrip("/")
+        self.broken = False
+        """Whether something failed that may have been the connection's fault: the next one opens it anew."""
         self._atomic = get_protocol(url) in _ATOMIC
         try:
-            self._fs, self._root = url_to_fs(url, **credentials)
+            # fsspec gives out one instance for equal arguments, also one whose connection has ended.
+            self._fs, self._root = url_to_fs(url, **credentials, skip_instance_cache=True)
         except Exception as error:  # each protocol's package has errors of its own
-            raise _not_opened(url, error) from error
+            raise not_opened(url, error) from error
+
+    def close(self) -> None:
+        """Close the connection, as far as the file system shows one; a dropped one ends with its last user."""
+        for name in _CONNECTIONS:
+            close = getattr(getattr(self._fs, name, None), "close", None)
+            if callable(close):
+                with contextlib.suppress(Exception):
+                    close()
 
     def write_whole(self, relative: str, content: bytes | Path, exists: Exists) -> str | None:
         """Write a file with these bytes, or those of a local file.
@@ -56,41 +71,49 @@ class Remote:
         Returns its path below the root; None if there was one already that is to be left.
 
         Raises:
-            Rejected, Misconfigured: nothing was written.
+            Rejected, Unavailable, Misconfigured: nothing was written.
             Uncertain: something failed on the way.
         """
+        sending = _Sending()
         try:
             self._fs.invalidate_cache()
             for candidate in _candidates(relative, exists):
-                if self._written(candidate, content, replace=exists is Exists.REPLACE):
+                if self._written(candidate, content, replace=exists is Exists.REPLACE, sending=sending):
                     return candidate
                 if exists is Exists.SKIP:
                     return None
         except Exception as error:
-            raise self._failed(relative, error) from error
+            self.broken = may_be_the_connection(error)
+            raise self._failed(relative, error, began=sending.began) from error
         raise Rejected(f"{self.url}/{relative}: there are {_HIGHEST} files of that name; move some away")
 
-    def _written(self, relative: str, content: bytes | Path, *, replace: bool) -> bool:
+    def _written(self, relative: str, content: bytes | Path, *, replace: bool, sending: _Sending) -> bool:
         path = f"{self._root.rstrip('/')}/{relative}"
         if not replace and self._fs.exists(path):
             return False
         if self._atomic:
+            sending.began = True
             try:
                 self._send(path, content, mode="overwrite" if replace else "create")
             except FileExistsError:
+                sending.began = False
                 return False
             return True
+        self._write_aside(path, content, sending)
+        return True
+
+    def _write_aside(self, path: str, content: bytes | Path, sending: _Sending) -> None:
         folder = path.rpartition("/")[0]
         aside = f"{folder}/.{uuid.uuid4().hex}.part"
         self._fs.makedirs(folder, exist_ok=True)
         try:
             self._send(aside, content, mode="overwrite")
+            sending.began = True  # whatever came before shows to nobody
             self._fs.mv(aside, path)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(aside)
             raise
-        return True
 
     def _send(self, path: str, content: bytes | Path, *, mode: str) -> None:
         if isinstance(content, Path):
@@ -98,35 +121,36 @@ class Remote:
         else:
             self._fs.pipe_file(path, content, mode=mode)
 
-    def _failed(self, relative: str, error: Exception) -> DeliveryError:
-        text = f"{self.url}/{relative}: {str(error) or type(error).__name__}"
-        if isinstance(error, (PermissionError, FileNotFoundError)):
-            return Misconfigured(f"{text}. Look whether the root is there and the credentials may write to it")
-        return Uncertain(text)
+    def _failed(self, relative: str, error: Exception, *, began: bool) -> DeliveryError:
+        return not_written(f"{self.url}/{relative}", error, began=began)
 
     def list_root(self) -> None:
-        """Look into the root.
+        """Look into the root. In an object store it need not be there yet, but its bucket must.
 
         Raises:
             Misconfigured, Unavailable: it is not there or does not answer.
         """
         try:
             self._fs.invalidate_cache()
-            self._fs.ls(self._root, detail=False)
+            try:
+                self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:
+                bucket = self._root.strip("/").partition("/")[0]
+                if not self._atomic or bucket == self._root.strip("/"):
+                    raise
+                self._fs.ls(bucket, detail=False)
         except Exception as error:
-            raise _not_opened(self.url, error) from error
+            self.broken = may_be_the_connection(error)
+            raise not_opened(self.url, error) from error
+
+
+class _Sending:
+    """Whether anything was sent that shows at the other side."""
+
+    began = False
 
 
 def _candidates(relative: str, exists: Exists) -> list[str]:
     if exists is not Exists.NUMBER:
         return [relative]
     return [relative, *(numbered(relative, number) for number in range(2, _HIGHEST + 1))]
-
-
-def _not_opened(url: str, error: Exception) -> DeliveryError:
-    text = f"cannot open {url}: {type(error).__name__}: {error}"
-    name = type(error).__name__.lower()
-    hopeless = isinstance(error, (PermissionError, FileNotFoundError, TypeError, ValueError, ImportError))
-    if hopeless or "auth" in name or "credential" in name:
-        return Misconfigured(f"{text}. Look at root and credentials")
-    return Unavailable(text, whole=True)

@@ -24,9 +24,21 @@ def review(options: FileOptions, *, local: bool) -> Iterator[Finding]:
             found=f'`text` is given, but the format is "{options.format.value}"',
             remedy='Write format = "text", or take `text` out',
         )
+    yield from _only_for(options, "formulas", FileFormat.CSV)
+    yield from _only_for(options, "encoding", FileFormat.CSV, FileFormat.TEXT)
     if options.rows is not None and options.columns is None and options.format is not FileFormat.TEXT:
         yield Finding(
             where="rows", found="`rows` is given without `columns`", remedy="Say in `columns` what each row has"
+        )
+
+
+def _only_for(options: FileOptions, name: str, *formats: FileFormat) -> Iterator[Finding]:
+    if name in options.model_fields_set and options.format not in formats:
+        kinds = " and ".join(f'"{one.value}"' for one in formats)
+        yield Finding(
+            where=name,
+            found=f'`{name}` is for {kinds}, and the format is "{options.format.value}"',
+            remedy=f"Take `{name}` out",
         )
 
 

@@ -12,11 +12,12 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from gateway_file import File
 from gateway_file.lock import lock_path, locked
+from gateway_file.mend import note_addition
 from gateway_file.options import FileOptions
 
 from gateway.api import Delivery, Misconfigured, Rejected, Unavailable
@@ -113,6 +114,13 @@ async def test_a_file_that_was_moved_away_begins_anew(
     assert path.read_bytes() == (root / "old").read_bytes()
 
 
+def note_of_crash(path: Path, offset: int, data: bytes) -> bytes:
+    """Leave the note of an addition that did not end in the lock file; returns the note."""
+    with lock_path(path).open("r+b") as lock:
+        note_addition(lock.fileno(), offset, data)
+    return lock_path(path).read_bytes()
+
+
 @FORMATS
 async def test_whatever_a_crash_leaves_is_mended_and_the_repeat_adds_the_rows_once(
     options: dict[str, Any], root: Path, folder: Folder, delivery: Make
@@ -124,7 +132,8 @@ async def test_whatever_a_crash_leaves_is_mended_and_the_repeat_adds_the_rows_on
     await folder().deliver(one)
     start = path.stat().st_size
     await folder().deliver(two)
-    whole, note = path.read_bytes(), lock_path(path).read_bytes()
+    whole = path.read_bytes()
+    note = note_of_crash(path, start, whole[start:])
     for cut in range(start, len(whole) + 1):
         for rest in (b"", b"\0" * (len(whole) - cut)):
             path.write_bytes(whole[:cut] + rest)
@@ -136,48 +145,108 @@ async def test_whatever_a_crash_leaves_is_mended_and_the_repeat_adds_the_rows_on
 async def test_a_note_that_a_crash_cut_off_is_not_believed(root: Path, folder: Folder, delivery: Make) -> None:
     path = root / "all.csv"
     await folder().deliver(delivery(columns=[{"site": "x"}], **CSV))
-    whole, note = path.read_bytes(), lock_path(path).read_bytes()
+    whole = path.read_bytes()
+    note = note_of_crash(path, 0, whole)
     for cut in range(len(note)):
         lock_path(path).write_bytes(note[:cut])
         await folder().deliver(delivery(columns=[{"site": "x"}], **CSV))
         assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize(
-    ("options", "end", "left"),
-    [
-        (CSV, "Dock 9,deliv", "Dock 9,deliv\n"),
-        (CSV, "Dock 9", ""),
-        (CSV, '"Dock 9', ""),
-        (JSONL, '{"site": "Dock 9", "deliv', ""),
-        (JSONL, '{"site": "Dock 9"}', '{"site": "Dock 9"}\n'),
-    ],
-)
-async def test_an_end_that_nobody_noted_is_cut_off_or_completed(
-    options: dict[str, Any], end: str, left: str, root: Path, folder: Folder, delivery: Make
-) -> None:
-    path = root / options["filename"]
-    await folder().deliver(delivery(columns=[{"site": "x"}], **options))
-    before = path.read_text()
-    lock_path(path).unlink()
-    path.write_text(before + end)
-    destination = folder()
-    await destination.deliver(delivery(key="delivery-2", columns=[{"site": "y"}], **options))
-    text = path.read_text()
-    assert text.startswith(before + left)
-    assert len(text.splitlines()) == len((before + left).splitlines()) + 1
-    assert [row["delivery_key"] for row in read(path) if row.get("delivery_key")][-1] == "delivery-2"
-    assert bool(cast(Any, destination.context.log).lines) is (left == "")
-
-
-async def test_a_torn_header_is_written_anew(root: Path, folder: Folder, delivery: Make) -> None:
-    (root / "all.csv").write_text("si")
+async def test_torn_header_is_written_anew(root: Path, folder: Folder, delivery: Make) -> None:
+    path = root / "all.csv"
     await folder().deliver(delivery(columns=[{"site": "x"}], **CSV))
-    assert (root / "all.csv").read_text() == "site,delivery_key\nx,delivery-1\n"
+    whole = path.read_bytes()
+    note = note_of_crash(path, 0, whole)
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        lock_path(path).write_bytes(note)
+        await folder().deliver(delivery(columns=[{"site": "x"}], **CSV))
+        assert path.read_bytes() == whole
+
+
+@FORMATS
+@pytest.mark.parametrize("lost_lock", [False, True])
+@pytest.mark.parametrize("cut", [1, 2, 5, 12, 30])
+async def test_change_by_others_is_never_taken_for_a_torn_row(
+    cut: int, lost_lock: bool, options: dict[str, Any], root: Path, folder: Folder, delivery: Make
+) -> None:
+    path, destination = root / options["filename"], folder()
+    for number in (1, 2):
+        await destination.deliver(delivery(key=f"delivery-{number}", columns=[{"site": f"Dock {number}"}], **options))
+    left = path.read_bytes()[:-cut]
+    path.write_bytes(left)  # as an editor that takes the last line end off, or more
+    if lost_lock:
+        lock_path(path).unlink()
+    await destination.deliver(delivery(key="delivery-3", columns=[{"site": "Dock 3"}], **options))
+    text = path.read_bytes()
+    assert text.startswith(left.removesuffix(b"\n") + b"\n")
+    assert b"delivery-3" in text.splitlines()[-1]
+    assert len(text.splitlines()) == len(left.splitlines()) + 1
+
+
+@FORMATS
+async def test_missing_line_end_is_added_also_behind_a_note_of_an_addition_that_ended(
+    options: dict[str, Any], root: Path, folder: Folder, delivery: Make
+) -> None:
+    """A power cut can bring the note back after the addition has ended."""
+    path = root / options["filename"]
+    await folder().deliver(delivery(columns=rows_of(1), rows=[{}, {}], **options))
+    whole = path.read_bytes()
+    note_of_crash(path, 0, whole)
+    path.write_bytes(whole[:-1])
+    await folder().deliver(delivery(key="delivery-2", columns=rows_of(2), rows=[{}, {}], **options))
+    assert path.read_bytes().startswith(whole)
+    assert len(read(path)) == 4
+
+
+@pytest.mark.parametrize("other", [b"1,2\n", b"\xff\xfe", b"x" * 100, b"1", b"\n\n", b",\n", b" "])
+@FORMATS
+async def test_what_others_add_stays(
+    other: bytes, options: dict[str, Any], root: Path, folder: Folder, delivery: Make
+) -> None:
+    path, destination = root / options["filename"], folder()
+    await destination.deliver(delivery(columns=[{"site": "x"}], **options))
+    with path.open("ab") as file:
+        file.write(other)
+    before = path.read_bytes()
+    await destination.deliver(delivery(key="delivery-2", columns=[{"site": "y"}], **options))
+    await destination.deliver(delivery(key="delivery-2", columns=[{"site": "y"}], **options))
+    assert path.read_bytes().startswith(before)
+    assert path.read_bytes().count(b"delivery-2") == 1
+
+
+@pytest.mark.parametrize("end", [b'"Dock 9', b'"Dock 9\n', b'Dock 9,"a ""b""', b'"a","b\nc,d\n'])
+async def test_file_that_ends_within_a_cell_is_misconfigured_and_stays_as_it_is(
+    end: bytes, root: Path, folder: Folder, delivery: Make
+) -> None:
+    path, destination = root / "all.csv", folder()
+    await destination.deliver(delivery(columns=[{"site": "x"}], **CSV))
+    with path.open("ab") as file:
+        file.write(end)
+    before = path.read_bytes()
+    two = delivery(key="delivery-2", columns=[{"site": "y"}], **CSV)
+    with pytest.raises(Misconfigured, match="ends within a quoted cell"):
+        await destination.deliver(two)
+    assert path.read_bytes().removesuffix(b"\n") == before.removesuffix(b"\n")
+    path.write_bytes(before + b'"\n')
+    await destination.deliver(two)
+    assert path.read_bytes().endswith(b"y,delivery-2\n")
+
+
+async def test_rows_are_added_when_a_person_has_sorted_them(root: Path, folder: Folder, delivery: Make) -> None:
+    path, destination = root / "all.csv", folder()
+    for number in (1, 2, 3):
+        await destination.deliver(delivery(key=f"delivery-{number}", columns=[{"site": f"Dock {number}"}], **CSV))
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *reversed(rows)]))
+    for number in (3, 4):
+        await destination.deliver(delivery(key=f"delivery-{number}", columns=[{"site": f"Dock {number}"}], **CSV))
+    assert [row["site"] for row in read(path)] == ["Dock 3", "Dock 2", "Dock 1", "Dock 4"]
 
 
 @pytest.mark.parametrize(
-    "header", ["other,delivery_key\n", "site\n", "delivery_key,site\n", "site,risk,delivery_key\n"]
+    "header", ["other,delivery_key\n", "site\n", "delivery_key,site\n", "site,risk,delivery_key\n", "si\n"]
 )
 async def test_other_columns_are_misconfigured_and_say_what_to_do(
     header: str, root: Path, folder: Folder, delivery: Make
@@ -266,3 +335,15 @@ async def test_two_processes_add_to_one_file(root: Path) -> None:
 async def test_rows_are_not_added_below_a_url(folder: Folder, delivery: Make) -> None:
     with pytest.raises(Rejected, match="this machine only"):
         await folder(root="memory://in").deliver(delivery(**JSONL))
+
+
+async def test_mark_for_excel_stands_once_at_the_beginning_and_rows_are_added_below_it(
+    root: Path, folder: Folder, delivery: Make
+) -> None:
+    for number in (1, 2, 2):
+        columns = [{"größe": f"ü{number}"}]
+        await folder().deliver(
+            delivery(key=f"delivery-{number}", columns=columns, encoding="utf-8-sig", **CSV),
+        )
+    expected = "\ufeffgröße,delivery_key\nü1,delivery-1\nü2,delivery-2\n"
+    assert (root / "all.csv").read_bytes() == expected.encode()

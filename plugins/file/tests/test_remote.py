@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from gateway_file import File
 from gateway_file.options import FileOptions
 
-from gateway.api import Delivery, Misconfigured, Uncertain
+from gateway.api import Delivery, Misconfigured, Unavailable, Uncertain
 
 Make = Callable[..., Delivery[FileOptions]]
 Folder = Callable[..., File]
@@ -61,15 +61,37 @@ async def test_what_is_there_is_replaced_left_or_numbered(url: str, folder: Fold
     assert below(url) == {"a.txt": b"2", "a-2.txt": b"4", "a-3.txt": b"5"}
 
 
+class _FailingAtTheEnd(_Moved):
+    protocol = "failing-at-the-end"
+
+    def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
+        raise self.storage_options["error"]
+
+
+class _FailingAtOnce(_Failing):
+    protocol = "r2"  # known to be an object store: what is sent shows at once
+
+
+fsspec.register_implementation("r2", _FailingAtOnce)
+fsspec.register_implementation("failing-at-the-end", _FailingAtTheEnd)
+
+
 @pytest.mark.parametrize(
-    ("error", "meaning"),
-    [(PermissionError("no"), Misconfigured), (OSError("reset"), Uncertain), (KeyError("x"), Uncertain)],
+    ("url", "error", "meaning"),
+    [
+        ("failing://x", PermissionError("no"), Misconfigured),
+        ("failing://x", OSError("reset"), Unavailable),
+        ("failing://x", KeyError("x"), Unavailable),
+        ("failing-at-the-end://x", PermissionError("no"), Misconfigured),
+        ("failing-at-the-end://x", OSError("reset"), Uncertain),
+        ("r2://x", OSError("reset"), Uncertain),
+    ],
 )
-async def test_a_failure_on_the_way_is_uncertain_unless_it_is_about_permission(
-    error: Exception, meaning: type[Exception], folder: Folder, delivery: Make
+async def test_failure_is_uncertain_only_where_something_may_show(
+    url: str, error: Exception, meaning: type[Exception], folder: Folder, delivery: Make
 ) -> None:
     with pytest.raises(meaning):
-        await folder(root="failing://x", credentials={"error": error}).deliver(delivery())
+        await folder(root=url, credentials={"error": error}).deliver(delivery())
 
 
 async def test_check_looks_at_the_root(url: str, folder: Folder, delivery: Make) -> None:
@@ -80,7 +102,7 @@ async def test_check_looks_at_the_root(url: str, folder: Folder, delivery: Make)
     assert await destination.check([]) == []
 
 
-@pytest.mark.parametrize(("url", "message"), [("s4://bucket", "Protocol not known"), ("sftp://host/in", "paramiko")])
+@pytest.mark.parametrize(("url", "message"), [("s4://bucket", "Protocol not known"), ("smb://host/in", "smbprotocol")])
 def test_a_url_that_cannot_be_opened_here_is_refused_at_start(url: str, message: str, folder: Folder) -> None:
     with pytest.raises(ValueError, match=message):
         folder(root=url)
