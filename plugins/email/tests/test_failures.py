@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -125,3 +127,30 @@ async def test_a_refused_mail_leaves_nothing_behind_for_the_next_one(
     server.box.answers.clear()
     await destination.deliver(delivery(recipients=["b@example.com"]))
     assert [mail.rcpt_tos for mail in server.box.mails] == [["b@example.com"]]
+
+
+@pytest.mark.parametrize("at", [b"", b"EHLO", b"MAIL", b"."], ids=["greeting", "EHLO", "MAIL", "content"])
+@pytest.mark.parametrize("line", [b"250-more\r\n", b"2" * 1000], ids=["lines", "one line"])
+async def test_reply_without_end_is_given_up_before_it_fills_memory(
+    at: bytes, line: bytes, email: MakeEmail, delivery: Make
+) -> None:
+    poured = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal poured
+        with contextlib.suppress(OSError):
+            said = b""
+            while not (said.startswith(at) if at else True):
+                writer.write(b"220 here\r\n" if not said else b"354 go\r\n" if said == b"DATA" else b"250 fine\r\n")
+                said = (await reader.readuntil(b"\r\n.\r\n") if said == b"DATA" else await reader.readline()).strip()
+                said = b"." if said.endswith(b"\r\n.") else said
+            while poured < 200_000_000:
+                writer.write(line * 100)
+                poured += len(line) * 100
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        with pytest.raises((Unavailable, Uncertain)):
+            await email(port=server.sockets[0].getsockname()[1]).deliver(delivery())
+    assert poured < 50_000_000
