@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from gateway.delivery.callers import NOT_NOW, Callers, turn_of
@@ -100,6 +100,23 @@ class FetchDesk:
             # Only after a reload: routes loaded later can need a record that those before did not.
             found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
+
+    async def cut_short(self, kept: KeptNotification, *, deaths: int, why: str) -> str | None:
+        """Count the death of a process amid the fetch for a notification, if that is still to be made.
+
+        ``deaths``: of so many in a row. Returns why the record will not be fetched any more, if it was the last try.
+        """
+        found = (await self._standing(kept)).kept
+        webservice = self._current.webservice(kept.notification.webservice_id)
+        if found.fetch_state is not FetchState.DUE or webservice is None:
+            return None
+        counted = replace(found, fetch_attempts=max(found.fetch_attempts, deaths - 1))
+        try:
+            await self._setbacks.failed(counted, self._current.account(webservice), DoformsError(why), 0.0)
+        except PutOff:
+            return None
+        except GivenUp as told:
+            return str(told)
 
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key
