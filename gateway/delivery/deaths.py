@@ -31,7 +31,7 @@ def say_deaths(deaths: int, *, alone: bool) -> str:
     """Tell of processes that died, or stood still until their lease was over, while something was at work."""
     if deaths == 1:
         return "the gateway's process died, or lost its lease, while it was at work on this"
-    last = ", the last time while nothing else that was suspected was at work" if alone else ""
+    last = ", the last time with no other suspect beside it" if alone else ""
     return f"the gateway's process died {deaths} times in a row while it was at work on this{last}"
 
 
