@@ -16,6 +16,7 @@ import structlog
 from gateway.delivery.current import Current
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
+from gateway.delivery.logged_alarms import raise_and_log
 from gateway.delivery.prepare import Job
 from gateway.delivery.settle import Result, delay, gives_up, may_repeat
 from gateway.models import DeliveryState, Order
@@ -25,6 +26,9 @@ from gateway.store.queue import Due, Settled, Settlement
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
+
+ALARM = "process died"
+"""The kind of the alarm of a destination with a delivery that ends the process whenever it is tried."""
 
 
 def say_deaths(deaths: int, *, alone: bool) -> str:
@@ -106,7 +110,18 @@ class Deaths:
         """Settle deliveries that were claimed from a process which died."""
         made = [await self._settlement(job) for job in left]
         settled = await self._store.settle(made)
+        for job, settlement in zip(left, made, strict=True):
+            if job.due.alone and settlement.state is DeliveryState.PENDING:
+                await self._raise(job)
         return list(zip(left, made, settled, strict=True))
+
+    async def _raise(self, job: Job) -> None:
+        text = (
+            f"{say_deaths(job.due.deaths + 1, alone=True)}: notification {job.kept.notification.key} by the route "
+            f"{job.due.route} to {job.due.destination}. It is tried again by `retry`, until that gives it up. Look "
+            f"what ends the process at it, or drop it: `gateway deliveries drop {job.due.id}`"
+        )
+        await raise_and_log(self._store, ALARM, job.due.destination, text)
 
     async def _settlement(self, job: Job) -> Settlement:
         due, about = job.due, job.kept.notification

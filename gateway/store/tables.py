@@ -200,6 +200,14 @@ Index(
     sqlite_where=text("in_lane = 1"),  # as SQLAlchemy writes the condition in queries: SQLite compares the words
     postgresql_where=deliveries.c.in_lane,
 )
+DEADLY = text("deaths > 2")
+"""Its process died while no other suspect was being tried."""
+Index(
+    "ix_deliveries_deadly",
+    deliveries.c.destination,
+    sqlite_where=DEADLY,
+    postgresql_where=DEADLY,
+)
 Index(
     "ix_deliveries_dead",
     deliveries.c.destination,

@@ -127,6 +127,8 @@ async def test_death_while_sending_counts_and_others_go_on(world: World, route: 
     [(_, reason, attempts, counted)] = world.stored(STANDING)
     assert reason.startswith(f"given up after {limit} attempts: the gateway's process died {limit} times in a row")
     assert (attempts, counted) == (limit, limit)
+    raised = "SELECT subject FROM alarms WHERE kind = 'process died'"
+    assert world.stored(raised) == ([("sink",)] if limit > 3 else [])
     assert world.stored(ENDED) == [("dead", 1), ("delivered", others)]
     assert {*taken(world.folder)} == {f"other {number}" for number in range(others)}
 

@@ -248,6 +248,7 @@ CREATE INDEX ix_attachments_missing ON attachments (webservice_id) WHERE state <
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
 ALTER TABLE deliveries ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL;
 ALTER TABLE deliveries ADD COLUMN alone_at BIGINT;
+CREATE INDEX ix_deliveries_deadly ON deliveries (destination) WHERE deaths > 2;
 ALTER TABLE notifications ADD COLUMN report_deaths INTEGER DEFAULT 0 NOT NULL;
 ALTER TABLE notifications ADD COLUMN report_alone BOOLEAN DEFAULT false NOT NULL;
 ALTER TABLE reconciled ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL;

@@ -16,6 +16,8 @@ def upgrade() -> None:
     """Bring the store forward."""
     op.add_column("deliveries", _deaths("deaths"))
     op.add_column("deliveries", sa.Column("alone_at", sa.BigInteger(), nullable=True))
+    few = sa.text("deaths > 2")
+    op.create_index("ix_deliveries_deadly", "deliveries", ["destination"], sqlite_where=few, postgresql_where=few)
     op.add_column("notifications", _deaths("report_deaths"))
     op.add_column("notifications", sa.Column("report_alone", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("reconciled", _deaths("deaths"))
