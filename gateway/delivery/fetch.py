@@ -32,6 +32,7 @@ from gateway.store.store import Store
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
+_DIED = "the process that fetched it died, or lost its lease"
 Saw = Callable[[Webservice, Record], None]
 """Called with each record that was fetched and pinned."""
 
@@ -172,6 +173,8 @@ class FetchDesk:
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
                 return _records(kept, _decoded(standing.pinned))
             webservice = self._may_call(standing)
+            if _was_left(standing.kept, self._store.now()):
+                await self._setbacks.left(standing.kept, self._current.account(webservice), _DIED)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
@@ -239,6 +242,12 @@ class FetchDesk:
         self._turns.ends(kept.id)
         await self._store.note(kept.id, lambda c: records.pin(c, kept, bodies, new))
         self._turns.ended(kept.id)
+
+
+def _was_left(kept: KeptNotification, moment: int) -> bool:
+    """Tell whether a process that made the fetch let its lease lapse: it died."""
+    held = kept.fetch_held and kept.fetch_state is FetchState.DUE
+    return held and kept.fetch_due_at is not None and kept.fetch_due_at <= moment
 
 
 def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:

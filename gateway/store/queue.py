@@ -1,8 +1,8 @@
 """The queue: claiming lanes, beginning attempts, settling them. The contract, before the SQL:
 
 - Only the head of a lane is ever claimed, by claiming the lane: ``holder`` is the claim's token, and ``claimable_at``
-  the end of its lease. A lease that lapses makes the lane claimable again and changes nothing else; the next claim tells
-  that it was not given back.
+  the end of its lease. A lease that lapses makes the lane claimable again and changes nothing else; the next claim
+  tells that it was not given back.
 - What was held in two deaths in a row is a suspect: a claim takes one at most, and marks it in its transaction.
 - An attempt begins with a committed mark (and what will be sent, the first time) while the lease is still held. Whoever
   finds the mark on a lane that it claims knows that an attempt of unknown end was made.
