@@ -178,7 +178,7 @@ async def test_death_where_no_repeat_is_safe_is_in_doubt_at_once(world: World, r
 
 async def test_death_at_the_fetch_counts_by_fetch_retry_for_all_deliveries(world: World, route: Make) -> None:
     world.doforms.put_record(FORM, "deadly", {"what": "deadly"})
-    calls = DeadlyCalls(lambda: world.gateway, "record", "deadly")
+    calls = DeadlyCalls(lambda: [world.gateway], "record", "deadly")
     world.doforms.faults.take = calls.take  # type: ignore[method-assign]
     sink = destination(world.folder, retry=QUICK)
     routes = sink + "\n[accounts.acme]\nfetch_retry = { first = '100ms', max = '200ms', attempts = 30 }\n"
@@ -193,7 +193,7 @@ async def test_death_at_the_fetch_counts_by_fetch_retry_for_all_deliveries(world
 
 
 async def test_death_at_an_attachment_counts_and_others_go_on(world: World, route: Make) -> None:
-    calls = DeadlyCalls(lambda: world.gateway, "blob", "deadly-photo")
+    calls = DeadlyCalls(lambda: [world.gateway], "blob", "deadly-photo")
     world.doforms.faults.take = calls.take  # type: ignore[method-assign]
     sink = destination(world.folder, retry=f"{QUICK}, attempts = 3")
     photo = world.doforms.put_blob(FORM, "deadly-photo", b"\xff\xd8\xff photo")
@@ -207,7 +207,7 @@ async def test_death_at_an_attachment_counts_and_others_go_on(world: World, rout
 
 async def test_death_at_a_report_counts_by_report_retry(world: World, route: Make) -> None:
     seen = world.doforms.compose(FORM, "create", submission_key="deadly", key="deadly-one")
-    calls = DeadlyCalls(lambda: world.gateway, "report", "deadly-one")
+    calls = DeadlyCalls(lambda: [world.gateway], "report", "deadly-one")
     world.doforms.faults.take = calls.take  # type: ignore[method-assign]
     world.doforms.put_record(FORM, "deadly", {"what": "fine"})
     sink = destination(world.folder, retry=QUICK)
@@ -224,7 +224,7 @@ async def test_death_at_a_report_counts_by_report_retry(world: World, route: Mak
 
 
 async def test_death_amid_a_round_of_reconciliation_waits_for_the_next(world: World, route: Make) -> None:
-    calls = DeadlyCalls(lambda: world.gateway, "list", "")
+    calls = DeadlyCalls(lambda: [world.gateway], "list", "")
     world.doforms.faults.take = calls.take  # type: ignore[method-assign]
     sink = destination(world.folder, retry=QUICK)
     reconcile = '\n[reconcile]\nevery = "1h"\nlookback = "48h"\ngrace = "1h"\n'
@@ -262,3 +262,17 @@ async def test_death_of_one_gateway_is_seen_by_the_others_on_one_store(
     assert len(deaths(several.folder)) == limit
     assert f"the gateway's process died {limit} times in a row" in several.stored(STANDING)[0][1]
     assert several.stored(ENDED) == [("dead", 1), ("delivered", others)]
+
+
+async def test_death_at_the_fetch_on_a_shared_store_is_given_up_by_fetch_retry(several: Several, route: Make) -> None:
+    calls = DeadlyCalls(lambda: several.gateways, "record", "deadly")
+    several.doforms.faults.take = calls.take  # type: ignore[method-assign]
+    sink = destination(several.folder, retry=QUICK)
+    routes = sink + "\n[accounts.acme]\nfetch_retry = { first = '100ms', max = '200ms', attempts = 3 }\n"
+    async with sharing(several, routes + route(TEXT.format(name="sink"), ROW, head=DELAYED)):
+        await several.doforms.create(FORM, {"what": "deadly"}, key="deadly")
+        others = await send_others(several, lambda: {row[0] for row in several.stored(STANDING)} == {"dead"})
+        await all_ended(several)
+    assert 3 <= calls.deaths <= 5, "two of each delivery at most, and one more that was alone"
+    assert all("could not be fetched: given up after" in row[1] for row in several.stored(STANDING))
+    assert several.stored(ENDED) == [("dead", 2), ("delivered", 2 * others)]

@@ -95,11 +95,11 @@ def deaths(folder: Path) -> Sequence[str]:
 
 
 class DeadlyCalls(Faults):
-    """Calls to doForms of which the gateway dies before it has the answer."""
+    """Calls to doForms of which the gateway, or all that share a store, die before they have the answer."""
 
-    def __init__(self, gateway: Callable[[], GatewayProcess], call: str, path_contains: str) -> None:
+    def __init__(self, gateways: Callable[[], Sequence[GatewayProcess]], call: str, path_contains: str) -> None:
         super().__init__()
-        self._gateway = gateway
+        self._gateways = gateways
         self._deadly = Fault(call=call, path_contains=path_contains, hang=True)
         self.deaths = 0
 
@@ -107,10 +107,10 @@ class DeadlyCalls(Faults):
         """Kill the gateway if it is such a call."""
         if not self._deadly.matches(method, path, call):
             return super().take(method, path, call)
-        process = self._gateway().process
-        assert process is not None
         self.deaths += 1
-        process.kill()
+        for gateway in self._gateways():
+            assert gateway.process is not None
+            gateway.process.kill()
         return self._deadly
 
 
