@@ -119,10 +119,10 @@ class Reconciler:
                 task.add_done_callback(partial(self._has_run, webservice.account))
 
     async def _cut_short(self, webservice: Webservice, rules: Reconcile) -> None:
-        """Count the death of a process amid a round; the next one waits, each time twice as long."""
+        """Count the death of a process amid a round; from the second on the next waits, each time twice as long."""
 
         def wait(deaths: int) -> float:
-            return min(_FIRST_WAIT * 2.0 ** min(deaths - 1, 16), rules.every)
+            return 0.0 if deaths == 1 else min(_FIRST_WAIT * 2.0 ** min(deaths - 2, 16), rules.every)
 
         deaths = await self._store.write(lambda c: reconciled.note_death(c, webservice.id, wait))
         if deaths is None:

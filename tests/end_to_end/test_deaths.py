@@ -229,12 +229,12 @@ async def test_death_amid_a_round_of_reconciliation_waits_for_the_next(world: Wo
     sink = destination(world.folder, retry=QUICK)
     reconcile = '\n[reconcile]\nevery = "1h"\nlookback = "48h"\ngrace = "1h"\n'
     async with running(world, reconcile + sink + route(TEXT.format(name="sink"), head=DELAYED)):
-        await world.doforms.until(lambda: calls.deaths, timeout=30)
+        await world.doforms.until(lambda: calls.deaths == 2, timeout=60)
         loop = asyncio.get_running_loop()
         end = loop.time() + 6
         others = await send_others(world, lambda: loop.time() > end)
         await all_ended(world)
-        assert calls.deaths == 1
+        assert calls.deaths == 2
     assert world.stored(ENDED) == [("delivered", others)]
 
 
