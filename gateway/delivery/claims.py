@@ -14,6 +14,7 @@ import structlog
 
 from gateway.store import queue
 from gateway.store.clock import SECOND
+from gateway.store.inbox import Kept, KeptDelivery
 from gateway.store.queue import Due
 from gateway.store.store import Store
 
@@ -26,8 +27,8 @@ POLL = 1.0
 class Claims:
     """Claims what is due and fits.
 
-    ``rooms()`` returns how many deliveries each destination may take now, ``start`` takes what was claimed, and
-    ``before`` is awaited before each look.
+    ``rooms()`` returns how many deliveries each destination may take now, ``suspects()`` whether one that is suspect
+    may be among them, ``start`` takes what was claimed, and ``before`` is awaited before each look.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Claims:
         store: Store,
         *,
         rooms: Callable[[], Mapping[str, int]],
+        suspects: Callable[[], bool],
         start: Callable[[list[Due]], Awaitable[None]],
         before: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._rooms = rooms
+        self._suspects = suspects
         self._start = start
         self._before = before
         self._wake = asyncio.Event()
@@ -94,10 +97,27 @@ class Claims:
         upcoming = await self._store.read(lambda connection: queue.next_due(connection, rooms))
         wanted = {name: rooms[name] for name, at in upcoming.items() if at <= moment}
         if wanted:
-            claimed = await self._store.claim(wanted)
+            claimed = await self._store.claim(wanted, alone=self._suspects())
             self._behind |= wanted.keys()
             await self._start(claimed)
             if claimed:
                 return 0.0
         later = min((at for at in upcoming.values() if at > moment), default=moment + SECOND)
         return max(0.001, min(POLL, (later - moment) / SECOND))
+
+
+def taken_with(kept: Kept, delivery: KeptDelivery, token: str) -> Due:
+    """Return a delivery that was kept and taken as one that is due."""
+    return Due(
+        id=delivery.id,
+        notification_id=kept.id,
+        lane_id=delivery.lane_id,
+        token=token,
+        lease_until=kept.lease_until,
+        number=delivery.number,
+        route=delivery.new.route,
+        name=delivery.new.name,
+        destination=delivery.new.destination,
+        delivery_key=delivery.new.delivery_key,
+        required=delivery.new.required,
+    )

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from gateway.delivery.callers import NOT_NOW, Callers, turn_of
@@ -32,6 +32,7 @@ from gateway.store.store import Store
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
+_DIED = "the process that fetched it died, or lost its lease"
 Saw = Callable[[Webservice, Record], None]
 """Called with each record that was fetched and pinned."""
 
@@ -101,6 +102,23 @@ class FetchDesk:
             found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
 
+    async def cut_short(self, kept: KeptNotification, *, deaths: int, why: str) -> str | None:
+        """Count the death of a process amid the fetch for a notification, if that is still to be made.
+
+        ``deaths``: of so many in a row. Returns why the record will not be fetched any more, if it was the last try.
+        """
+        found = (await self._standing(kept)).kept
+        webservice = self._current.webservice(kept.notification.webservice_id)
+        if found.fetch_state is not FetchState.DUE or webservice is None:
+            return None
+        counted = replace(found, fetch_attempts=max(found.fetch_attempts, deaths - 1))
+        try:
+            await self._setbacks.failed(counted, self._current.account(webservice), DoformsError(why), 0.0)
+        except PutOff:
+            return None
+        except GivenUp as told:
+            return str(told)
+
     async def _last_known(self, kept: KeptNotification) -> Records:
         key = kept.notification.record_key
         if key is None:
@@ -155,6 +173,8 @@ class FetchDesk:
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
                 return _records(kept, _decoded(standing.pinned))
             webservice = self._may_call(standing)
+            if _was_left(standing.kept, self._store.now()):
+                await self._setbacks.left(standing.kept, self._current.account(webservice), _DIED)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
@@ -222,6 +242,12 @@ class FetchDesk:
         self._turns.ends(kept.id)
         await self._store.note(kept.id, lambda c: records.pin(c, kept, bodies, new))
         self._turns.ended(kept.id)
+
+
+def _was_left(kept: KeptNotification, moment: int) -> bool:
+    """Tell whether a process that made the fetch let its lease lapse: it died."""
+    held = kept.fetch_held and kept.fetch_state is FetchState.DUE
+    return held and kept.fetch_due_at is not None and kept.fetch_due_at <= moment
 
 
 def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:

@@ -52,6 +52,10 @@ class Leases:
         if self._held.get(id_, ("", 0.0))[0] == token:
             del self._held[id_]
 
+    def holds(self, id_: int, token: str) -> bool:
+        """Tell whether it was neither settled nor handed back, as far as this process knows."""
+        return self._held.get(id_, ("", 0.0))[0] == token
+
     def valid(self, id_: int, token: str) -> bool:
         """Tell whether the lease still runs: to be asked directly before each send."""
         held, until = self._held.get(id_, ("", 0.0))

@@ -191,11 +191,19 @@ class Pipeline:
             if permitted == 0:
                 self._wake_later(self._wait())
                 return
-            jobs = [(self._urgent or self._ready).popleft() for _ in range(permitted)]
+            jobs = self._set_apart([(self._urgent or self._ready).popleft() for _ in range(permitted)])
             self._gathers_until = math.inf
             self.breaker.start()
             self._slots += self._slots_for(len(jobs))
             self._start(self._run(jobs))
+
+    def _set_apart(self, jobs: list[Job]) -> list[Job]:
+        """Return those that go together: one that is tried apart from other suspects goes in no batch with others."""
+        if not self._many or len(jobs) == 1 or not any(job.due.alone for job in jobs):
+            return jobs
+        alone = next(job for job in jobs if job.due.alone)
+        self._ready.extendleft(reversed([job for job in jobs if job is not alone]))
+        return [alone]
 
     def _slots_for(self, count: int) -> int:
         """Return how many of the sends that may be made at once so many deliveries are."""

@@ -106,6 +106,9 @@ class Reconciler:
         before = self._store.now() - micros(rules.every)
         for webservice in list(self._current.routes.webservices.values()):
             mark = marks.get(webservice.id, Mark(webservice_id=webservice.id))
+            if mark.left:
+                await self._cut_short(webservice, rules)
+                continue
             if mark.round_at is not None and mark.round_at > before:
                 continue
             if self._not_before.get(webservice.id, 0.0) > time.monotonic() or self._backfill.obstacle(webservice):
@@ -114,6 +117,24 @@ class Reconciler:
                 task = asyncio.create_task(self.round(webservice, rules, before=before))
                 self._running[webservice.account] = task
                 task.add_done_callback(partial(self._has_run, webservice.account))
+
+    async def _cut_short(self, webservice: Webservice, rules: Reconcile) -> None:
+        """Count the death of a process amid a round; from the second on the next waits, each time twice as long."""
+
+        def wait(deaths: int) -> float:
+            return 0.0 if deaths == 1 else min(_FIRST_WAIT * 2.0 ** min(deaths - 2, 16), rules.every)
+
+        deaths = await self._store.write(lambda c: reconciled.note_death(c, webservice.id, wait))
+        if deaths is None:
+            return
+        name = webservice.name
+        log.warning("a process died amid a round", webservice=name, deaths=deaths, again_in=round(wait(deaths)))
+        if deaths >= _FAILURES:
+            text = (
+                f"the gateway's process died {deaths} times in a row while it compared what doForms received for the "
+                f"web service {name} with what is kept. It is tried again in {timedelta(seconds=round(wait(deaths)))}"
+            )
+            await raise_and_log(self._store, NOT_RECONCILED, webservice.id, text)
 
     def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
         del self._running[account]

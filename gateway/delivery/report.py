@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from gateway.delivery.callers import pause_refused
 from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
+from gateway.delivery.deaths import say_deaths
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
 from gateway.delivery.logged_alarms import log_raised
@@ -118,8 +119,9 @@ class Reporter:
             return POLL if due_at is None else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
+        alone = not any(report.alone for report in self._running.values())
         claimed = await self._store.write(
-            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused)
+            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused, alone=alone)
         )
         self._claimed_at = time.monotonic()
         if self._stopping:
@@ -149,6 +151,9 @@ class Reporter:
             await self._put_off(report, reason, wait=_NOT_LOADED)
             return
         account = self._current.account(webservice)
+        if report.left:
+            await self._cut_short(report, account)
+            return
         try:
             async with self._places.hold(account, Line.REPORTS):
                 await self._tell(report, account, webservice)
@@ -184,8 +189,21 @@ class Reporter:
             await self._settle(report, ReportState.REPORTED, None)
             await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
+    async def _cut_short(self, report: Report, account: Account) -> None:
+        """Settle a report that a process held which died: see `gateway.delivery.deaths`."""
+        deaths = report.deaths + 1
+        error = DoformsError(say_deaths(deaths, alone=report.alone))
+        attempts = max(report.attempts, deaths - 1)
+        judged = judge(account.report_retry, error, attempts=attempts, spent=report.spent / SECOND)
+        log.warning("a process died while it told an outcome", notification=report.notification_key, deaths=deaths)
+        if report.alone and judged.verdict:
+            await self._settle(report, ReportState.GIVEN_UP, f"{judged.verdict}: {error}", alarm=True)
+        else:
+            wait, counted = judged.wait, report.alone
+            await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait, counted=counted, left=True)
+
     async def _put_off(self, report: Report, reason: str, *, wait: float = 0.0) -> None:
-        await self._settle(report, ReportState.DUE, reason, wait=wait, counted=False)
+        await self._settle(report, ReportState.DUE, reason, wait=wait, counted=False, left=report.left)
 
     def _may_send(self, report: Report) -> bool:
         if self._stopping or not self._leases.valid(report.notification_id, report.token):
@@ -217,13 +235,21 @@ class Reporter:
         spent: float = 0.0,
         alarm: bool = False,
         counted: bool = True,
+        left: bool = False,
     ) -> None:
         due_at = self._store.now() + micros(wait) if state is ReportState.DUE else None
         text = None if reason is None else clean(reason)
 
         def write(connection: Connection) -> bool:
             settled = outbox.settle_report(
-                connection, report, state=state, due_at=due_at, reason=text, spent=micros(spent), counted=counted
+                connection,
+                report,
+                state=state,
+                due_at=due_at,
+                reason=text,
+                spent=micros(spent),
+                counted=counted,
+                cut_short=left,
             )
             what = f"notification {report.notification_key}: {text}. {_REMEDY}"
             return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)

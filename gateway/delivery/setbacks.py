@@ -70,6 +70,18 @@ class Setbacks:
         log.info("record not found yet", notification=kept.notification.key, record=kept.notification.record_key)
         await self._put_off(kept, reason, wait=wait, duration=duration, counted=False)
 
+    async def left(self, kept: KeptNotification, account: Account, why: str) -> None:
+        """Put off a fetch whose process died amid it, unless another process has; it is not given up for that alone.
+
+        Its process was at work on much else, too. See `gateway.delivery.deaths`.
+        """
+        wait = delay(account.fetch_retry, kept.fetch_attempts + 1, jitter=random.random())
+        reason = f"the record could not be fetched yet: {why}"
+        due_at = await self._store.write(lambda c: fetches.note_left(c, kept.id, reason=reason, wait=micros(wait)))
+        if due_at is not None:
+            log.warning("a process died amid a fetch", notification=kept.notification.key)
+            raise PutOff(due_at, reason)
+
     async def failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> NoReturn:
         """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
         spent = kept.fetch_spent / SECOND + duration

@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.claims import POLL, Claims
+from gateway.delivery.claims import POLL, Claims, taken_with
 from gateway.delivery.current import Current
+from gateway.delivery.deaths import Deaths
 from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
@@ -31,7 +32,7 @@ from gateway.models import DeliveryState, FetchState
 from gateway.routing.loaded import DestinationEntry
 from gateway.store import lane_leases, records
 from gateway.store.clock import NEVER, SECOND
-from gateway.store.inbox import Kept, KeptDelivery
+from gateway.store.inbox import Kept
 from gateway.store.queue import Due, Settled, Settlement
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -78,9 +79,16 @@ class Worker:
         self._drift = drift
         self._mask = mask
         self._leases = Leases(store, lane_leases.renew)
+        self._deaths = Deaths(store=store, current=current, desk=desk, leases=self._leases)
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
-        self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
+        self._claims = Claims(
+            store,
+            rooms=self._rooms,
+            suspects=self._deaths.may_try,
+            start=self._start_all,
+            before=self._look_around,
+        )
         self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
         self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
@@ -151,7 +159,7 @@ class Worker:
                 continue  # it waits in the store
             notification = notification or make()
             if delivery.token is not None:
-                self._start(_due(kept, delivery, delivery.token), notification, urgent=urgent)
+                self._start(taken_with(kept, delivery, delivery.token), notification, urgent=urgent)
                 continue
             self._remember(notification)
             if not delivery.new.take:
@@ -232,9 +240,25 @@ class Worker:
         if missing := sorted(wanted - notifications.keys()):
             notifications |= await self._store.read(lambda connection: records.load(connection, missing))
         for due in claimed:
-            self._start(due, notifications[due.notification_id], urgent=False)
+            if due.left_by is None:
+                self._start(due, notifications[due.notification_id], urgent=False)
+        if left := [(due, notifications[due.notification_id]) for due in claimed if due.left_by is not None]:
+            await self._settle_left(left)
+
+    async def _settle_left(self, left: Iterable[tuple[Due, KeptNotification]]) -> None:
+        """Settle what a process that died has left, before any of it is tried again."""
+        jobs = []
+        for due, kept in left:
+            found = self._current.delivery(due.route, due.name)
+            if found is None or found[1].destination != due.destination:
+                self._spawn(self._wait_for_route(due, kept))
+            else:
+                jobs.append(Job(due=due, kept=kept, route=found[0], spec=found[1]))
+        for job, settlement, settled in await self._deaths.settle(jobs):
+            self._settled(job, settlement, settled)
 
     def _start(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
+        self._deaths.starts(due)
         self._leases.hold(due.lane_id, due.token, due.lease_until)
         self._lead(due, kept, urgent=urgent)
 
@@ -258,8 +282,9 @@ class Worker:
     async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
         way = Way(due.route, due.name, due.destination)
         until = self._store.now() + int(NOT_LOADED * SECOND)
+        left, pending = due.left_by is not None, DeliveryState.PENDING
         settlement = Settlement(
-            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=until, counted=False, reason=way.reason
+            due=due, attempt_id=None, state=pending, due_at=until, reason=way.reason, cut_short=left
         )
         self._leases.ends(due.lane_id, due.token)
         try:
@@ -361,23 +386,6 @@ class Worker:
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
-
-
-def _due(kept: Kept, delivery: KeptDelivery, token: str) -> Due:
-    """Return a delivery that was kept and taken as one that is due."""
-    return Due(
-        id=delivery.id,
-        notification_id=kept.id,
-        lane_id=delivery.lane_id,
-        token=token,
-        lease_until=kept.lease_until,
-        number=delivery.number,
-        route=delivery.new.route,
-        name=delivery.new.name,
-        destination=delivery.new.destination,
-        delivery_key=delivery.new.delivery_key,
-        required=delivery.new.required,
-    )
 
 
 def _log_of(job: Job) -> Any:

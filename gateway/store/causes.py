@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func
 from gateway.models import DeliveryState, Outcome
 from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
-from gateway.store.tables import NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
+from gateway.store.tables import DEADLY, NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,14 @@ def _any_notification(connection: Connection, webservice_id: str, *which: Column
     return connection.execute(found).first() is not None
 
 
+def deadly(connection: Connection, destination: str) -> bool:
+    """Tell whether a delivery to a destination is still tried though its process died of it alone, as it seems."""
+    found = select(deliveries.c.id).where(
+        deliveries.c.destination == destination, DEADLY, deliveries.c.state == DeliveryState.PENDING.value
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
 def paused(kind: str) -> Callable[[Connection, str], bool]:
     """Return the function that tells whether something of this kind is paused."""
 
@@ -77,6 +85,7 @@ STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "record not fetched": not_fetched,
     "attachment missing": not_downloaded,
     "outcome not reported": not_reported,
+    "process died": deadly,
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),
 }

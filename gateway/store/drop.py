@@ -64,6 +64,7 @@ def _end(connection: Connection, row: Row[Any], by: By, moment: int) -> None:
             state=DeliveryState.DROPPED.value,
             in_lane=False,
             sending_at=None,
+            alone_at=None,
             doubt=False,
             reason=f"dropped {by}",
             settled_at=moment,

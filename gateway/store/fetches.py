@@ -149,6 +149,31 @@ def note_failed(
     )
 
 
+def note_left(connection: Connection, notification_id: int, *, reason: str, wait: int) -> int | None:
+    """Count a fetch whose process died amid it, which a lease that lapsed tells, and put it off; returns until when.
+
+    None: it is not so any more; another process has counted it, or the fetch has ended.
+    """
+    due_at = ask(connection)[1] + wait
+    left = connection.execute(
+        update(notifications)
+        .where(
+            _columns.id == notification_id,
+            _columns.fetch_state == FetchState.DUE.value,
+            _columns.fetch_holder.is_not(None),
+            _columns.fetch_due_at <= due_at - wait,
+        )
+        .values(
+            fetch_holder=None,
+            fetch_due_at=due_at,
+            fetch_reason=clean(reason),
+            fetch_attempts=_columns.fetch_attempts + 1,
+            fetch_spent=_columns.fetch_spent + wait,
+        )
+    )
+    return due_at if left.rowcount == 1 else None
+
+
 def claim(
     connection: Connection, notification_id: int, *, token: str, lease: float, state: FetchState = FetchState.DUE
 ) -> float | None:

@@ -47,7 +47,10 @@ def release(connection: Connection, held: Iterable[tuple[int, str]]) -> None:
 
 
 def void_leases(connection: Connection) -> int:
-    """Make everything claimable that a process which is gone held; returns how many lanes. Only for a lone process."""
+    """Make everything claimable that a process which is gone held; returns how many lanes. Only for a lone process.
+
+    The holder stays, as with a lease that lapsed: it tells that the lane was never given back.
+    """
     return connection.execute(
-        update(lanes).where(lanes.c.holder.is_not(None)).values(holder=None, claimable_at=ask(connection)[1])
+        update(lanes).where(lanes.c.holder.is_not(None)).values(claimable_at=ask(connection)[1])
     ).rowcount

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, false, func, literal_column, select, update
 
 from gateway.models import Outcome, ReportState
 from gateway.store.clock import ask, micros
 from gateway.store.locks import lock_notifications
-from gateway.store.prepared import Prepared, scalar_of
+from gateway.store.prepared import AnyOf, Prepared, many, scalar_of
+from gateway.store.queue import SUSPECT, TURN
 from gateway.store.tables import notifications
 
 
@@ -27,11 +28,27 @@ class Report:
     token: str
     lease_until: float
     """By this process' `time.monotonic`."""
+    deaths: int = 0
+    """Processes that died in a row while they held it, as far as that has been counted."""
+    alone: bool = False
+    """It is told apart from other suspects; with ``left``: it was, when that process died."""
+    left: bool = False
+    """The claim before was never given back: its process died, and that has not been counted yet."""
 
 
 _columns = notifications.c
 _due = (
-    select(_columns.id)
+    select(
+        _columns.id,
+        _columns.webservice_id,
+        _columns.notification_key,
+        _columns.outcome,
+        _columns.report_attempts,
+        _columns.report_spent,
+        _columns.report_holder,
+        _columns.report_deaths,
+        _columns.report_alone,
+    )
     .where(
         _columns.report_due_at <= bindparam("moment"),
         _columns.webservice_id.not_in(bindparam("paused", expanding=True)),
@@ -39,20 +56,11 @@ _due = (
     .order_by(_columns.report_due_at)
     .limit(bindparam("most"))
     .with_for_update(key_share=True, skip_locked=True)
-    .cte("due")  # in a plain subquery PostgreSQL might run it, and lock, more than once
 )
-_claim = (
+_claim = Prepared(
     update(notifications)
-    .where(_columns.id.in_(select(_due.c.id)))
+    .where(AnyOf(_columns.id, "ids"))
     .values(report_due_at=bindparam("until"), report_holder=bindparam("token"), report_state=ReportState.DUE.value)
-    .returning(
-        _columns.id,
-        _columns.webservice_id,
-        _columns.notification_key,
-        _columns.outcome,
-        _columns.report_attempts,
-        _columns.report_spent,
-    )
 )
 
 _settle = Prepared(
@@ -67,6 +75,12 @@ _settle = Prepared(
         report_reason=bindparam("reason", required=True),
         report_attempts=_columns.report_attempts + bindparam("counted", required=True),
         report_spent=_columns.report_spent + bindparam("spent", required=True),
+        report_deaths=case(
+            (bindparam("cut_short", type_=Integer, required=True) == literal_column("1"), _columns.report_deaths + 1),
+            (bindparam("put_off", type_=Integer, required=True) == literal_column("1"), _columns.report_deaths),
+            else_=literal_column("0"),
+        ),
+        report_alone=false(),
         reported_at=func.coalesce(bindparam("reported_at", required=True), _columns.reported_at),
     )
 )
@@ -74,25 +88,57 @@ _next_due = Prepared(select(func.min(_columns.report_due_at)).where(_columns.rep
 
 
 def claim_reports(
-    connection: Connection, *, most: int, token: str, lease: float, paused: Collection[str] = ()
+    connection: Connection,
+    *,
+    most: int,
+    token: str,
+    lease: float,
+    paused: Collection[str] = (),
+    alone: bool = True,
 ) -> list[Report]:
-    """Claim reports that are due; one whose lease is not renewed is due again after ``lease`` seconds."""
+    """Claim reports that are due; one whose lease is not renewed is due again after ``lease`` seconds.
+
+    Of those that are suspect one at most is among them, marked, and none without ``alone``.
+    """
     asked_at, moment = ask(connection)
-    until = moment + micros(lease)
-    parameters = {"moment": moment, "most": most, "until": until, "token": token, "paused": list(paused)}
-    return [
-        Report(
-            notification_id=row.id,
-            webservice_id=row.webservice_id,
-            notification_key=row.notification_key,
-            outcome=Outcome(row.outcome),
-            attempts=row.report_attempts,
-            spent=row.report_spent,
-            token=token,
-            lease_until=asked_at + lease,
+    claimed: list[Report] = []
+    put_off: list[int] = []
+    free = alone
+    for row in connection.execute(_due, {"moment": moment, "most": most, "paused": list(paused)}):
+        left = row.report_holder is not None
+        goes_alone = not left and row.report_deaths >= SUSPECT
+        if goes_alone and not free:
+            put_off.append(row.id)
+            continue
+        free = free and not goes_alone
+        claimed.append(
+            Report(
+                notification_id=row.id,
+                webservice_id=row.webservice_id,
+                notification_key=row.notification_key,
+                outcome=Outcome(row.outcome),
+                attempts=row.report_attempts,
+                spent=row.report_spent,
+                token=token,
+                lease_until=asked_at + lease,
+                deaths=row.report_deaths,
+                alone=goes_alone or row.report_alone,
+                left=left,
+            )
         )
-        for row in connection.execute(_claim, parameters)
-    ]
+    if claimed:
+        ids = many(connection, [report.notification_id for report in claimed])
+        _claim.run(connection, ids=ids, until=moment + micros(lease), token=token)
+    _set_apart(connection, [one for one in claimed if one.alone and not one.left], put_off, moment)
+    return claimed
+
+
+def _set_apart(connection: Connection, alone: Sequence[Report], put_off: Sequence[int], moment: int) -> None:
+    """Mark the suspect that is told now, and put off the others one after the other."""
+    for report in alone:
+        connection.execute(update(notifications).where(_columns.id == report.notification_id).values(report_alone=True))
+    for turn, id_ in enumerate(put_off, 1):
+        connection.execute(update(notifications).where(_columns.id == id_).values(report_due_at=moment + turn * TURN))
 
 
 def renew(connection: Connection, held: Mapping[int, str], lease: float) -> dict[int, float]:
@@ -117,11 +163,14 @@ def release(connection: Connection, held: Iterable[Report]) -> None:
 
 
 def void_leases(connection: Connection) -> int:
-    """Make every report due that a process which is gone held; returns how many. Only for a lone process."""
+    """Make every report due that a process which is gone held; returns how many. Only for a lone process.
+
+    The holder stays, as with a lease that lapsed: it tells that the report was never given back.
+    """
     return connection.execute(
         update(notifications)
         .where(_columns.report_due_at.is_not(None), _columns.report_holder.is_not(None))
-        .values(report_holder=None, report_due_at=ask(connection)[1])
+        .values(report_due_at=ask(connection)[1])
     ).rowcount
 
 
@@ -134,10 +183,11 @@ def settle_report(
     reason: str | None = None,
     spent: int = 0,
     counted: bool = True,
+    cut_short: bool = False,
 ) -> bool:
     """Note how a report ended, or when it is due again; False: the lease was lost, and whoever holds it notes that.
 
-    ``counted=False`` is for one that was put off: it spends no attempt.
+    ``counted=False`` is for one that was put off: it spends no attempt. ``cut_short``: a process died while it held it.
     """
     settled = _settle.run(
         connection,
@@ -147,6 +197,8 @@ def settle_report(
         due_at=due_at,
         reason=reason,
         counted=int(counted),
+        cut_short=int(cut_short),
+        put_off=int(not counted),
         spent=spent,
         reported_at=ask(connection)[1] if state is ReportState.REPORTED else None,
     )

@@ -1,7 +1,9 @@
 """The queue: claiming lanes, beginning attempts, settling them. The contract, before the SQL:
 
 - Only the head of a lane is ever claimed, by claiming the lane: ``holder`` is the claim's token, and ``claimable_at``
-  the end of its lease. A lease that lapses makes the lane claimable again and changes nothing else.
+  the end of its lease. A lease that lapses makes the lane claimable again and changes nothing else; the next claim
+  tells that it was not given back.
+- What was held in two deaths in a row is a suspect: a claim takes one at most, and marks it in its transaction.
 - An attempt begins with a committed mark (and what will be sent, the first time) while the lease is still held. Whoever
   finds the mark on a lane that it claims knows that an attempt of unknown end was made.
 - Only the holder settles. A settlement that was committed already is accepted again, by its attempt id.
@@ -13,86 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.models import DeliveryState, Outcome
-from gateway.store.clock import NEVER, ask, from_store, micros
+from gateway.models import DeliveryState
+from gateway.store.clock import NEVER, SECOND, ask, from_store, micros
+from gateway.store.jobs import Begin as Begin
+from gateway.store.jobs import Due as Due
+from gateway.store.jobs import Settled as Settled
+from gateway.store.jobs import Settlement as Settlement
 from gateway.store.lane_leases import extend
 from gateway.store.locks import lock_lanes
 from gateway.store.outcome import conclude
 from gateway.store.prepared import AnyOf, Prepared, as_text, gathered, given, many, rows_of, scalar_of
 from gateway.store.tables import attempts, deliveries, lanes, renderings
 
-
-@dataclass(slots=True, kw_only=True)
-class Due:
-    """A delivery at the head of a lane that is held."""
-
-    id: int
-    notification_id: int
-    lane_id: int
-    token: str
-    lease_until: float
-    """By this process' `time.monotonic`, from before the store's clock was asked: never later than in the store."""
-    number: int
-    route: str
-    name: str
-    destination: str
-    delivery_key: str
-    required: bool
-    attempts: int = 0
-    spent: int = 0
-    """Microseconds that count towards giving up."""
-    in_doubt: bool = False
-    """An earlier attempt was begun and never settled."""
-    rendered: bytes | None = None
-    """What is sent, if it was rendered already."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Begin:
-    """An attempt that is about to be made; ``rendered`` the first time."""
-
-    due: Due
-    attempt_id: int
-    rendered: bytes | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Settlement:
-    """What became of a delivery that was claimed; ``state`` pending means again at ``due_at``."""
-
-    due: Due
-    attempt_id: int | None
-    """None: it ended, or was put off, before anything was sent."""
-    state: DeliveryState
-    due_at: int = 0
-    counted: bool = True
-    """Whether the attempt counts; if not, it is as if it had not been made."""
-    spent: int = 0
-    result: str = ""
-    """A word for the history of attempts: unavailable, rejected, …"""
-    reason: str | None = None
-    doubt: bool = False
-    receipt: str | None = None
-    blocks: bool = False
-    """Dead in a strict lane: keeps its place at the head."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Settled:
-    """What the store made of a settlement."""
-
-    accepted: bool
-    """False: the lease was lost; whoever holds it now settles."""
-    next: Due | None = None
-    """The next delivery of the lane, still under the lease."""
-    outcome: Outcome | None = None
-    """The notification's, if this settlement brought it about."""
-
+SUSPECT = 2
+"""So many deaths in a row make what was held in each of them a suspect: it is tried apart from other suspects."""
+TURN = SECOND // 4
+"""How much later each of the suspects is looked at again that found another one being tried."""
 
 _HEAD = (
     select(deliveries.c.id)
@@ -117,6 +61,8 @@ _HEAD_COLUMNS = (
     deliveries.c.attempts,
     deliveries.c.spent,
     deliveries.c.sending_at,
+    deliveries.c.deaths,
+    deliveries.c.alone_at,
 )
 _HEAD_NAMES = [column.name for column in _HEAD_COLUMNS[2:]]
 _select_heads = Prepared(
@@ -139,14 +85,14 @@ _select_standing = Prepared(
     ).where(AnyOf(deliveries.c.id, "ids"))
 )
 _claimable = (
-    select(lanes.c.id)
+    select(lanes.c.id, lanes.c.holder)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at <= bindparam("moment"))
     .order_by(lanes.c.claimable_at)
     .limit(bindparam("most"))
     .with_for_update(key_share=True, skip_locked=True)
     .subquery("claimable")
 )
-_select_claimable = Prepared(gathered(_claimable.c.id, source=_claimable))
+_select_claimable = Prepared(gathered(_claimable.c.id, _claimable.c.holder, source=_claimable))
 _next_claimable = Prepared(
     select(lanes.c.claimable_at)
     .where(lanes.c.destination == bindparam("of_destination"), lanes.c.claimable_at.is_not(None))
@@ -166,6 +112,7 @@ _begin = Prepared(
     .where(deliveries.c.id == _begun.c.of_id)
     .values(attempt_id=_begun.c.attempt, attempts=deliveries.c.attempts + 1, sending_at=bindparam("moment"))
 )
+_mark_alone = Prepared(update(deliveries).where(AnyOf(deliveries.c.id, "ids")).values(alone_at=bindparam("moment")))
 _settled = given(
     of_id=deliveries.c.id,
     state=deliveries.c.state,
@@ -173,6 +120,7 @@ _settled = given(
     due_at=deliveries.c.due_at,
     uncounted=deliveries.c.attempts,
     untried=deliveries.c.attempts,
+    cut_short=deliveries.c.attempts,
     spent=deliveries.c.spent,
     reason=deliveries.c.reason,
     doubt=deliveries.c.doubt,
@@ -189,6 +137,12 @@ _settle = Prepared(
         attempts=deliveries.c.attempts - _settled.c.uncounted,
         spent=deliveries.c.spent + _settled.c.spent,
         sending_at=case((_settled.c.untried == literal_column("1"), deliveries.c.sending_at)),
+        deaths=case(
+            (_settled.c.cut_short == literal_column("1"), deliveries.c.deaths + literal_column("1")),
+            (_settled.c.untried == literal_column("1"), deliveries.c.deaths),
+            else_=literal_column("0"),
+        ),
+        alone_at=null(),
         reason=_settled.c.reason,
         doubt=_settled.c.doubt,
         receipt=_settled.c.receipt,
@@ -199,32 +153,60 @@ _pin = Prepared(insert(renderings).on_conflict_do_nothing())
 _note_attempt = Prepared(insert(attempts), [column.name for column in attempts.c if column.name != "id"])
 
 
-def claim(connection: Connection, wanted: Mapping[str, int], *, token: str, lease: float) -> list[Due]:
-    """Claim up to so many lanes of each destination and return their heads."""
+def claim(
+    connection: Connection, wanted: Mapping[str, int], *, token: str, lease: float, alone: bool = True
+) -> list[Due]:
+    """Claim up to so many lanes of each destination and return their heads.
+
+    Of those that are suspect one at most is among them, marked, and none without ``alone``. A lane whose lease lapsed
+    was not given back: its head says so by ``left_by``.
+    """
     asked_at, moment = ask(connection)
     good_until, until = asked_at + lease, moment + micros(lease)
-    taken: list[int] = []
+    taken: dict[int, str | None] = {}
     for destination, most in wanted.items():
         found = _select_claimable.run(connection, of_destination=destination, moment=moment, most=most)
-        taken += [id_ for (id_,) in rows_of(found)]
+        taken |= dict(rows_of(found))
     if not taken:
         return []
     _take.run(connection, ids=many(connection, taken), token=token, until=until)
-    return _heads(connection, dict.fromkeys(taken, token), moment=moment, until=until, good_until=good_until)
+    held = dict.fromkeys(taken, token)
+    return _heads(
+        connection, held, moment=moment, until=until, good_until=good_until, left_by=taken, suspects=1 if alone else 0
+    )
 
 
-def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, until: int, good_until: float) -> list[Due]:
-    """Return the heads of held lanes that are due; let the other lanes go until theirs is."""
+def _heads(
+    connection: Connection,
+    held: Mapping[int, str],
+    *,
+    moment: int,
+    until: int,
+    good_until: float,
+    left_by: Mapping[int, str | None] = MappingProxyType({}),
+    suspects: int = 0,
+) -> list[Due]:
+    """Return the heads of held lanes that are due; let the other lanes go until theirs is, or its turn as a suspect."""
     if not held:
         return []
     found: list[Due] = []
     let_go: list[dict[str, Any]] = []
+    alone: list[int] = []
+    turn = moment
     for lane, id_, *columns, rendered in rows_of(_select_heads.run(connection, lane_ids=many(connection, held))):
         head = dict(zip(_HEAD_NAMES, columns, strict=True))
         at = None if id_ is None else NEVER if head["state"] != DeliveryState.PENDING else head["due_at"]
         if at is None or at > moment:
             let_go.append({"of_id": lane, "at": at})
             continue
+        left = left_by.get(lane)
+        goes_alone = left is None and head["deaths"] >= SUSPECT
+        if goes_alone and len(alone) == suspects:
+            turn += TURN
+            let_go.append({"of_id": lane, "at": turn})
+            continue
+        if goes_alone:
+            alone.append(id_)
         found.append(
             Due(
                 id=id_,
@@ -241,9 +223,14 @@ def _heads(connection: Connection, held: Mapping[int, str], *, moment: int, unti
                 attempts=head["attempts"],
                 spent=head["spent"],
                 in_doubt=head["sending_at"] is not None,
+                deaths=head["deaths"],
+                alone=goes_alone or head["alone_at"] is not None,
+                left_by=left,
                 rendered=None if rendered is None else rendered.encode(),
             )
         )
+    if alone:
+        _mark_alone.run(connection, ids=many(connection, alone), moment=moment)
     _let_go.run_many(connection, let_go)
     extend(connection, [{"of_id": due.lane_id, "token": due.token} for due in found], until)
     return found
@@ -362,7 +349,9 @@ def _write(connection: Connection, group: Sequence[Settlement], moment: int) -> 
                 "state": one.state.value,
                 "in_lane": again or one.blocks,
                 "due_at": one.due_at,
-                "untried": 1 if again and one.attempt_id is None else 0,  # an earlier attempt stays in doubt
+                # An earlier attempt stays in doubt.
+                "untried": 1 if again and one.attempt_id is None and not one.result else 0,
+                "cut_short": 1 if one.cut_short else 0,
                 "uncounted": 0 if one.counted or one.attempt_id is None else 1,
                 "spent": one.spent,
                 "reason": one.reason,

@@ -6,6 +6,7 @@ forward. Whoever moves it holds a lease, so that of several processes one does t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, func, or_, select, update
@@ -30,24 +31,62 @@ class Mark:
     """When the last round ended."""
     held: bool = False
     """A process is about it now, unless its lease has lapsed."""
+    left: bool = False
+    """Its lease has lapsed: a process died amid a round."""
 
 
 def marks(connection: Connection) -> dict[str, Mark]:
     """Return the marks by web service id."""
-    column = reconciled.c
-    rows = connection.execute(select(column.webservice_id, column.until, column.round_at, column.holder))
-    return {id_: Mark(webservice_id=id_, until=until, round_at=at, held=by is not None) for id_, until, at, by in rows}
+    column, (_, moment) = reconciled.c, ask(connection)
+    return {
+        row.webservice_id: Mark(
+            webservice_id=row.webservice_id,
+            until=row.until,
+            round_at=row.round_at,
+            held=row.holder is not None,
+            left=row.holder is not None and row.lease_until <= moment,
+        )
+        for row in connection.execute(
+            select(column.webservice_id, column.until, column.round_at, column.holder, column.lease_until)
+        )
+    }
+
+
+def note_death(connection: Connection, webservice_id: str, wait: Callable[[int], float]) -> int | None:
+    """Count the death of a process amid a round; ``wait`` tells the seconds until the next after so many in a row.
+
+    Returns how many there were; None if another process has counted it.
+    """
+    column, (_, moment) = reconciled.c, ask(connection)
+    left = (column.webservice_id == webservice_id, column.holder.is_not(None), column.lease_until <= moment)
+    deaths = connection.execute(
+        update(reconciled)
+        .where(*left)
+        .values(holder=None, lease_until=None, deaths=column.deaths + 1)
+        .returning(column.deaths)
+    ).scalar()
+    if deaths is None:
+        return None
+    not_before = moment + micros(wait(deaths))
+    connection.execute(update(reconciled).where(column.webservice_id == webservice_id).values(not_before=not_before))
+    return int(deaths)
 
 
 def take(
     connection: Connection, webservice_id: str, *, token: str, lease: float, before: int | None = None
 ) -> Mark | None:
-    """Take hold of a mark, unless somebody has it, or a round has ended after ``before``; None: it was not taken."""
+    """Take hold of a mark, unless somebody has it, or a round has ended after ``before``; None: it was not taken.
+
+    With ``before`` a wait after the death of a process amid a round is kept, too: without, a person gave the order.
+    """
     moment = ask(connection)[1]
     column = reconciled.c
     connection.execute(insert(reconciled).values(webservice_id=webservice_id).on_conflict_do_nothing())
     free = or_(column.holder.is_(None), column.lease_until <= moment)
-    due = [] if before is None else [or_(column.round_at.is_(None), column.round_at <= before)]
+    due = []
+    if before is not None:
+        due.append(or_(column.round_at.is_(None), column.round_at <= before))
+        due.append(or_(column.not_before.is_(None), column.not_before <= moment))
     row = connection.execute(
         update(reconciled)
         .where(column.webservice_id == webservice_id, free, *due)
@@ -72,16 +111,19 @@ def go_on(connection: Connection, webservice_id: str, *, token: str, lease: floa
 def let_go(connection: Connection, webservice_id: str, *, token: str, ended: bool) -> None:
     """Let go of a mark; ``ended`` tells that the round got to its end."""
     column = reconciled.c
+    round_at = ask(connection)[1] if ended else column.round_at
     connection.execute(
         update(reconciled)
         .where(column.webservice_id == webservice_id, column.holder == token)
-        .values(holder=None, lease_until=None, round_at=ask(connection)[1] if ended else column.round_at)
+        .values(holder=None, lease_until=None, round_at=round_at, deaths=0, not_before=None)
     )
 
 
 def void_leases(connection: Connection) -> None:
-    """End all leases: their process is dead."""
-    connection.execute(update(reconciled).values(holder=None, lease_until=None))
+    """End all leases: their process is dead. The holder stays, and tells that a round was cut short."""
+    connection.execute(
+        update(reconciled).where(reconciled.c.holder.is_not(None)).values(lease_until=ask(connection)[1])
+    )
 
 
 def said_to_be_created(

@@ -201,6 +201,7 @@ def _send_again(connection: Connection, row: Row[Any], order: Replay, *, to_end:
             "attempts": 0,
             "spent": 0,
             "sending_at": None,
+            "alone_at": None,
             "reason": None,
             "doubt": False,
             "receipt": None,

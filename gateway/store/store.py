@@ -206,10 +206,10 @@ class Store:
         settled: list[Settled] = await self._ledger.submit(Settlements(group))
         return settled
 
-    async def claim(self, wanted: Mapping[str, int]) -> list[Due]:
-        """Claim up to so many lanes of each destination."""
-        token = self.token()
-        return await self.write(lambda connection: queue.claim(connection, wanted, token=token, lease=self.lease))
+    async def claim(self, wanted: Mapping[str, int], *, alone: bool = True) -> list[Due]:
+        """Claim up to so many lanes of each destination; with ``alone`` one suspect may be among their heads."""
+        token, lease = self.token(), self.lease
+        return await self.write(lambda c: queue.claim(c, wanted, token=token, lease=lease, alone=alone))
 
     async def release(self, held: Iterable[Due]) -> None:
         """Hand claimed lanes back without having sent anything, for any process to take."""

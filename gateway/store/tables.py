@@ -70,6 +70,9 @@ notifications = Table(
     Column("report_attempts", Integer, nullable=False, server_default=text("0")),
     Column("report_spent", BigInteger, nullable=False, server_default=text("0")),
     Column("report_reason", Text),
+    # Deaths in a row of processes that held it; see `deliveries.deaths`. Alone: it is told apart from other suspects.
+    Column("report_deaths", Integer, nullable=False, server_default=text("0")),
+    Column("report_alone", Boolean, nullable=False, server_default=false()),
     Column("reported_at", BigInteger),
     # The fetch of the record, common to all deliveries of the notification; due until it is pinned or given up.
     Column("fetch_state", Text, nullable=False),
@@ -181,6 +184,9 @@ deliveries = Table(
     Column("spent", BigInteger, nullable=False, server_default=text("0")),  # time that counts towards giving up
     Column("attempt_id", BigInteger),  # of the last attempt begun
     Column("sending_at", BigInteger),  # set while that attempt has no known end
+    # Processes that died in a row while they held it, since a try of it last ended; from two on it is a suspect.
+    Column("deaths", Integer, nullable=False, server_default=text("0")),
+    Column("alone_at", BigInteger),  # set while it is tried apart from other suspects
     Column("reason", Text),
     Column("doubt", Boolean, nullable=False, server_default=false()),
     Column("receipt", Text),
@@ -193,6 +199,14 @@ Index(
     deliveries.c.number,
     sqlite_where=text("in_lane = 1"),  # as SQLAlchemy writes the condition in queries: SQLite compares the words
     postgresql_where=deliveries.c.in_lane,
+)
+DEADLY = text("deaths > 2")
+"""Its process died while no other suspect was being tried."""
+Index(
+    "ix_deliveries_deadly",
+    deliveries.c.destination,
+    sqlite_where=DEADLY,
+    postgresql_where=DEADLY,
 )
 Index(
     "ix_deliveries_dead",
@@ -298,6 +312,8 @@ reconciled = Table(  # how far what doForms received was compared with what was 
     Column("round_at", BigInteger),  # when the last round ended
     Column("holder", Text),  # set while a process reconciles it, under a lease that ends at `lease_until`
     Column("lease_until", BigInteger),
+    Column("deaths", Integer, nullable=False, server_default=text("0")),  # of processes amid a round, in a row
+    Column("not_before", BigInteger),  # when the next round may begin after one of those
 )
 
 alarms = Table(

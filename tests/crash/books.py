@@ -9,16 +9,22 @@ from typing import TypeVar
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from tests.crash.effects import Row
-from tests.crash.evidence import Evidence, KeptDelivery, KeptNotification
+from tests.crash.evidence import KILLER, Evidence, KeptDelivery, KeptNotification
 from tests.crash.load import Sent
-from tests.crash.routes import LEASE, REFUSED, SKIPPED
+from tests.crash.routes import ATTEMPTS, LEASE, REFUSED, SKIPPED
 
-IN_ORDER = (("inspections", "entries"), ("inspections", "service"), ("orders", "strictly"), ("orders", "folder"))
+IN_ORDER = (
+    ("inspections", "entries"),
+    ("inspections", "service"),
+    ("orders", "strictly"),
+    ("orders", "folder"),
+    KILLER,
+)
 """Deliveries of ``order = "record"`` and ``"strict"`` to destinations that know a delivery by its key."""
 STRICT = ("orders", "strictly")
 GUARDED = ("orders", "state")
 NOT_REPEATABLE = ("notes", "plain")
-AT_SERVICE = frozenset({("inspections", "service"), STRICT, ("notes", "loosely")})
+AT_SERVICE = frozenset({("inspections", "service"), STRICT, ("notes", "loosely"), KILLER})
 
 Key = TypeVar("Key")
 Book = Callable[[Evidence], Iterable[str]]
@@ -179,13 +185,26 @@ def the_dead_have_a_cause(of: Evidence) -> Iterator[str]:
     for one in of.deliveries:
         refused = one.where in AT_SERVICE and one.notification.endswith(REFUSED)
         doubted = one.where == NOT_REPEATABLE and one.doubt
+        deadly = one.where == KILLER and one.notification in of.deadly
         left_out = one.where == ("notes", "loosely") and one.notification.endswith(SKIPPED)
-        if one.state is DeliveryState.DEAD and not (refused or doubted):
+        if one.state is DeliveryState.DEAD and not (refused or doubted or deadly):
             yield f"{_name(one)} is dead without a cause: {one.reason}"
         if one.state is DeliveryState.DELIVERED and (refused or left_out):
             yield f"{_name(one)} is delivered, but was to be {'refused' if refused else 'skipped'}"
         if one.state is DeliveryState.SKIPPED and not left_out:
             yield f"{_name(one)} is skipped: {one.reason}"
+
+
+def deadly_records_are_given_up(of: Evidence) -> Iterator[str]:
+    """A record that kills whoever sends it is dead after so many deaths as it may make attempts, and says so."""
+    for one in of.deliveries:
+        if one.where != KILLER or one.notification not in of.deadly:
+            continue
+        came = of.deadly[one.notification]
+        if one.state is not DeliveryState.DEAD or "process died" not in one.reason:
+            yield f"{_name(one)} kills whoever sends it, and is {one.state} after {came} times: {one.reason}"
+        if came > ATTEMPTS:
+            yield f"{_name(one)} kills whoever sends it, and was sent {came} times"
 
 
 def outcomes_follow_from_deliveries(of: Evidence) -> Iterator[str]:
@@ -252,6 +271,7 @@ BOOKS: Sequence[Book] = (
     strict_lanes_stopped,
     guarded_rows_are_the_newest,
     the_dead_have_a_cause,
+    deadly_records_are_given_up,
     outcomes_follow_from_deliveries,
     doforms_believes_what_happened,
     reports_are_settled,

@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import insert
 
-from gateway.delivery import decide
+from gateway.delivery import deaths, decide
 from gateway.delivery.leases import Leases
 from gateway.models import DeliveryState, Outcome
 from gateway.store import inbox, queue, writer
 from gateway.store.inbox import Keep, Kept
 from gateway.store.prepared import Prepared
+from gateway.store.queue import Due, Settlement
 from gateway.store.tables import notifications
 from gateway.web.receive import Receiver
 from tests.crash.plan import Kind
@@ -106,6 +107,15 @@ def _never_renew() -> None:
     Leases.keep_renewed = keep_renewed
 
 
+def _count_no_deaths() -> None:
+    """What a dead process held is due at once, again and again, as if nothing had happened."""
+
+    def again(due: Due, *_: Any, moment: int, **__: Any) -> Settlement:
+        return Settlement(due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment)
+
+    deaths.settle_cut_short = again
+
+
 def _hold_everything(name: str, is_held_by: Callable[[Any, str], bool]) -> None:
     """Judge by another rule than the store's who may do one of the queue's operations."""
 
@@ -126,5 +136,6 @@ BUGS: Mapping[str, Bug] = {
     "lanes ignored": Bug(_ignore_lanes, {Kind.SERVICE_DOWN, Kind.SERVICE_SLOW}, "lanes kept their order"),
     "settle without lease": Bug(_settle_without_lease, {Kind.TABLES_LOCKED}, "nothing happened twice"),
     "send without lease": Bug(_send_without_lease, {Kind.TABLES_LOCKED}, "nothing happened twice"),
+    "deaths not counted": Bug(_count_no_deaths, {Kind.DEADLY_RECORD}, "deadly records are given up"),
     "no renewal": Bug(_never_renew, {Kind.TABLES_LOCKED}, None),
 }

@@ -22,6 +22,7 @@ from tests.crash.faults import Done
 from tests.crash.load import Sent
 from tests.crash.service import Call
 
+KILLER = ("banes", "killer")
 _LAPSED = "lease was lost"
 """In the log of whoever notices it."""
 
@@ -82,6 +83,8 @@ class Evidence:
     calls: Sequence[Call] = ()
     """What happened at the REST service, in the order in which it happened first."""
     keyless: int = 0
+    deadly: Mapping[str, int] = field(default_factory=dict)
+    """How often each notification that kills whoever sends it came to the service."""
     done: Sequence[Done] = ()
     lapses: Sequence[float] = ()
     """When a gateway found, by its log, that it had lost a lease: it had stood still, or the machine was too busy."""
@@ -109,7 +112,7 @@ class Evidence:
         by_path: dict[str, list[Row]] = defaultdict(list)
         for call in self.calls:
             by_path[call.path].append(Row(call.record, call.notification, call.seq, key=call.key))
-        for where in (("inspections", "service"), ("orders", "strictly"), ("notes", "loosely")):
+        for where in (("inspections", "service"), ("orders", "strictly"), ("notes", "loosely"), KILLER):
             found[where] = by_path[where[1]]
         return found
 

@@ -15,7 +15,7 @@ from gateway.doforms.simulator import Simulator
 from tests.crash.effects import Warehouse
 from tests.crash.gateways import Supervised
 from tests.crash.plan import Fault, Kind
-from tests.crash.routes import other_settings, replace_text, with_a_mistake, with_a_rest
+from tests.crash.routes import ATTEMPTS, other_settings, replace_text, with_a_mistake, with_a_rest
 from tests.crash.service import Mood, Service
 from tests.crash.stores import Backend, Place, fill
 
@@ -117,6 +117,17 @@ async def _disk_full(stage: Stage, fault: Fault) -> None:
     filler.unlink(missing_ok=True)  # two may fill it at once
 
 
+async def _deadly_record(stage: Stage, fault: Fault) -> None:
+    """Have a record kill whoever sends it, and wait until it has been tried as often as it should be."""
+    stage.service.deadly_next = True
+    for _ in range(round(fault.lasts / 0.1)):
+        if sum(stage.service.deadly.values()) >= ATTEMPTS:
+            break
+        await asyncio.sleep(0.1)
+    stage.service.deadly_next = False
+    await asyncio.sleep(1.0)  # the last death has been noticed
+
+
 async def _database_restart(stage: Stage, fault: Fault) -> None:
     async with stage.restarting:
         await asyncio.to_thread(stage.backend.restart)
@@ -131,5 +142,6 @@ _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     Kind.TABLES_LOCKED: lambda stage, fault: stage.warehouse.lock(fault.lasts),
     Kind.RELOAD: _reload,
     Kind.DISK_FULL: _disk_full,
+    Kind.DEADLY_RECORD: _deadly_record,
     Kind.DATABASE_RESTART: _database_restart,
 }

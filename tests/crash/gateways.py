@@ -26,6 +26,7 @@ class Supervised:
     """How it ended when nobody had ended it."""
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while it is ended, stopped or started on purpose."""
+    _slain: bool = False
     _watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -49,6 +50,12 @@ class Supervised:
             self.process.kill()
             await asyncio.sleep(pause)
             await self.start()
+
+    def slay(self) -> None:
+        """Kill it in the middle of whatever it does; the supervisor finds it dead."""
+        if self.process.process is not None and self.process.process.poll() is None:
+            self._slain = True
+            self.process.process.kill()
 
     async def shut_down(self, pause: float) -> None:
         """Ask it to end, and start it again after a while."""
@@ -90,7 +97,7 @@ class Supervised:
             self.unasked.append("it was asked to end by SIGTERM and did not end")
             self.process.kill()
             return
-        if status != 0:
+        if status != 0 and not self._was_slain():
             self.unasked.append(f"it was asked to end by SIGTERM and ended with exit status {status}")
 
     async def _watch(self) -> None:
@@ -99,11 +106,16 @@ class Supervised:
             async with self.busy:
                 status = None if self.process.process is None else self.process.process.poll()
                 if status is not None:
-                    self.unasked.append(f"it ended by itself with exit status {status}")
+                    if not self._was_slain():
+                        self.unasked.append(f"it ended by itself with exit status {status}")
                     await self.start()
+
+    def _was_slain(self) -> bool:
+        slain, self._slain = self._slain, False
+        return slain
 
 
 def supervised(routes: Path, number: int, *, bug: str | None = None) -> Supervised:
     """Return a gateway that is not started yet; ``bug`` switches one of its guards off."""
-    log_name = f"gateway-{number}.log"
-    return Supervised(GatewayProcess(routes, environ=ENVIRON, launch=launcher(bug), log_name=log_name))
+    log_name, environ = f"gateway-{number}.log", {**ENVIRON, "GATEWAY_NUMBER": str(number)}
+    return Supervised(GatewayProcess(routes, environ=environ, launch=launcher(bug), log_name=log_name))

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -56,7 +57,8 @@ class _Forked:
 
     def send_signal(self, sig: int) -> None:
         assert self.process.pid is not None
-        os.kill(self.process.pid, sig)
+        with suppress(ProcessLookupError):  # it was killed meanwhile
+            os.kill(self.process.pid, sig)
 
     def kill(self) -> None:
         self.process.kill()
@@ -83,6 +85,7 @@ def _run(bug: str | None, arguments: Sequence[str], log: str, environ: dict[str,
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(environ)
+    sys.path[:0] = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.argv = ["gateway", *arguments]
     if bug is not None:
         BUGS[bug].switch_off()

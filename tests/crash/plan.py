@@ -44,13 +44,22 @@ class Kind(StrEnum):
     """SIGHUP to a gateway with other settings in the routes file, or a mistake in it; later the old ones."""
     DISK_FULL = "disk full"
     """The file system of the store has no room left."""
+    DEADLY_RECORD = "deadly record"
+    """The REST service kills each gateway that sends it one certain record."""
     DATABASE_RESTART = "database restart"
     """The database server goes down at once, as in a crash, and comes up again."""
 
     @property
     def cuts(self) -> bool:
         """Whether it can cut off an answer or a report, so that doForms is rightly told twice."""
-        return self in (Kind.KILL, Kind.STOP, Kind.SHUTDOWN, Kind.DISK_FULL, Kind.DATABASE_RESTART)
+        return self in (
+            Kind.KILL,
+            Kind.STOP,
+            Kind.SHUTDOWN,
+            Kind.DISK_FULL,
+            Kind.DEADLY_RECORD,
+            Kind.DATABASE_RESTART,
+        )
 
 
 _LASTS = {
@@ -58,6 +67,7 @@ _LASTS = {
     Kind.STOP: (1.3 * LEASE, 2.5 * LEASE),
     Kind.SHUTDOWN: (0.0, 0.2),
     Kind.DISK_FULL: (0.3, 0.8),
+    Kind.DEADLY_RECORD: (8.0, 8.0),
     Kind.DATABASE_RESTART: (0.0, 0.5),
     Kind.TABLES_LOCKED: (0.3, 1.5),
 }
@@ -66,11 +76,13 @@ _CUTS_AT = (0.8, 2.3)
 """Early, for what is cut off may have to be made good 10 s later; not at once, for there must be something to cut."""
 _OTHERS_AT = (0.3, 3.5)
 _FEWEST, _MOST = 4, 7
+_DEADLY = 0.4
+"""The share of the seeds with a deadly record: it comes on top, and whatever else they have stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that is planned: seconds after the load began, and how many it lasts."""
+    """A fault that is planned: seconds after the load began, and how many it lasts (a deadly record: at most)."""
 
     kind: Kind
     at: float
@@ -82,7 +94,7 @@ class Fault:
 def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[Fault]:
     """Return the faults of a seed, chosen among ``kinds``; at most one more that cuts than there are processes."""
     chance = random.Random(seed)
-    possible = sorted(kinds)
+    possible = sorted({*kinds} - {Kind.DEADLY_RECORD})
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
@@ -90,4 +102,6 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
             continue  # a gateway that is hardly ever up has no work to be caught at
         at = chance.uniform(*(_CUTS_AT if kind.cuts else _OTHERS_AT))
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
+    if Kind.DEADLY_RECORD in kinds and (not possible or chance.random() < _DEADLY):
+        made.append(Fault(Kind.DEADLY_RECORD, chance.uniform(*_CUTS_AT), _LASTS[Kind.DEADLY_RECORD][1]))
     return sorted(made, key=lambda fault: fault.at)

@@ -34,11 +34,15 @@ FORMS = {
         Form("inspection", "acme$$1$$Published$$1", 8, (("inspections", "entries"), ("inspections", "service"))),
         Form("order", "acme$$1$$Published$$2", 8, (("orders", "state"), ("orders", "strictly"), ("orders", "folder"))),
         Form("note", "acme$$1$$Published$$3", 8, (("notes", "plain"), ("notes", "loosely"))),
+        Form("bane", "acme$$1$$Published$$5", 4, (("banes", "killer"),)),
         Form("stray", "acme$$1$$Published$$4", 1, ()),
         Form("stranger", "other$$1$$Published$$1", 1, ()),
     )
 }
 """``stray`` is declared but no route takes it; ``stranger`` is not in the file at all."""
+
+ATTEMPTS = 3
+"""Of a delivery to ``killer``, where the deadly record is."""
 
 REFUSED = "x"
 """Last letter of the key of a notification that the service refuses for good."""
@@ -110,11 +114,22 @@ when = "notification.key[-1] != '{SKIPPED}'"
 json = {_COLUMNS}
 """
 
+_BANES = f"""
+[[routes]]
+name = "banes"
+form = "bane"
+mode = "delayed"
+[[routes.deliver]]
+to = "killer"
+path = "killer"
+json = {_COLUMNS}
+"""
+
 
 def text(*, store: str, api: str, effects: str, service: str, folder: str) -> str:
     """Return the routes file."""
     given = _settings(store, api), _webservices(), _destinations(effects, service, folder)
-    return "".join((*given, _INSPECTIONS, _ORDERS, _NOTES))
+    return "".join((*given, _INSPECTIONS, _ORDERS, _NOTES, _BANES))
 
 
 def _settings(store: str, api: str) -> str:
@@ -157,6 +172,11 @@ plugin = "rest"
 url = "{service}"
 concurrency = 4
 {_LIMITS}
+[destinations.killer]
+plugin = "rest"
+url = "{service}"
+headers = {{ X-Gateway = "env:GATEWAY_NUMBER" }}
+{_LIMITS.replace(_RETRY, _RETRY.replace(" }", f", attempts = {ATTEMPTS} }}"))}
 [destinations.folder]
 plugin = "file"
 root = "{folder}"

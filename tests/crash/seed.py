@@ -114,6 +114,7 @@ async def _play(
         async with _running(routes, processes, bug) as gateways:
             chance = random.Random(f"{seed}-faults")
             stage = Stage(backend, place, gateways, doforms, service, warehouse, chance, routes)
+            service.kill = lambda number: gateways[number].slay()
             load = Load(seed, doforms, lambda chance: chance.choice(gateways).process.url)
             await load.run(lambda: stage.play(faults))
             await _until_done(place.store)
@@ -130,6 +131,7 @@ async def _play(
         **effects,
         calls=list(service.calls.values()),
         keyless=service.keyless,
+        deadly=service.deadly,
         done=stage.done,
         lapses=read_lapses(one.process.log_file for one in gateways),
         unasked=[text for one in gateways for text in one.unasked],

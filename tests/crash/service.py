@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +20,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.web.server import serving
 from tests.crash.routes import REFUSED
+
+KILLER = "killer"
+"""The path at which a notification can be deadly."""
 
 
 class Mood(StrEnum):
@@ -69,6 +72,12 @@ class Service:
     calls: dict[str, Call] = field(default_factory=dict)
     """What happened, by ``Idempotency-Key`` in the order in which it happened first."""
     keyless: int = 0
+    kill: Callable[[int], None] = lambda number: None
+    """Kills the gateway of a number."""
+    deadly_next: bool = False
+    """Whether the next new notification that comes to ``killer`` is deadly."""
+    deadly: dict[str, int] = field(default_factory=dict)
+    """How often each deadly notification came."""
     url: str = ""
 
     @asynccontextmanager
@@ -83,6 +92,11 @@ class Service:
         body = await request.body()
         data = json.loads(body)
         mood = self.mood if self.chance.random() < 0.8 else Mood.WELL
+        if request.path_params["path"] == KILLER:
+            if self._is_deadly(data["notification"], request.headers["idempotency-key"]):
+                self.kill(int(request.headers["x-gateway"]))
+                return Response(status_code=500)  # nobody reads it
+            mood = Mood.WELL  # what gives up after few attempts has no bad day beside that
         if mood is Mood.DOWN:
             return Response(status_code=503)
         if mood is Mood.BUSY:
@@ -95,6 +109,15 @@ class Service:
         if mood is Mood.ODD:
             return Response(status_code=500)
         return _CutOff() if mood is Mood.CUT else JSONResponse({"taken": True}, 201)
+
+    def _is_deadly(self, notification: str, key: str) -> bool:
+        if self.deadly_next and key not in self.calls and not notification.endswith(REFUSED):
+            self.deadly_next = False
+            self.deadly[notification] = 0
+        if notification not in self.deadly:
+            return False
+        self.deadly[notification] += 1
+        return True
 
     def _note(self, request: Request, data: dict[str, Any], body: bytes) -> None:
         key = request.headers.get("idempotency-key")

@@ -94,6 +94,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "strict lanes stopped": order(DEAD, DELIVERED),
     "guarded rows are the newest": {"kept": [kept(delivery("orders/state"))], "state": [entry("0", number=0)]},
     "the dead have a cause": {"kept": [kept(delivery(state=DEAD, reason="given up"))]},
+    "deadly records are given up": {"kept": [kept(delivery("banes/killer"))], "deadly": {"1": 4}},
     "outcomes follow from deliveries": {"kept": [kept(delivery(state=DEAD))]},
     "doforms believes what happened": {"sent": [sent(puts=["failed"])]},
     "reports are settled": {"kept": [inspection(report_state="due")]},

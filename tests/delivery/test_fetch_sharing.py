@@ -16,6 +16,7 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.put_off import PutOff
 from gateway.models import FetchState
+from gateway.store.clock import SECOND
 from gateway.store.store import Store
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE
@@ -77,11 +78,22 @@ async def test_what_one_puts_off_the_other_does_not_try(parts: Parts, other: Fet
     assert parts.asked() == ["r1"]
 
 
-async def test_a_fetch_that_a_dead_process_held_is_made_after_its_lease(parts: Parts, other: FetchDesk) -> None:
+async def test_a_fetch_that_a_dead_process_held_counts_and_is_made_again_by_its_retry(
+    parts: Parts, other: FetchDesk
+) -> None:
     kept = await parts.keep("n1")
-    assert await parts.desk._turns.take(kept.id)
-    async with asyncio.timeout(3):
-        await other.records(kept)
+    for deaths in range(1, 4):  # beyond the limit of 2: none of them was alone
+        await parts.wait_is_over()
+        assert await parts.desk._turns.take(kept.id)
+        async with asyncio.timeout(5):
+            with pytest.raises(PutOff, match="the process that fetched it died") as told:
+                await other.records(kept)
+        row = await parts.row("n1")
+        assert (row.fetch_state, row.fetch_attempts, row.fetch_holder) == (FetchState.DUE, deaths, None)
+        assert told.value.until == row.fetch_due_at > parts.store.now() + 5 * SECOND
+    assert parts.asked() == []
+    await parts.wait_is_over()
+    await other.records(kept)
     assert (await parts.row("n1")).fetch_state == FetchState.PINNED
 
 

@@ -62,6 +62,22 @@ async def test_what_steps_aside_keeps_the_room_of_others_only_while_the_destinat
     assert pipeline.room == 0
 
 
+async def test_suspect_that_is_tried_alone_goes_in_no_batch_with_others(parts: Parts) -> None:
+    pipeline = pipeline_of(parts)
+    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    jobs = []
+    for number in range(4):
+        kept = await parts.keep(f"n{number}", record=f"r{number}")
+        [due] = await parts.store.claim({"table": 1})
+        due.alone = number == 2
+        jobs.append(Job(due=due, kept=kept, route=route, spec=spec))
+    assert pipeline._set_apart(list(jobs)) == jobs, "each is sent by itself where the destination takes one at a time"
+    pipeline._many = True
+    assert pipeline._set_apart(list(jobs)) == [jobs[2]]
+    assert list(pipeline._ready) == [jobs[0], jobs[1], jobs[3]]
+    pipeline.take_back()
+
+
 async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

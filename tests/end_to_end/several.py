@@ -129,12 +129,14 @@ def _rows(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 @asynccontextmanager
-async def several_gateways(folder: Path, server: Server) -> AsyncIterator[Several]:
+async def several_gateways(
+    folder: Path, server: Server, *, repeat_after: Sequence[float] = ()
+) -> AsyncIterator[Several]:
     """Make everything but the gateways, which `Several.write` and `start` make."""
     effects = server.make_database(migrated=False)
     with psycopg.connect(make_url(effects).set(drivername="postgresql").render_as_string()) as connection:
         connection.execute(EFFECTS)
-    doforms = Spread(headers=KEY, repeat_after=())
+    doforms = Spread(headers=KEY, repeat_after=repeat_after)
     for ident in (FORM, OTHER):
         doforms.add_webservice(ident, "secret")
     rest, mail = RestSink(slow=2.0), MailSink(folder / "mail")

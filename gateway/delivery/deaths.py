@@ -1,0 +1,141 @@
+"""What was at work when its process died: counted, tried again by `retry`, and from the second death on by itself.
+
+A death does not say which of all that was at work brought it about. So nothing is given up for a death that hit it in
+the company of others. What was there in two deaths in a row is a suspect: it is tried apart from other suspects, under
+a mark that is written with the claim. If the process dies then too, that attempt counts towards giving up. Any other
+end of a try clears it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.delivery.current import Current
+from gateway.delivery.fetch import FetchDesk
+from gateway.delivery.leases import Leases
+from gateway.delivery.logged_alarms import raise_and_log
+from gateway.delivery.prepare import Job
+from gateway.delivery.settle import Result, delay, gives_up, may_repeat
+from gateway.models import DeliveryState, Order
+from gateway.routing.loaded import DeliverySpec
+from gateway.store.clock import SECOND, micros
+from gateway.store.queue import Due, Settled, Settlement
+from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+ALARM = "process died"
+"""The kind of the alarm of a destination with a delivery that ends the process whenever it is tried."""
+
+
+def say_deaths(deaths: int, *, alone: bool) -> str:
+    """Tell of processes that died, or stood still until their lease was over, while something was at work."""
+    if deaths == 1:
+        return "the gateway's process died, or lost its lease, while it was at work on this"
+    last = ", the last time with no other suspect beside it" if alone else ""
+    return f"the gateway's process died {deaths} times in a row while it was at work on this{last}"
+
+
+def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float) -> Settlement:
+    """Return what becomes of a delivery that was held by a process which died; ``moment`` is the store's time.
+
+    One whose attempt had begun ends as an uncertain one does: in doubt where it must not be repeated, else again by
+    ``retry``. One that had not begun is due at once after a first death: hundreds may have waited there.
+    """
+    if due.in_doubt and not may_repeat(spec):
+        return _dead(due, spec, "in doubt: an earlier attempt was cut short by a crash", doubt=True)
+    deaths = due.deaths + 1
+    told = say_deaths(deaths, alone=due.alone)
+    tried = due.in_doubt or due.alone
+    if not tried and deaths == 1:
+        return Settlement(
+            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment, reason=told, cut_short=True
+        )
+    number = max(due.attempts, deaths)
+    wait = delay(spec.retry, number, jitter=jitter)
+    verdict = gives_up(spec.retry, number=number, spent=due.spent / SECOND, wait=wait)
+    if due.alone and verdict is not None:
+        return _dead(due, spec, f"{verdict}: {told}")
+    return Settlement(
+        due=due,
+        attempt_id=None,
+        state=DeliveryState.PENDING,
+        due_at=moment + micros(wait),
+        spent=micros(wait),
+        result=Result.UNCERTAIN.value if tried else "",
+        reason=told,
+        cut_short=True,
+    )
+
+
+def _dead(due: Due, spec: DeliverySpec, reason: str, *, doubt: bool = False) -> Settlement:
+    return Settlement(
+        due=due,
+        attempt_id=None,
+        state=DeliveryState.DEAD,
+        result=Result.UNCERTAIN.value,
+        reason=reason,
+        doubt=doubt,
+        cut_short=True,
+        blocks=spec.order is Order.STRICT,
+    )
+
+
+class Deaths:
+    """Settles what a dead process has left, and knows whether a suspect is being tried here."""
+
+    def __init__(self, *, store: Store, current: Current, desk: FetchDesk, leases: Leases) -> None:
+        self._store = store
+        self._current = current
+        self._desk = desk
+        self._leases = leases
+        self._alone: Due | None = None
+
+    def starts(self, due: Due) -> None:
+        """Note that a delivery starts."""
+        tried = self._alone
+        if due.alone:
+            self._alone = due
+        elif tried is not None and (tried.lane_id, tried.token) == (due.lane_id, due.token):
+            self._alone = None  # the lane has gone on behind it
+
+    def may_try(self) -> bool:
+        """Tell whether a suspect may be tried: none is."""
+        return self._alone is None or not self._leases.holds(self._alone.lane_id, self._alone.token)
+
+    async def settle(self, left: Sequence[Job]) -> Sequence[tuple[Job, Settlement, Settled]]:
+        """Settle deliveries that were claimed from a process which died."""
+        made = [await self._settlement(job) for job in left]
+        settled = await self._store.settle(made)
+        for job, settlement in zip(left, made, strict=True):
+            if job.due.alone and settlement.state is DeliveryState.PENDING:
+                await self._raise(job)
+        return list(zip(left, made, settled, strict=True))
+
+    async def _raise(self, job: Job) -> None:
+        text = (
+            f"{say_deaths(job.due.deaths + 1, alone=True)}: notification {job.kept.notification.key} by the route "
+            f"{job.due.route} to {job.due.destination}. It is tried again by `retry`, until that gives it up. Look "
+            f"what ends the process at it, or drop it: `gateway deliveries drop {job.due.id}`"
+        )
+        await raise_and_log(self._store, ALARM, job.due.destination, text)
+
+    async def _settlement(self, job: Job) -> Settlement:
+        due, about = job.due, job.kept.notification
+        log.warning(
+            "a process died while this was at work",
+            notification=about.key,
+            record=about.record_key,
+            route=due.route,
+            delivery=due.name,
+            deaths=due.deaths + 1,
+            alone=due.alone,
+        )
+        if due.alone and job.spec.needs:
+            why = say_deaths(due.deaths + 1, alone=True)
+            if (lost := await self._desk.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
+                return _dead(due, job.spec, lost)
+        return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())
