@@ -34,6 +34,8 @@ def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
         }
     elif url.get_driver_name() == "pysqlite":
         options["connect_args"] = {"timeout": wait, "check_same_thread": False}
+        # Else SQLAlchemy looks for parameters in the text of the statement, and finds some in names such as `%(`.
+        options["paramstyle"] = "named"
     elif url.get_driver_name() == "pymysql":
         options["connect_args"] = {"connect_timeout": wait, "read_timeout": 3 * wait, "write_timeout": 3 * wait}
     engine = create_engine(url, **options)

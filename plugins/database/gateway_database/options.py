@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -129,6 +130,10 @@ class DatabaseOptions(Options):
     def takes_everything(self) -> bool:
         """Whether every question is taken under its own name."""
         return bool(_table(self.columns).get(EVERYTHING) is True)
+
+    def rest_of(self, row: Iterable[str]) -> list[str]:
+        """Return the columns that do not belong to the key."""
+        return [name for name in row if name not in self.key]
 
     @property
     def marks(self) -> dict[str, Any] | None:

@@ -8,12 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from gateway.api import Delivery, Event, Rejected, every_answer
+from gateway.api import Delivery, Event, Misconfigured, Rejected, every_answer
 from gateway_database.coerce import coerce
+from gateway_database.columns import columns_of, facts_of, may
+from gateway_database.indexes import need_unique
 from gateway_database.options import EVERYTHING, Child, DatabaseOptions, Write
-from gateway_database.tables import Tables, missing, nearest, need_unique
+from gateway_database.tables import Tables, nearest
 
 Row = dict[str, Any]
+_INSERTS = frozenset({Write.INSERT, Write.UPSERT, Write.MIRROR})
+"""What makes rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Job:
     delivery_key: str
     left_out: Mapping[str, str]
     """Questions of ``*`` without a column, each with the reason."""
+    defaults: frozenset[str] = frozenset()
+    """Columns without an answer that get what the database gives by itself, as they must not be null."""
 
     @property
     def key(self) -> Row:
@@ -64,11 +70,9 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
     questions = _questions(delivery)
     named = [*(name for name in row if name not in questions), *(marks or ())]
     table = tables.get(connection, options.table, named, wished=questions)
-    left_out = {
-        name: f"there is no such column in {options.table}{nearest(name, table.c.keys())}"
-        for name in missing(table, row)
-    }
+    left_out = {name: why for name in row if name in questions and (why := _no_place(table, name, options.write))}
     row = {name: value for name, value in row.items() if name not in left_out}
+    _refuse_generated(table, [*(row if options.write in _INSERTS else options.rest_of(row)), *(marks or ())])
     for columns in needed_unique(options):
         need_unique(table, columns)
     fitted = _fit(table, row)
@@ -120,8 +124,33 @@ def _questions(delivery: Delivery[DatabaseOptions]) -> set[str]:
     return set(every_answer(delivery.record)) - {*options.columns, options.delivery_key, options.guard}
 
 
+def _no_place(table: Table, name: str, write: Write) -> str | None:
+    """Say why a question of ``*`` cannot be written, if it cannot."""
+    column = columns_of(table).get(name)
+    if column is None:
+        return f"there is no such column in {table.name}{nearest(name, columns_of(table))}"
+    facts = facts_of(column)
+    if facts.generated or facts.numbered:
+        return f"the database fills the column {table.name}.{name} by itself"
+    needed = {"INSERT": write in _INSERTS, "UPDATE": write is not Write.INSERT}
+    lacking = [right for right, is_needed in needed.items() if is_needed and not may(column, right)]
+    return f"the gateway has no right to {' and '.join(lacking)} the column {table.name}.{name}" if lacking else None
+
+
+def _refuse_generated(table: Table, names: Iterable[str]) -> None:
+    for name in names:
+        if facts_of(columns_of(table)[name]).generated:
+            raise Misconfigured(f"{generated(table, name)}. Take it out of `columns`")
+
+
+def generated(table: Table, name: str) -> str:
+    """Say that a column takes no value."""
+    return f"the database generates the column {table.name}.{name} by itself, and takes no value for it"
+
+
 def _fit(table: Table, values: Mapping[str, Any]) -> Row:
-    return {name: coerce(table.c[name], value) for name, value in values.items()}
+    columns = columns_of(table)
+    return {name: coerce(columns[name], value) for name, value in values.items()}
 
 
 def _belongings(connection: Connection, tables: Tables, child: Child, *, rows: bool) -> Belongings:
