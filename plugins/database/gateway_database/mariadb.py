@@ -28,6 +28,8 @@ BUSY = frozenset({1020, 1205, 1213, 1317, 1412, 1969, 3024})
 """Locked, changed by another, or out of time."""
 DOWN = frozenset({1021, 1040, 1041, 1047, 1053, 1114, 1129, 1203, 1226, 1290, 1836, 1927})
 """Nothing can be written for a while: too many connections, read-only, full, shutting down."""
+READ_ONLY = frozenset({1290, 1836})
+"""The server takes no rows, as a replica after a fail-over."""
 UNDONE = frozenset({1213})
 """Raised by COMMIT, it proves that nothing was committed."""
 
@@ -62,14 +64,6 @@ def set_up(engine: Engine, wait: int) -> None:
     Without a strict mode the server cuts off what does not fit and says nothing; a TIMESTAMP is read in the zone of
     the session.
     """
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        try:
-            return dialect.connect(*args, **kwargs)
-        except (RuntimeError, OSError, TypeError, ValueError) as error:
-            # No errors of the server: a package for this way to log in, a file or an option that is not there.
-            raise dialect.loaded_dbapi.NotSupportedError(f"connecting with this URL: {error}") from error
 
     # Before SQLAlchemy looks at the session: it learns from the mode how names are quoted.
     @event.listens_for(engine, "connect", insert=True)

@@ -11,6 +11,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from gateway.api import Event, Expression, Options, PerRow, Secret, Settings, Template, peek, subset
+from gateway_database.drivers import arguments_of
 
 
 class Write(StrEnum):
@@ -50,6 +51,7 @@ class DatabaseSettings(Settings):
             if dialect.is_async:
                 raise ValueError(f"the driver {url.drivername} is asynchronous. Write one such as postgresql+psycopg")
             dialect.import_dbapi()
+            arguments_of(url, 0)
         except NoSuchModuleError:
             raise ValueError(f"no driver for {url.drivername} is known. Install its SQLAlchemy dialect") from None
         except ArgumentError:

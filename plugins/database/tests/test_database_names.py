@@ -102,7 +102,7 @@ async def test_rows_of_any_column_go_together(place: Any, database: Any, deliver
                 table="odd",
                 write=write,
                 delivery_key="delivery",
-                columns={"site": f"{write}{number}", **{name: f"{number}" for name in names}},
+                columns={"site": f"{write}{number}", **dict.fromkeys(names, f"{number}")},
                 **key,
             )
             for number in range(3)
