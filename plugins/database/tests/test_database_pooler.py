@@ -46,7 +46,8 @@ def pooler(request: pytest.FixtureRequest, place: Any) -> Iterator[PgBouncer]:
         "CREATE TABLE inspections (doforms_key TEXT PRIMARY KEY, site TEXT, number BIGINT, gone BOOLEAN)",
         "CREATE TABLE findings (inspection_key TEXT REFERENCES inspections, finding TEXT)",
     )
-    made = PgBouncer(make_url(place.settings["url"]), request.param, default_pool_size=3)
+    size = 20 if request.param == "session" else 3  # for a transaction, fewer than the destination opens
+    made = PgBouncer(make_url(place.settings["url"]), request.param, default_pool_size=size)
     yield made
     made.end()
 
