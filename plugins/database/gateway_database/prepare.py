@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from gateway.api import Delivery, Event, Misconfigured, Rejected, every_answer
+from gateway_database.answers import answers_of
 from gateway_database.coerce import coerce
 from gateway_database.columns import columns_of, facts_of, may
 from gateway_database.indexes import need_unique
@@ -64,14 +65,18 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
         Rejected: a value does not fit, or a key or parent is null.
         Misconfigured: a table, column or unique index is missing.
     """
-    options = delivery.options
-    row, removing = row_of(delivery), removes(delivery)
+    options, removing = delivery.options, removes(delivery)
     marks = options.marks if removing else None
-    questions = _questions(delivery)
-    named = [*(name for name in row if name not in questions), *(marks or ())]
-    table = tables.get(connection, options.table, named, wished=questions)
-    left_out = {name: why for name in row if name in questions and (why := _no_place(table, name, options.write))}
-    row = {name: value for name, value in row.items() if name not in left_out}
+    named = named_row(delivery)
+    given = every_answer(delivery.record) if delivery.record is not None and options.takes_everything else {}
+    wished = () if removing else given.keys() - named.keys()
+    table = tables.get(connection, options.table, [*named, *(marks or ())], wished=wished)
+    answers = {} if removing else answers_of(delivery, columns_of(table))
+    answers = {name: value for name, value in answers.items() if name not in named}
+    left_out = {name: why for name in answers if (why := _no_place(table, name, options.write))}
+    answers = {name: value for name, value in answers.items() if name not in left_out}
+    defaults = frozenset(name for name, value in answers.items() if value is None and _has_default(table, name))
+    row = {name: value for name, value in answers.items() if name not in defaults} | named
     _refuse_generated(table, [*(row if options.write in _INSERTS else options.rest_of(row)), *(marks or ())])
     for columns in needed_unique(options):
         need_unique(table, columns)
@@ -87,7 +92,8 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
         marks=None if marks is None else _fit(table, marks),
         children=[_belongings(connection, tables, child, rows=not removing) for child in options.children],
         delivery_key=delivery.key,
-        left_out=left_out,
+        left_out={name: why for name, why in left_out.items() if name in given},
+        defaults=defaults,
     )
 
 
@@ -98,13 +104,17 @@ def removes(delivery: Delivery[DatabaseOptions]) -> bool:
 
 
 def row_of(delivery: Delivery[DatabaseOptions]) -> Row:
-    """Return the columns and values that a delivery writes, before they are fitted to the types."""
+    """Return the columns and values that a delivery writes, as far as that is known without a look at the table."""
+    return (answers_of(delivery) if not removes(delivery) else {}) | named_row(delivery)
+
+
+def named_row(delivery: Delivery[DatabaseOptions]) -> Row:
+    """Return the columns that the options name, and their values before they are fitted to the types."""
     options = delivery.options
     guard = {options.guard: delivery.number} if options.guard else {}
     if removes(delivery):
         return {name: options.columns.get(name) for name in options.key} | guard
-    row: Row = every_answer(delivery.record) if delivery.record is not None and options.takes_everything else {}
-    row |= {name: value for name, value in options.columns.items() if name != EVERYTHING}
+    row = {name: value for name, value in options.columns.items() if name != EVERYTHING}
     return row | ({options.delivery_key: delivery.key} if options.delivery_key else {}) | guard
 
 
@@ -116,12 +126,10 @@ def needed_unique(options: DatabaseOptions) -> Iterable[list[str]]:
         yield [options.delivery_key]
 
 
-def _questions(delivery: Delivery[DatabaseOptions]) -> set[str]:
-    """Return the names that come from the form alone: one without a column is no mistake of the routes file."""
-    options = delivery.options
-    if delivery.record is None or not options.takes_everything or removes(delivery):
-        return set()
-    return set(every_answer(delivery.record)) - {*options.columns, options.delivery_key, options.guard}
+def _has_default(table: Table, name: str) -> bool:
+    """Tell whether a column that must not be null has a value of its own for what is not answered."""
+    column = columns_of(table)[name]
+    return not column.nullable and column.server_default is not None
 
 
 def _no_place(table: Table, name: str, write: Write) -> str | None:

@@ -151,7 +151,7 @@ def update_row(connection: Connection, job: Job, values: Row, *, defaults: Itera
 
 
 def _default(column: Column[Any]) -> Any:
-    return literal_column(str(getattr(column.server_default, "arg", "NULL")).replace(":", r"\:"))
+    return literal_column(str(getattr(column.server_default, "arg", "NULL")))
 
 
 def delete_row(connection: Connection, job: Job) -> int:
