@@ -12,6 +12,7 @@ from gateway_database import mariadb
 from gateway_database.failures import broken_off, failure_of, surely_undone
 from gateway_database.options import DatabaseOptions
 from gateway_database.prepare import Job, prepare
+from gateway_database.remedy import with_grants
 from gateway_database.tables import Tables
 from gateway_database.write import write, write_together
 
@@ -91,8 +92,9 @@ def _write_one(connection: Connection, tables: Tables, delivery: Delivery[Databa
             savepoint.rollback()
         except SQLAlchemyError:
             raise error from None  # some errors end the transaction by themselves
+        failure = with_grants(connection, tables, delivery.options, failure_of(error))
         tables.forget()
-        return failure_of(error)
+        return failure
     savepoint.rollback()
     tables.forget()  # whoever mends the table expects it to be noticed
     return failure

@@ -19,6 +19,11 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
        pg_catalog.has_table_privilege(c.oid, 'DELETE'), pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
        n.nspname, current_user, c.relkind IN ('v', 'm', 'f'),
        EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')),
+       (WITH RECURSIVE base(type, modifier, depth) AS (
+            SELECT a.atttypid, a.atttypmod, 0
+            UNION ALL SELECT t.typbasetype, t.typtypmod, depth + 1
+            FROM base JOIN pg_catalog.pg_type t ON t.oid = base.type AND t.typtype = 'd'
+        ) SELECT pg_catalog.format_type(type, modifier) FROM base ORDER BY depth DESC LIMIT 1),
        s.oid::regclass::text, COALESCE(pg_catalog.has_sequence_privilege(s.oid, 'USAGE'), true)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -63,10 +68,11 @@ def _of_postgresql(connection: Connection, named: dict[str, Any]) -> tuple[dict[
     standing = Standing()
     for row in connection.execute(_POSTGRESQL, named):
         name, declared, generated, numbered, selects, inserts, updates, deletes, enters, schema, role, *rest = row
-        is_view, has_rules, sequence, may_number = rest
+        is_view, has_rules, base, sequence, may_number = rest
         rights = {"SELECT": selects, "INSERT": inserts, "UPDATE": updates}
         facts[name] = Facts(
             declared=declared,
+            base=base,
             generated=generated,
             numbered=numbered,
             rights=frozenset(right for right, held in rights.items() if held),

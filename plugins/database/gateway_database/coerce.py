@@ -43,6 +43,8 @@ _LONGEST_NUMBER = 400
 _SHOWN_CHOICES = 10
 _FIRST_YEAR, _LAST_YEAR = 1901, 2155
 """What MariaDB's YEAR holds; fewer digits would mean another one."""
+_BYTES: dict[type[Any], int] = {mysql.TINYTEXT: 2**8 - 1, mysql.TEXT: 2**16 - 1, mysql.MEDIUMTEXT: 2**24 - 1}
+"""What texts of MariaDB hold."""
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LIKE_A_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
 
@@ -73,7 +75,7 @@ def _coerced(kind: Any, value: Any) -> Any:
     if isinstance(kind, Enum):
         return _choice(kind, value)
     if isinstance(kind, String) and not isinstance(kind, mysql.SET):
-        return _as_text(value, kind.length)
+        return _within_bytes(kind, _as_text(value, kind.length))
     if _is_blank(value):
         return None
     if isinstance(kind, ARRAY):
@@ -105,7 +107,7 @@ def _as_text(value: Any, length: int | None = None) -> str:
         value.encode()  # half a character, as some phones send, is refused here rather than by the driver
         if "\x00" in value:
             raise ValueError("it holds a NUL")
-        if length is not None and len(value) > length >= len(value.rstrip(" ")):
+        if length is not None and len(value) > length and not value[length:].strip():
             raise ValueError(f"the column holds {length} characters, and the database would cut off blanks at its end")
         return str(value)
     if isinstance(value, (datetime, date, time)):
@@ -113,6 +115,16 @@ def _as_text(value: Any, length: int | None = None) -> str:
     if isinstance(value, Decimal):
         return format(value, "f") if abs(value.adjusted()) < _LONGEST_NUMBER else str(value)
     return to_json(value)
+
+
+def _within_bytes(kind: String, text: str) -> str:
+    """Return a text, unless it is one of which MariaDB would cut off blanks at the end without a word."""
+    for of_mysql, most in _BYTES.items():
+        if isinstance(kind, of_mysql) and 4 * len(text) > most and text[-1].isspace():
+            rest = text.encode()[most:].decode(errors="ignore")
+            if rest and not rest.strip():
+                raise ValueError(f"the column holds {most} bytes, and the database would cut off blanks at its end")
+    return text
 
 
 def _any_text(kind: AnyText, value: Any) -> Any:
@@ -123,10 +135,12 @@ def _any_text(kind: AnyText, value: Any) -> Any:
     if not kind.numbers or not _LIKE_A_NUMBER.fullmatch(text):
         return text
     try:
-        kept = sqlite_decimal(text)
+        kept = sqlite_decimal(text.strip())
     except ValueError:
-        kept = Decimal("NaN")
-    if str(kept) != text:
+        shown = None
+    else:
+        shown = str(kept) if isinstance(kept, int) else repr(float(kept))
+    if shown != text:
         raise ValueError("SQLite would make a number of it, and not keep it as it is written; a TEXT column would")
     return text
 
@@ -173,8 +187,9 @@ def _uuid(_: Any, value: Any) -> uuid.UUID:
 
 
 def _float(kind: Any, value: Any) -> float:
-    single = isinstance(kind, (SingleFloat, mysql.FLOAT))
-    return floating(value, single=single, scale=getattr(kind, "scale", None))
+    of_mysql = isinstance(kind, mysql.FLOAT)
+    single = of_mysql or isinstance(kind, SingleFloat)
+    return floating(value, single=single, shown=not of_mysql, scale=getattr(kind, "scale", None))
 
 
 def _year(_: Any, value: Any) -> int:

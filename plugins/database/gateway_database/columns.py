@@ -19,6 +19,8 @@ class Facts:
 
     declared: str
     """Its type in the database's words."""
+    base: str = ""
+    """Of a domain, the type below it."""
     generated: bool = False
     """The database computes it, and takes no value."""
     numbered: bool = False

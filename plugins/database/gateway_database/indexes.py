@@ -51,7 +51,9 @@ def learn_indexes(connection: Connection, table: Table) -> None:
 
 def is_unique(table: Table, columns: Sequence[str]) -> bool:
     """Tell whether the database itself keeps exactly these columns unique."""
-    return any(one.whole and one.columns == frozenset(columns) for one in table.info[_UNIQUE])
+    found = [one for one in table.info[_UNIQUE] if one.columns == frozenset(columns)]
+    # PostgreSQL looks at all that fit, and refuses them if one may be deferred.
+    return any(one.whole for one in found) and not any(one.deferrable for one in found)
 
 
 def only_clash(table: Table, columns: Sequence[str], row: Mapping[str, Any]) -> bool:
@@ -72,15 +74,21 @@ def not_unique(table: Table, columns: Sequence[str]) -> str:
     named = f"the table {table.name} has no unique index on {', '.join(columns)}"
     if standing_of(table).is_view:
         return f"{table.name} is a view, which has no unique index on {', '.join(columns)}"
-    deferred = [one.deferrable for one in table.info[_UNIQUE] if one.columns == frozenset(columns) and one.deferrable]
-    return f"{named} but {deferred[0]}, which is deferrable and so of no use here" if deferred else named
+    deferred = _deferrable(table, columns)
+    return f"{named} but {', '.join(deferred)}, which is deferrable and so of no use here" if deferred else named
+
+
+def _deferrable(table: Table, columns: Sequence[str]) -> list[str]:
+    return [one.deferrable for one in table.info[_UNIQUE] if one.columns == frozenset(columns) and one.deferrable]
 
 
 def make_unique(table: Table, columns: Sequence[str]) -> str:
     """Say what makes columns unique."""
     if standing_of(table).is_view:
         return "Write to the table behind it"
-    return f"Run: {ddl(table, columns)}"
+    dropped = [f"DROP CONSTRAINT {quoted(table, [name])}" for name in _deferrable(table, columns)]
+    first = f"ALTER TABLE {written(table)} {', '.join(dropped)}; " if dropped else ""
+    return f"Run: {first}{ddl(table, columns)}"
 
 
 def ddl(table: Table, columns: Sequence[str]) -> str:

@@ -85,25 +85,27 @@ def sqlite_decimal(value: Any) -> int | Decimal:
     return found
 
 
-def floating(value: Any, *, single: bool = False, scale: int | None = None) -> float:
+def floating(value: Any, *, single: bool = False, shown: bool = True, scale: int | None = None) -> float:
     """Return the number that a value is, as a float that is written with the same digits.
+
+    ``single``: as one of four bytes; ``shown``: of which the database shows as many digits as it keeps.
 
     Raises:
         ValueError: it is none, or a float does not keep it.
     """
     found = decimal(value, scale)
     made = float(found)
-    if not (_fits_single(found, made) if single else Decimal(repr(made)) == found):
+    if not (_fits_single(found, made, shown=shown) if single else Decimal(repr(made)) == found):
         raise ValueError(f"a float of {4 if single else 8} bytes does not keep all of its digits")
     return made
 
 
-def _fits_single(found: Decimal, made: float) -> bool:
+def _fits_single(found: Decimal, made: float, *, shown: bool) -> bool:
     try:
         [kept] = struct.unpack("f", struct.pack("f", made))
     except OverflowError:
         return False
-    if Decimal(kept) == found:
+    if shown and Decimal(kept) == found:
         return True
     return _digits(found)[0] <= _DIGITS_OF_SINGLE and Decimal(f"{kept:.{_DIGITS_OF_SINGLE}g}") == found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Table
 
@@ -27,7 +27,8 @@ def needed(options: DatabaseOptions, columns: Sequence[str]) -> Needs:
     if write is Write.UPDATE:
         return {"SELECT": known, "UPDATE": rest}
     deletes = ["*"] if write is Write.MIRROR and options.marks is None else []
-    return {"SELECT": known, "INSERT": columns, "UPDATE": [*rest, *marks], "DELETE": deletes}
+    # PostgreSQL wants to be allowed to read what it takes over from the row that could not be inserted.
+    return {"SELECT": [*known, *rest], "INSERT": columns, "UPDATE": [*rest, *marks], "DELETE": deletes}
 
 
 def needed_for_child(options: DatabaseOptions, child: Child) -> Needs:
@@ -61,11 +62,6 @@ def grants(table: Table, needs: Needs) -> Iterator[tuple[str, str]]:
         sequence = facts_of(columns[name]).sequence
         if sequence is not None and name not in inserted:
             yield f"USAGE of the sequence {sequence}", f"GRANT USAGE ON SEQUENCE {sequence} TO {role}"
-
-
-def say_grants(found: Iterable[tuple[str, str]]) -> str:
-    """Return the statements that grant what is lacking, as a person runs them."""
-    return "; ".join(statement for _, statement in found)
 
 
 def _role(name: str) -> str:

@@ -37,7 +37,7 @@ class AnyText(UserDefinedType[Any]):
 
     cache_ok = True
 
-    def __init__(self, name: str, *, numbers: bool) -> None:
+    def __init__(self, name: str, numbers: bool = True) -> None:  # as SQLAlchemy copies it
         self.name = name
         self.numbers = numbers
         """Whether SQLite makes a number of a text that looks like one (https://sqlite.org/datatype3.html, 3.1)."""

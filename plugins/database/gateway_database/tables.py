@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import JSON, Connection, MetaData, Table, inspect
+from sqlalchemy import JSON, Connection, MetaData, Numeric, String, Table, inspect
 from sqlalchemy.dialects.postgresql import DOMAIN, REAL
 from sqlalchemy.exc import NoSuchTableError
 
 from gateway.api import Misconfigured
 from gateway_database import mariadb, sqlite_types
 from gateway_database.catalog import learn
-from gateway_database.columns import columns_of, facts_of
+from gateway_database.columns import Facts, columns_of, facts_of
 from gateway_database.indexes import learn_indexes
 from gateway_database.numbers import SingleFloat
 
+_DIGITS = re.compile(r"\((\d+),(-?\d+)\)")
+_LENGTH = re.compile(r"\((\d+)\)")
 _LOOK_AGAIN = 60.0
 """Seconds after which a table is looked at again for columns that it lacked."""
 
@@ -85,7 +88,7 @@ class Tables:
             raise Misconfigured(f"there is no table {name!r} in the database{nearest(name, names)}") from None
         learn(connection, table)
         for column in table.columns:
-            column.type = _own_type(connection.dialect.name, column.type, facts_of(column).declared)
+            column.type = _own_type(connection.dialect.name, column.type, facts_of(column))
         if connection.dialect.name in mariadb.NAMES:
             mariadb.find_json(connection, table)
         learn_indexes(connection, table)
@@ -93,16 +96,26 @@ class Tables:
         return table
 
 
-def _own_type(dialect: str, kind: Any, declared: str) -> Any:
+def _own_type(dialect: str, kind: Any, facts: Facts) -> Any:
     if dialect == "sqlite":
-        return sqlite_types.own_type("" if declared == "no type" else declared)
+        return sqlite_types.own_type("" if facts.declared == "no type" else facts.declared)
     if isinstance(kind, JSON):
         kind.none_as_null = True
     if dialect in mariadb.NAMES:
         return mariadb.own_type(kind)
     if isinstance(kind, DOMAIN):
-        return _own_type(dialect, kind.data_type, declared)
+        return _own_type(dialect, _below(kind, facts.base), facts)
     return SingleFloat() if isinstance(kind, REAL) else kind
+
+
+def _below(domain: DOMAIN, declared: str) -> Any:
+    """Return the type below a domain, with the length or the digits that reflection leaves out."""
+    kind: Any = domain.data_type
+    if isinstance(kind, Numeric) and (found := _DIGITS.search(declared)):
+        return Numeric(int(found[1]), int(found[2]))
+    if isinstance(kind, String) and (found := _LENGTH.search(declared)):
+        return String(int(found[1]))
+    return kind
 
 
 def nearest(name: str, names: Iterable[str] | Mapping[str, Any]) -> str:
