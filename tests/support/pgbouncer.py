@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -61,8 +62,17 @@ class PgBouncer:
         name = database or self._server.database
         return URL.create("postgresql+psycopg", user, host="127.0.0.1", port=self.port, database=name)
 
+    def freeze(self) -> None:
+        """Have it say nothing any more, while its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def end(self) -> None:
         """Stop it for good."""
+        self.thaw()
         self._process.terminate()
         self._process.wait(timeout=10)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -13,11 +13,14 @@ from gateway_database import mariadb
 from gateway_database.drivers import arguments_of
 from gateway_database.failures import is_useless_session
 from gateway_database.options import DatabaseSettings
+from gateway_database.silence import SilenceGuard
 
 LOOKING = {"gateway_looking": True}
 """Execution options of a connection that only looks: it takes no write lock."""
 _WAIT = 10
 """Seconds to wait for a connection or a lock; the deliveries then come again."""
+_SILENCE = 3
+"""A statement may take so many times as long, as with the other drivers."""
 
 
 def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
@@ -37,6 +40,7 @@ def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
     _drop_useless_sessions(engine)
     if url.get_driver_name() == "psycopg":
         _limit_waiting(engine, wait)
+        SilenceGuard(_SILENCE * wait).watch(engine)
     elif url.get_backend_name() in mariadb.NAMES:
         mariadb.set_up(engine, wait)
     return engine

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from gateway_database import Database
+from gateway_database.batch import write_all
 from gateway_database.drivers import arguments_of
 from gateway_database.engine import make_engine
 from gateway_database.failures import failure_of
 from gateway_database.options import DatabaseSettings
+from gateway_database.tables import Tables
 from pydantic import ValidationError
 from sqlalchemy import make_url, text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
-from gateway.api import Misconfigured, Receipt, Unavailable
+from gateway.api import Misconfigured, Receipt, Unavailable, Uncertain
 from gateway.testing import make_context, make_record, settings
 from tests.support.pgbouncer import PgBouncer
 
@@ -135,6 +139,33 @@ async def test_what_a_pooler_does_not_pass_on_is_told(pooler: PgBouncer, place: 
     with pytest.raises(Misconfigured, match="PgBouncer does not pass this on"):
         await database.deliver(records(delivery, 1)[0])
     await database.close()
+
+
+@on_postgresql
+@pytest.mark.parametrize("pooler", ["session"], indirect=True)
+@pytest.mark.parametrize("when", ["before", "amid", "at the commit"])
+async def test_server_that_says_nothing_any_more_is_given_up(
+    when: str, pooler: PgBouncer, place: Any, delivery: Any
+) -> None:
+    made = settings(DatabaseSettings, url=pooler.url().render_as_string(), schema="forms")
+    engine, tables = make_engine(made, wait=1), Tables(made.schema_)
+    assert isinstance(write_all(engine, tables, records(delivery, 1))[0], Receipt)
+    if when == "before":
+        pooler.freeze()
+    elif when == "amid":
+        listen(engine, "before_cursor_execute", lambda *_: pooler.freeze())
+    else:
+        listen(engine, "commit", lambda _: pooler.freeze())
+    started = time.monotonic()
+    [failure] = await asyncio.to_thread(write_all, engine, tables, records(delivery, 1, "Quay"))
+    assert time.monotonic() - started < 30  # not for ever
+    assert type(failure) is (Uncertain if when == "at the commit" else Unavailable)
+    pooler.thaw()
+    engine.dispose()
+    again = make_engine(made)
+    assert isinstance(write_all(again, tables, records(delivery, 1, "Pier"))[0], Receipt)
+    assert place.rows("SELECT site FROM inspections") == [("Pier",)]
+    again.dispose()
 
 
 @on_postgresql
