@@ -45,6 +45,7 @@ _FIRST_YEAR, _LAST_YEAR = 1901, 2155
 """What MariaDB's YEAR holds; fewer digits would mean another one."""
 _BYTES: dict[type[Any], int] = {mysql.TINYTEXT: 2**8 - 1, mysql.TEXT: 2**16 - 1, mysql.MEDIUMTEXT: 2**24 - 1}
 """What texts of MariaDB hold."""
+_SHORTEST_CUT = (2**8 - 1) // 4
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LIKE_A_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
 
@@ -119,7 +120,7 @@ def _as_text(value: Any, length: int | None = None) -> str:
 
 def _within_bytes(kind: String, text: str) -> str:
     """Return a text, unless it is one of which MariaDB would cut off blanks at the end without a word."""
-    for of_mysql, most in _BYTES.items():
+    for of_mysql, most in _BYTES.items() if len(text) > _SHORTEST_CUT else ():
         if isinstance(kind, of_mysql) and 4 * len(text) > most and text[-1].isspace():
             rest = text.encode()[most:].decode(errors="ignore")
             if rest and not rest.strip():

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Table
 _COLUMNS = "gateway_columns"
 _FACTS = "gateway_facts"
 _STANDING = "gateway_standing"
+_GENERATED = "gateway_generated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ def note(table: Table, facts: Mapping[str, Facts], standing: Standing) -> None:
         for column in table.columns
     }
     table.info[_STANDING] = standing
+    table.info[_GENERATED] = any(one.generated for one in table.info[_FACTS].values())
 
 
 def columns_of(table: Table) -> Mapping[str, Column[Any]]:
@@ -74,6 +76,11 @@ def standing_of(table: Table) -> Standing:
     """Return what is peculiar to a table."""
     standing: Standing = table.info[_STANDING]
     return standing
+
+
+def has_generated(table: Table) -> bool:
+    """Tell whether the database computes a column."""
+    return bool(table.info[_GENERATED])
 
 
 def may(column: Column[Any], right: str) -> bool:

@@ -14,6 +14,7 @@ from gateway_database.drivers import arguments_of
 from gateway_database.failures import is_useless_session
 from gateway_database.options import DatabaseSettings
 from gateway_database.silence import SilenceGuard
+from gateway_database.sqlite_names import protect_names
 
 LOOKING = {"gateway_looking": True}
 """Execution options of a connection that only looks: it takes no write lock."""
@@ -29,12 +30,10 @@ def make_engine(settings: DatabaseSettings, *, wait: int = _WAIT) -> Engine:
     options: dict[str, Any] = {"json_serializer": to_json, "connect_args": arguments}
     if not _is_in_memory(url):
         options |= {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": wait, "pool_pre_ping": True}
-    if url.get_driver_name() == "pysqlite":
-        # Else SQLAlchemy looks for parameters in the text of the statement, and finds some in names such as `%(`.
-        options["paramstyle"] = "named"
     engine = create_engine(url, **options)
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
+        protect_names(engine)
         return engine
     _tell_of_driver_faults(engine)
     _drop_useless_sessions(engine)

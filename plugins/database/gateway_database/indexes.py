@@ -13,6 +13,7 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 from gateway.api import Misconfigured
 from gateway_database import mariadb
 from gateway_database.columns import standing_of
+from gateway_database.sqlite_names import as_written
 
 _UNIQUE = "gateway_unique"
 _PREPARER = "gateway_preparer"
@@ -111,6 +112,7 @@ def quoted(table: Table, names: Iterable[str]) -> str:
 
 
 def _single(preparer: IdentifierPreparer, statement: str) -> str:
+    statement = as_written(statement)
     # Some drivers take a percent sign for a parameter unless it is doubled; people do not.
     return statement.replace("%%", "%") if "format" in preparer.dialect.paramstyle else statement
 

@@ -131,7 +131,9 @@ class DatabaseOptions(Options):
     @property
     def takes_everything(self) -> bool:
         """Whether every question is taken under its own name."""
-        return bool(_table(self.columns).get(EVERYTHING) is True)
+        columns = self.columns  # looked at twice for each delivery, rendered: without going through all of it
+        value = columns.get(EVERYTHING) if isinstance(columns, dict) else _table(columns).get(EVERYTHING)
+        return bool(peek(value) is True)
 
     def rest_of(self, row: Iterable[str]) -> list[str]:
         """Return the columns that do not belong to the key."""

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Table
 from gateway.api import Delivery, Event, Misconfigured, Rejected, every_answer
 from gateway_database.answers import answers_of
 from gateway_database.coerce import coerce
-from gateway_database.columns import columns_of, facts_of, may
+from gateway_database.columns import columns_of, facts_of, has_generated, may
 from gateway_database.indexes import need_unique
 from gateway_database.options import EVERYTHING, Child, DatabaseOptions, Write
 from gateway_database.tables import Tables, nearest
 
 Row = dict[str, Any]
+_NO_ANSWERS: tuple[dict[str, Any], dict[str, str], frozenset[str]] = ({}, {}, frozenset())
 _INSERTS = frozenset({Write.INSERT, Write.UPSERT, Write.MIRROR})
 """What makes rows."""
 
@@ -68,16 +69,17 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
     options, removing = delivery.options, removes(delivery)
     marks = options.marks if removing else None
     named = named_row(delivery)
-    given = every_answer(delivery.record) if delivery.record is not None and options.takes_everything else {}
-    wished = () if removing else given.keys() - named.keys()
-    table = tables.get(connection, options.table, [*named, *(marks or ())], wished=wished)
-    answers = {} if removing else answers_of(delivery, columns_of(table))
-    answers = {name: value for name, value in answers.items() if name not in named}
-    left_out = {name: why for name in answers if (why := _no_place(table, name, options.write))}
-    answers = {name: value for name, value in answers.items() if name not in left_out}
-    defaults = frozenset(name for name, value in answers.items() if value is None and _has_default(table, name))
-    row = {name: value for name, value in answers.items() if name not in defaults} | named
-    _refuse_generated(table, [*(row if options.write in _INSERTS else options.rest_of(row)), *(marks or ())])
+    given, left_out, defaults = _NO_ANSWERS
+    takes_everything = options.takes_everything and not removing
+    if takes_everything and delivery.record is not None:
+        given = every_answer(delivery.record)
+    table = tables.get(connection, options.table, [*named, *(marks or ())], wished=given.keys() - named.keys())
+    row = named
+    if takes_everything:
+        answers, left_out, defaults = _answers(delivery, table, named)
+        row = answers | named
+    if has_generated(table):
+        _refuse_generated(table, [*(row if options.write in _INSERTS else options.rest_of(row)), *(marks or ())])
     for columns in needed_unique(options):
         need_unique(table, columns)
     fitted = _fit(table, row)
@@ -95,6 +97,17 @@ def prepare(connection: Connection, tables: Tables, delivery: Delivery[DatabaseO
         left_out={name: why for name, why in left_out.items() if name in given},
         defaults=defaults,
     )
+
+
+def _answers(
+    delivery: Delivery[DatabaseOptions], table: Table, named: Row
+) -> tuple[Row, dict[str, str], frozenset[str]]:
+    """Return the answers with a place, why others have none, and the columns that get their defaults."""
+    answers = {name: value for name, value in answers_of(delivery, columns_of(table)).items() if name not in named}
+    left_out = {name: why for name in answers if (why := _no_place(table, name, delivery.options.write))}
+    placed = {name: value for name, value in answers.items() if name not in left_out}
+    defaults = frozenset(name for name, value in placed.items() if value is None and _has_default(table, name))
+    return {name: value for name, value in placed.items() if name not in defaults}, left_out, defaults
 
 
 def removes(delivery: Delivery[DatabaseOptions]) -> bool:
