@@ -15,7 +15,7 @@ from gateway_database.indexes import is_unique, make_unique, not_unique
 from gateway_database.options import Child, DatabaseOptions, Write
 from gateway_database.prepare import generated, needed_unique
 from gateway_database.rights import Needs, grants, needed, needed_for_child
-from gateway_database.sqlite_types import Digits
+from gateway_database.sqlite_types import AnyText, Digits
 from gateway_database.tables import Tables, missing, nearest
 
 _MAKES_ROWS = frozenset({Write.INSERT, Write.UPSERT, Write.MIRROR})
@@ -62,6 +62,7 @@ def _table(table: Table, options: DatabaseOptions) -> Iterator[Finding]:
     filled = [*options.named_columns, *own.values()]
     yield from _generated(table, "columns", filled if options.write in _MAKES_ROWS else options.rest_of(filled))
     yield from _generated(table, "on_delete.set", options.marks or ())
+    yield from _made_numbers(table, "columns", filled)
     yield from _rights(table, "table", needed(options, filled))
     yield from _rules(table, options)
     if options.takes_everything:
@@ -75,6 +76,16 @@ def _generated(table: Table, where: str, names: Iterable[str]) -> Iterator[Findi
         column = columns_of(table).get(name)
         if column is not None and facts_of(column).generated:
             yield Finding(where=f"{where}.{name}", found=generated(table, name), remedy=f"Take it out of `{where}`")
+
+
+def _made_numbers(table: Table, where: str, names: Iterable[str]) -> Iterator[Finding]:
+    for name in names:
+        column = columns_of(table).get(name)
+        if column is not None and isinstance(column.type, AnyText) and column.type.numbers:
+            declared = facts_of(column).declared
+            found = f"the column {table.name}.{name} is declared {declared}, and SQLite makes numbers of texts there"
+            remedy = "Declare it TEXT, else a text such as 007 is rejected"
+            yield Finding(where=f"{where}.{name}", found=found, remedy=remedy, error=False)
 
 
 def _rights(table: Table, where: str, needs: Needs) -> Iterator[Finding]:
@@ -120,6 +131,7 @@ def _child(table: Table, child: Child, where: str, options: DatabaseOptions) -> 
     yield from _there(table, f"{where}.columns", named)
     yield from _generated(table, f"{where}.parent", parent)
     yield from _generated(table, f"{where}.columns", named)
+    yield from _made_numbers(table, f"{where}.columns", named)
     yield from _rights(table, f"{where}.table", needed_for_child(options, child))
     yield from mariadb.cautions(table, parent, where)
     yield from _unfilled(table, f"{where}.columns", {*parent, *named})

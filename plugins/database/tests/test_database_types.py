@@ -44,12 +44,15 @@ async def test_type_unknown_to_sqlite_takes_text(declared: str, place: Any, data
 
 @on_sqlite
 async def test_text_that_sqlite_would_make_another_number_of_is_refused_with_the_type(
-    place: Any, database: Any, delivery: Any
+    place: Any, database: Any, delivery: Any, use: Any
 ) -> None:
     place.run("CREATE TABLE things (value STRING)")
     for value in CHANGED:
         with pytest.raises(Rejected, match=r"things\.value \(STRING\) cannot take .*TEXT column"):
             await database.deliver(delivery({"value": value}, **THING))
+    [finding] = await database.check([use(**THING)])
+    assert (finding.where, finding.error) == ("columns.value", False)
+    assert "declared STRING" in finding.found
     for number in (7, Decimal("1.50"), True, ["a"]):
         await database.deliver(delivery({"value": number}, **THING))
     assert place.rows("SELECT value FROM things") == [(7,), (1.5,), ("true",), ('["a"]',)]
