@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -177,6 +177,7 @@ def make_delivery(
     notification: Notification | None = None,
     record: Record | None = None,
     attachments: Sequence[Attachment] = (),
+    questions: Iterable[str] = (),
 ) -> Delivery[O]:
     """Make a delivery of rendered options that has ``seconds`` until its deadline."""
     notification = notification or make_notification()
@@ -190,6 +191,7 @@ def make_delivery(
         notification=notification,
         record=record or make_record(),
         attachments=tuple(attachments),
+        questions=frozenset(questions),
     )
 
 

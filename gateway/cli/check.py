@@ -24,11 +24,12 @@ from gateway.delivery.mappings import Mappings, mappings
 from gateway.delivery.several import in_several_places
 from gateway.delivery.spool import spool_of
 from gateway.destinations.destination import Finding
-from gateway.errors import RoutesFileError
+from gateway.errors import RoutesFileError, StoreError
 from gateway.log import Mask
 from gateway.models import RecordKind
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store import questions
+from gateway.store.connect import is_sqlite, open_database
 from gateway.store.questions import FormOf, Question
 
 
@@ -72,7 +73,7 @@ def check(
     if connect:
         found += asyncio.run(_connect(loaded))
         found += _spool(loaded)
-        found += _questions(loaded)
+        found += _sessions(loaded) or _questions(loaded)
     if json:
         print_json(found)
     else:
@@ -130,6 +131,23 @@ def _spool(loaded: Routes) -> list[Checked]:
     remedy = "Name a folder there that the gateway may write to"
     found = f"attachments could not be kept in {spool.root}: {why}"
     return [Checked(file=str(loaded.file), where="gateway.spool", found=found, remedy=remedy)]
+
+
+def _sessions(loaded: Routes) -> list[Checked]:
+    """Say whether a store in PostgreSQL is behind a pooler that it cannot work behind."""
+    if is_sqlite(loaded.store):
+        return []
+    from gateway.store.pooler import REMEDY, SAID  # its driver is there only where it is needed
+
+    database = open_database(loaded.store)
+    try:
+        database.hold()
+    except StoreError:
+        found = f"the store {database.name} {SAID}"
+        return [Checked(file=str(loaded.file), where="gateway.store", found=found, remedy=REMEDY)]
+    finally:
+        database.close()
+    return []
 
 
 def _questions(loaded: Routes) -> list[Checked]:

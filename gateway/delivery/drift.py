@@ -69,6 +69,10 @@ class Drift:
             met.update(record.kinds.items())
             self._news.set()
 
+    def met(self, form: FormOf) -> list[str]:
+        """Return the paths of the questions of a form that this process has met in records."""
+        return [path for path, _ in self._met.get(form, ())]
+
     def _warn(self, form: str, record: Record) -> None:
         for path, kind in unknown_kinds(record).items():
             if (form, path) not in self._warned and len(self._warned) < _MOST_WARNED:

@@ -37,6 +37,8 @@ class Job:
     """A request waits for it."""
     records: Records = field(default_factory=Records)
     attached: Attached = NOTHING
+    questions: frozenset[str] = frozenset()
+    """What the form is known to ask, if the plugin wants to know."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,4 +154,5 @@ def _delivery(job: Job, data: dict[str, Any]) -> Delivery[Any]:
         notification=notification,
         record=record,
         attachments=job.attached.attachments,
+        questions=job.questions,
     )

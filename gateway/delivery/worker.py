@@ -16,6 +16,7 @@ from gateway.delivery.current import Current
 from gateway.delivery.deaths import Deaths
 from gateway.delivery.drift import Drift
 from gateway.delivery.fetch import FetchDesk
+from gateway.delivery.known_questions import KnownQuestions
 from gateway.delivery.leases import Leases
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
@@ -78,6 +79,7 @@ class Worker:
         self._unloaded = unloaded
         self._drift = drift
         self._mask = mask
+        self._questions = KnownQuestions(store=store, met=drift.met)
         self._leases = Leases(store, lane_leases.renew)
         self._deaths = Deaths(store=store, current=current, desk=desk, leases=self._leases)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -299,6 +301,7 @@ class Worker:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
             self._note_fetched(job.kept)
+            job.questions = await self._questions.of(job)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:

@@ -40,6 +40,9 @@ class Traits:
     With ``attachments`` in it, a delivery that does not ask for attachments is a mistake in the routes file.
     """
 
+    questions: bool = False
+    """Whether `Delivery.questions` is asked for, which takes a look into the store; only with ``record`` in `needs`."""
+
     def __post_init__(self) -> None:
         """Raise ValueError or TypeError where a value means nothing to the core."""
         if not (isinstance(self.expected_latency, int | float) and 0 <= self.expected_latency < math.inf):
@@ -71,6 +74,9 @@ class Delivery(Generic[O]):
     """The record this notification speaks of, if a template or `Traits.needs` asks for it; of a delete the last one."""
     attachments: tuple[Attachment, ...] = ()
     """Those of the record that are there, if the routes file asks for them: a file each, until `deliver` returns."""
+    questions: frozenset[str] = frozenset()
+    """If `Traits.questions` asks for it, the paths of all questions that the form is known to have, as in
+    `Record.paths`: one that is not among these was not answered. None is known of a delete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ class Database(Protocol):
         ...
 
     def hold(self) -> None:
-        """Prepare it for a `gateway serve`; raises StoreInUse if another one keeps it for itself."""
+        """Prepare it for a `gateway serve`; raises StoreInUse if another has it, StoreError if it cannot serve."""
         ...
 
     def lock_schema(self, connection: Connection) -> None:

@@ -16,9 +16,11 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from gateway.errors import StoreError
 from gateway.store.clock import ASKED, now
 from gateway.store.engine import Fate, say
 from gateway.store.ids import SequenceIds
+from gateway.store.pooler import REMEDY, SAID, lends_sessions
 from gateway.store.prepared import scalar_of
 
 log = structlog.get_logger(__name__)
@@ -133,7 +135,13 @@ class PostgresqlDatabase:
         """Do nothing: a database is made by whoever runs the server."""
 
     def hold(self) -> None:
-        """Do nothing: any number of processes may use it."""
+        """Raise StoreError behind a pooler that lends sessions out; any number of processes may use it."""
+        try:
+            lends = lends_sessions(self._listening)
+        except psycopg.Error:
+            return  # whoever uses it next says why it cannot be reached
+        if lends:
+            raise StoreError(f"the store {self.name} {SAID}. {REMEDY}")
 
     def lock_schema(self, connection: Connection) -> None:
         """Wait until nobody else migrates; the lock ends with the transaction."""

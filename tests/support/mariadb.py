@@ -77,6 +77,7 @@ class MariaDB:
         """Start it; a second start keeps data and port."""
         self.port = self.port or unused_port()
         places = [f"--socket={self._socket}", f"--port={self.port}", f"--pid-file={self._folder / 'pid'}"]
+        places += [f"--tmpdir={self._folder}"]  # each that starts deletes what others left in a shared one
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program, *self._common(), *places, *self._options], stdout=log, stderr=log

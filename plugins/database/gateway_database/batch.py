@@ -11,7 +11,8 @@ from gateway.api import Delivery, DeliveryError, Misconfigured, Receipt, Rejecte
 from gateway_database import mariadb
 from gateway_database.failures import broken_off, failure_of, surely_undone
 from gateway_database.options import DatabaseOptions
-from gateway_database.prepare import prepare
+from gateway_database.prepare import Job, prepare
+from gateway_database.remedy import with_grants
 from gateway_database.tables import Tables
 from gateway_database.write import write, write_together
 
@@ -36,12 +37,16 @@ def _together(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results
     with engine.connect() as connection:
         connection.begin()  # the lock of SQLite before that of the tables, always, or two threads wait for each other
         try:
-            receipts = write_together(connection, [prepare(connection, tables, one) for one in deliveries])
+            jobs = [prepare(connection, tables, one) for one in deliveries]
+            # Where nothing can be undone nothing may be written that would be written again.
+            receipts = write_together(connection, jobs) if all(map(can_undo, jobs)) else None
         except (DeliveryError, ValueError, TypeError, ArithmeticError):
             return []
         except SQLAlchemyError as error:
             if isinstance(failure_of(error), Unavailable):
                 raise
+            return []
+        if receipts is None:
             return []
         try:
             connection.commit()
@@ -50,6 +55,11 @@ def _together(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results
                 return []
             return [_unknown_end(error) for _ in deliveries]
     return [*receipts]
+
+
+def can_undo(job: Job) -> bool:
+    """Tell whether the tables of a job know transactions."""
+    return all(mariadb.knows_transactions(table) for table in (job.table, *(child.table for child in job.children)))
 
 
 def _one_by_one(engine: Engine, tables: Tables, deliveries: Deliveries) -> Results:
@@ -82,8 +92,9 @@ def _write_one(connection: Connection, tables: Tables, delivery: Delivery[Databa
             savepoint.rollback()
         except SQLAlchemyError:
             raise error from None  # some errors end the transaction by themselves
+        failure = with_grants(connection, tables, delivery.options, failure_of(error))
         tables.forget()
-        return failure_of(error)
+        return failure
     savepoint.rollback()
     tables.forget()  # whoever mends the table expects it to be noticed
     return failure

@@ -35,6 +35,7 @@ class Database(Destination[DatabaseSettings, DatabaseOptions]):
         return Traits(
             expected_latency=_EXPECTED_LATENCY,
             repeatable=Repeatable.NO if shows else Repeatable.YES,
+            questions=options.takes_everything and options.write not in (Write.INSERT, Write.DELETE),
             needs=frozenset({"record"} if options.takes_everything and options.write is not Write.DELETE else ()),
         )
 

@@ -27,13 +27,36 @@ _LOGIN = re.compile(
     r'|no pg_hba\.conf entry|(role|database) ".*" does not exist',
     re.IGNORECASE,
 )
-_SCHEMA = re.compile(r"no such (table|column)|has no column|ON CONFLICT clause does not match", re.IGNORECASE)
+_SCHEMA = re.compile(
+    r"no such (table|column)|has no column|ON CONFLICT clause does not match|generated column|cannot modify .* a view",
+    re.IGNORECASE,
+)
+_PREPARED_LOST = frozenset({"26000", "42P05"})
+"""A statement that the server was to keep is not there, or another has its name: a pooler lent the session out."""
+_READ_ONLY = "25006"
+_SYNTAX = "42601"
+"""Our statements have none: a value that a type such as hstore or tsquery cannot read."""
+_POOLER = {
+    "transaction blocks not allowed": "PgBouncer lends a session for one statement only (pool_mode = statement). "
+    "Set pool_mode = transaction for this database",
+    "unsupported startup parameter": "PgBouncer does not pass this on. Set it for the role (ALTER ROLE … SET …), or "
+    "take it out of the URL",
+}
+"""What PgBouncer says, and what to do."""
 _DOWN = re.compile(r"connect|unable to open|disk is full|starting up|shutting down|too many", re.IGNORECASE)
 
 
 def failure_of(error: SQLAlchemyError) -> DeliveryError:
     """Return what an error before the commit means: nothing was written."""
     text, state, code = _text(error), _state(error), _code(error)
+    for said, remedy in _POOLER.items():
+        if said in text:
+            return Misconfigured(f"the pooler cannot be used: {text}. {remedy}")
+    if state in _PREPARED_LOST:
+        why = "a pooler lent the session out, and prepared statements with it; take prepare_threshold out of the URL"
+        return Unavailable(f"{why}: {text}")
+    if state == _READ_ONLY:
+        return Unavailable(f"the database takes no rows, as a replica does: {text}", whole=True)
     if _is_row(error, state, code):
         return Rejected(f"the database refused the row: {text}")
     if state[:2] == "28" or state in ("42501", "3D000") or code in mariadb.LOGIN or _LOGIN.search(text):
@@ -50,6 +73,13 @@ def failure_of(error: SQLAlchemyError) -> DeliveryError:
         return Misconfigured(f"the database cannot do this: {text}")
     whole = error.connection_invalidated or bool(_DOWN.search(text))
     return Unavailable(f"the database cannot be used: {text}", whole=whole)
+
+
+def is_useless_session(error: SQLAlchemyError | None) -> bool:
+    """Tell whether an error says that a session will never be of use, though it is open."""
+    if error is None:
+        return False
+    return _state(error) in {*_PREPARED_LOST, _READ_ONLY} or _code(error) in mariadb.READ_ONLY
 
 
 def broken_off(error: SQLAlchemyError) -> DeliveryError:
@@ -77,7 +107,12 @@ def _is_row(error: SQLAlchemyError, state: str, code: Any) -> bool:
     if isinstance(error, OperationalError) and not state:
         return False
     own = isinstance(error, StatementError) and not isinstance(error, DBAPIError)  # the type refused to bind the value
-    return isinstance(error, (IntegrityError, DataError)) or own or state[:2] in ("22", "23", "44", "45", "P0")
+    return (
+        isinstance(error, (IntegrityError, DataError))
+        or own
+        or state[:2] in ("22", "23", "44", "45", "P0")
+        or state == _SYNTAX
+    )
 
 
 def _is_busy(text: str, state: str, code: Any) -> bool:

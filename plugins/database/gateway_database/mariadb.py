@@ -10,6 +10,7 @@ from sqlalchemy import JSON, Connection, Engine, Enum, LargeBinary, String, Tabl
 from sqlalchemy.dialects.mysql import BINARY, BIT, LONGBLOB, MEDIUMBLOB, TINYBLOB, TINYINT, VARBINARY
 
 from gateway.api import Finding, Rejected
+from gateway_database.columns import columns_of
 
 NAMES = frozenset({"mysql", "mariadb"})
 """Names of the dialects."""
@@ -27,6 +28,8 @@ BUSY = frozenset({1020, 1205, 1213, 1317, 1412, 1969, 3024})
 """Locked, changed by another, or out of time."""
 DOWN = frozenset({1021, 1040, 1041, 1047, 1053, 1114, 1129, 1203, 1226, 1290, 1836, 1927})
 """Nothing can be written for a while: too many connections, read-only, full, shutting down."""
+READ_ONLY = frozenset({1290, 1836})
+"""The server takes no rows, as a replica after a fail-over."""
 UNDONE = frozenset({1213})
 """Raised by COMMIT, it proves that nothing was committed."""
 
@@ -61,14 +64,6 @@ def set_up(engine: Engine, wait: int) -> None:
     Without a strict mode the server cuts off what does not fit and says nothing; a TIMESTAMP is read in the zone of
     the session.
     """
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        try:
-            return dialect.connect(*args, **kwargs)
-        except (RuntimeError, OSError, TypeError, ValueError) as error:
-            # No errors of the server: a package for this way to log in, a file or an option that is not there.
-            raise dialect.loaded_dbapi.NotSupportedError(f"connecting with this URL: {error}") from error
 
     # Before SQLAlchemy looks at the session: it learns from the mode how names are quoted.
     @event.listens_for(engine, "connect", insert=True)
@@ -115,7 +110,7 @@ def find_json(connection: Connection, table: Table) -> None:
     if getattr(connection.dialect, "is_mariadb", False):
         checks = set(connection.execute(_CHECKS, _named(table)).scalars())
         quote = connection.dialect.identifier_preparer.quote_identifier
-        for column in table.c:
+        for column in table.columns:
             if f"json_valid({quote(column.name)})" in checks:
                 column.type = JSON(none_as_null=True)
 
@@ -125,22 +120,32 @@ def prefixed_indexes(connection: Connection, table: Table) -> set[str]:
     return set(connection.execute(_PREFIXED, _named(table)).scalars())
 
 
+def knows_transactions(table: Table) -> bool:
+    """Tell whether what is written to a table can be undone."""
+    return _options(table).get("engine", "").lower() not in _WITHOUT_TRANSACTIONS
+
+
 def cautions(table: Table, key: Iterable[str], where: str) -> Iterator[Finding]:
     """Yield what a table of MariaDB or MySQL does behind one's back; nothing for one of another database."""
-    options = {name.partition("_")[2]: str(value) for name, value in table.kwargs.items()}
+    options = _options(table)
     if "engine" not in options:
         return
-    if options["engine"].lower() in _WITHOUT_TRANSACTIONS:
+    if not knows_transactions(table):
         found = f"the table {table.name} is kept by {options['engine']}: what was written before an error stays"
         yield Finding(where=where, found=found, remedy=f"Run: ALTER TABLE {table.name} ENGINE = InnoDB", error=False)
+    columns = columns_of(table)
     for name in key:
-        kind = table.c[name].type if name in table.c else None
+        kind = columns[name].type if name in columns else None
         if isinstance(kind, String) and not isinstance(kind, Enum):
             of_table = "" if getattr(kind, "charset", None) else options.get("collate", "")
             collation = getattr(kind, "collation", None) or of_table
             if not collation.endswith(("_bin", "_cs")):
                 found = f"the column {table.name}.{name} takes keys for one that differ only in case or accents"
                 yield Finding(where=where, found=found, remedy="Give it COLLATE utf8mb4_bin", error=False)
+
+
+def _options(table: Table) -> dict[str, str]:
+    return {name.partition("_")[2]: str(value) for name, value in table.kwargs.items()}
 
 
 def _named(table: Table) -> dict[str, Any]:

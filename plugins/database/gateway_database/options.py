@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from gateway.api import Event, Expression, Options, PerRow, Secret, Settings, Template, peek, subset
+from gateway_database.drivers import arguments_of
 
 
 class Write(StrEnum):
@@ -49,6 +51,7 @@ class DatabaseSettings(Settings):
             if dialect.is_async:
                 raise ValueError(f"the driver {url.drivername} is asynchronous. Write one such as postgresql+psycopg")
             dialect.import_dbapi()
+            arguments_of(url, 0)
         except NoSuchModuleError:
             raise ValueError(f"no driver for {url.drivername} is known. Install its SQLAlchemy dialect") from None
         except ArgumentError:
@@ -128,7 +131,13 @@ class DatabaseOptions(Options):
     @property
     def takes_everything(self) -> bool:
         """Whether every question is taken under its own name."""
-        return bool(_table(self.columns).get(EVERYTHING) is True)
+        columns = self.columns  # looked at twice for each delivery, rendered: without going through all of it
+        value = columns.get(EVERYTHING) if isinstance(columns, dict) else _table(columns).get(EVERYTHING)
+        return bool(peek(value) is True)
+
+    def rest_of(self, row: Iterable[str]) -> list[str]:
+        """Return the columns that do not belong to the key."""
+        return [name for name in row if name not in self.key]
 
     @property
     def marks(self) -> dict[str, Any] | None:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Float, MetaData, Numeric, Table, UniqueConstraint, inspect
+from sqlalchemy import JSON, Connection, MetaData, Numeric, String, Table, inspect
+from sqlalchemy.dialects.postgresql import DOMAIN, REAL
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from gateway.api import Misconfigured
-from gateway_database import mariadb
-from gateway_database.digits import Digits
+from gateway_database import mariadb, sqlite_types
+from gateway_database.catalog import learn
+from gateway_database.columns import Facts, columns_of, facts_of
+from gateway_database.indexes import learn_indexes
+from gateway_database.numbers import SingleFloat
 
-_UNIQUE = "gateway_unique"
-_PREPARER = "gateway_preparer"
+_DIGITS = re.compile(r"\((\d+),(-?\d+)\)")
+_LENGTH = re.compile(r"\((\d+)\)")
 _LOOK_AGAIN = 60.0
 """Seconds after which a table is looked at again for columns that it lacked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unique:
-    """A unique index or constraint."""
-
-    columns: frozenset[str | None]
-    """None stands for an expression."""
-    whole: bool
-    """Whether it is over whole columns and all rows."""
 
 
 class Tables:
@@ -59,7 +52,7 @@ class Tables:
             if table is None or missing(table, wanted) or (missing(table, wished) and self._is_old(name)):
                 table = self._known[name] = self._reflect(connection, name)
         for column in missing(table, wanted):
-            raise Misconfigured(f"the table {name} has no column {column!r}{nearest(column, table.c.keys())}")
+            raise Misconfigured(f"the table {name} has no column {column!r}{nearest(column, columns_of(table))}")
         return table
 
     def forget(self) -> None:
@@ -71,31 +64,61 @@ class Tables:
         return time.monotonic() - self._looked_at[name] > _LOOK_AGAIN
 
     def _reflect(self, connection: Connection, name: str) -> Table:
+        numbers = itertools.count()
+
+        def give_key(inspector: Any, table: Any, column: Any) -> None:
+            # Parameters are called after keys. Those of names can clash: `site_1` with the first value compared to
+            # `site`, and names that differ only in characters that no parameter may have.
+            column["key"] = f"c{next(numbers)}"
+            if connection.dialect.name in mariadb.NAMES:
+                column["name"] = column["name"].replace("``", "`")  # SQLAlchemy leaves it as it is quoted
+
         try:
-            table = Table(name, MetaData(), schema=self._schema, autoload_with=connection, resolve_fks=False)
+            table = Table(
+                name,
+                MetaData(),
+                schema=self._schema,
+                autoload_with=connection,
+                resolve_fks=False,
+                listeners=[("column_reflect", give_key)],
+            )
         except NoSuchTableError:
             look = inspect(connection)
             names = [*look.get_table_names(self._schema), *look.get_view_names(self._schema)]
             raise Misconfigured(f"there is no table {name!r} in the database{nearest(name, names)}") from None
-        for column in table.c:
-            column.type = _own_type(connection.dialect.name, column.type)
+        learn(connection, table)
+        for column in table.columns:
+            column.type = _own_type(connection.dialect.name, column.type, facts_of(column))
         if connection.dialect.name in mariadb.NAMES:
             mariadb.find_json(connection, table)
-        table.info[_UNIQUE] = _uniques(connection, table)
-        table.info[_PREPARER] = connection.dialect.identifier_preparer
+        learn_indexes(connection, table)
         self._looked_at[name] = time.monotonic()
         return table
 
 
-def _own_type(dialect: str, kind: Any) -> Any:
+def _own_type(dialect: str, kind: Any, facts: Facts) -> Any:
+    if dialect == "sqlite":
+        return sqlite_types.own_type("" if facts.declared == "no type" else facts.declared)
     if isinstance(kind, JSON):
         kind.none_as_null = True
-    if dialect == "sqlite" and isinstance(kind, Numeric) and not isinstance(kind, Float):
-        return Digits(str(kind))
-    return mariadb.own_type(kind) if dialect in mariadb.NAMES else kind
+    if dialect in mariadb.NAMES:
+        return mariadb.own_type(kind)
+    if isinstance(kind, DOMAIN):
+        return _own_type(dialect, _below(kind, facts.base), facts)
+    return SingleFloat() if isinstance(kind, REAL) else kind
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def _below(domain: DOMAIN, declared: str) -> Any:
+    """Return the type below a domain, with the length or the digits that reflection leaves out."""
+    kind: Any = domain.data_type
+    if isinstance(kind, Numeric) and (found := _DIGITS.search(declared)):
+        return Numeric(int(found[1]), int(found[2]))
+    if isinstance(kind, String) and (found := _LENGTH.search(declared)):
+        return String(int(found[1]))
+    return kind
+
+
+def nearest(name: str, names: Iterable[str] | Mapping[str, Any]) -> str:
     """Return a hint at the name that was meant, or nothing."""
     close = get_close_matches(name.lower(), by_lower := {one.lower(): one for one in names}, 1)
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
@@ -103,58 +126,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def missing(table: Table, columns: Iterable[str]) -> list[str]:
     """Return the columns that the table does not have."""
-    return [column for column in columns if column not in table.c]
-
-
-def is_unique(table: Table, columns: Sequence[str]) -> bool:
-    """Tell whether the database itself keeps exactly these columns unique."""
-    return Unique(frozenset(columns), whole=True) in table.info[_UNIQUE]
-
-
-def only_clash(table: Table, columns: Sequence[str], row: Mapping[str, Any]) -> bool:
-    """Tell whether a new row can clash with others in these columns alone, not in those of another unique index."""
-    counted = table.autoincrement_column
-    free = counted.name if counted is not None and counted.name not in row else None
-    return all(one == Unique(frozenset(columns), whole=True) or free in one.columns for one in table.info[_UNIQUE])
-
-
-def _uniques(connection: Connection, table: Table) -> list[Unique]:
-    prefixed = mariadb.prefixed_indexes(connection, table) if connection.dialect.name in mariadb.NAMES else set()
-    found = [Unique(frozenset(table.primary_key.columns.keys()), whole="PRIMARY" not in prefixed)]
-    constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
-    found += [Unique(frozenset(one.columns.keys()), whole=True) for one in constraints]
-    # Of SQLite, constraints are read from the text of CREATE TABLE, which misses some; their indexes are all there.
-    more = {"include_auto_indexes": True} if connection.dialect.name == "sqlite" else {}
-    indexes = inspect(connection).get_indexes(table.name, table.schema, **more)
-    return found + [
-        Unique(frozenset(one["column_names"]), whole=_is_whole(one) and one["name"] not in prefixed)
-        for one in indexes
-        if one["unique"]
-    ]
-
-
-def _is_whole(index: Any) -> bool:
-    """Tell whether an index is over whole columns and all rows."""
-    partial = any(value is not None for name, value in index.get("dialect_options", {}).items() if "_where" in name)
-    return None not in index["column_names"] and not partial
-
-
-def need_unique(table: Table, columns: Sequence[str]) -> None:
-    """Raise Misconfigured with the statement that makes these columns unique, unless they are."""
-    if not is_unique(table, columns):
-        raise Misconfigured(f"{not_unique(table, columns)}. Run: {ddl(table, columns)}")
-
-
-def not_unique(table: Table, columns: Sequence[str]) -> str:
-    """Say that columns are not kept unique."""
-    return f"the table {table.name} has no unique index on {', '.join(columns)}"
-
-
-def ddl(table: Table, columns: Sequence[str]) -> str:
-    """Return the statement that makes columns unique."""
-    preparer: IdentifierPreparer = table.info[_PREPARER]
-    name = re.sub(r"\W+", "_", "_".join(("uq", table.name, *columns)))[:60]
-    quoted = ", ".join(preparer.quote(column) for column in columns)
-    statement = f"CREATE UNIQUE INDEX {preparer.quote(name)} ON {preparer.format_table(table)} ({quoted})"
-    # Some drivers take a percent sign for a parameter unless it is doubled; people do not.
-    return statement.replace("%%", "%") if "format" in preparer.dialect.paramstyle else statement
+    there = columns_of(table)
+    return [column for column in columns if column not in there]

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,7 @@ def delivery() -> Make:
         unique: str = "delivery-1",
         number: int = 1,
         record: Record | None = None,
+        questions: Iterable[str] = (),
         **options: Any,
     ) -> Delivery[DatabaseOptions]:
         notification = make_notification(event)
@@ -125,7 +126,9 @@ def delivery() -> Make:
         made = rendered(
             DatabaseOptions, notification=notification, record=record, **{"table": "inspections", **options}
         )
-        return make_delivery(made, key=unique, number=number, notification=notification, record=record)
+        return make_delivery(
+            made, key=unique, number=number, notification=notification, record=record, questions=questions
+        )
 
     return make
 
