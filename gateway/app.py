@@ -278,6 +278,8 @@ async def _serve(
     calm_collector()
     url = _url(listening.getsockname(), routes.path)
     log.info("listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name)
+    if gateway.store.is_new:
+        log.warning("the store is new and empty; if there should be one, [gateway] store names another place")
     try:
         await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
     finally:

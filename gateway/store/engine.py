@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.store.ids import Ids
 
@@ -50,11 +50,15 @@ class Database(Protocol):
         ...
 
     def exists(self) -> bool:
-        """Tell whether there is a database at all; it may be empty."""
+        """Tell whether there is a database at all; it may be empty.
+
+        Raises:
+            StoreError: it cannot be looked at or written, or could not be made there.
+        """
         ...
 
-    def make_room(self) -> None:
-        """Make what a database can be made in: the folder of a file."""
+    def prepare(self) -> None:
+        """Make what a new database needs before it is connected to; raises StoreError if it cannot be there."""
         ...
 
     def free(self) -> int | None:
@@ -84,6 +88,11 @@ class Database(Protocol):
     def close(self) -> None:
         """Close every connection and let go of what `hold` took."""
         ...
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Tell whether an error comes from a database or its driver."""
+    return isinstance(error, SQLAlchemyError) or type(error).__module__.partition(".")[0] in ("psycopg", "sqlite3")
 
 
 def say(error: BaseException) -> str:

@@ -129,7 +129,7 @@ class PostgresqlDatabase:
         """Tell that it exists; what is wrong otherwise the database itself says when it is connected to."""
         return True
 
-    def make_room(self) -> None:
+    def prepare(self) -> None:
         """Do nothing: a database is made by whoever runs the server."""
 
     def hold(self) -> None:

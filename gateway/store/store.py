@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import StoreError
 from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reconciled
 from gateway.store.connect import open_database
-from gateway.store.engine import Fate, say
+from gateway.store.engine import Fate, is_of_database, say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.locks import lock_notifications
 from gateway.store.migrate import migrate
@@ -93,6 +92,8 @@ class Store:
         )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._has_backfilled: bool | None = None
+        self.is_new = False
+        """Whether `open` has made it."""
 
     async def open(self, *, beside: bool = False) -> None:
         """Take hold of the database, bring its schema forward, void what a dead process left if it was alone, start.
@@ -109,13 +110,17 @@ class Store:
             self.database.hold()
             try:
                 await asyncio.to_thread(self._prepare)
-            except DatabaseError as error:
+            except Exception as error:
+                self.database.close()
+                if not is_of_database(error):
+                    raise
                 raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
         self._keeping.start()
         self._ledger.start()
 
     def _prepare(self) -> None:
-        migrate(self.database)
+        before, _ = migrate(self.database)
+        self.is_new = before is None
         if self.database.shared:
             return
         with self.database.write() as connection:
