@@ -118,9 +118,13 @@ class Reporter:
             return POLL if due_at is None else max(0.001, min(POLL, (due_at - moment) / SECOND))
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
-        claimed = await self._store.write(
-            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused)
-        )
+
+        def claim(connection: Connection) -> list[Report]:
+            if self._store.leapt():
+                return []
+            return outbox.claim_reports(connection, most=_AT_ONCE, token=token, lease=lease, paused=paused)
+
+        claimed = await self._store.write(claim)
         self._claimed_at = time.monotonic()
         if self._stopping:
             self._unsent += claimed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
+from gateway.delivery.clock_watch import ALARM as LEAPT
 from gateway.delivery.current import Current
 from gateway.delivery.logged_alarms import clear_and_log
 from gateway.delivery.pauses import Pauses
@@ -16,9 +17,10 @@ from gateway.delivery.silence import WAITS, Silence
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
-from gateway.store import alarms
+from gateway.store import alarms, leaps
 from gateway.store.alarms import Alarm
 from gateway.store.causes import STANDS
+from gateway.store.clock import from_store
 from gateway.store.engine import say
 from gateway.store.store import Store
 
@@ -73,7 +75,9 @@ class Watch:
 
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":
-            return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+            return from_store(self._store.now()) - alarm.last > UNAUTHORISED_FOR
+        if alarm.kind == LEAPT:
+            return await self._store.read(leaps.unsteady_for) <= 0
         if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
             return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:

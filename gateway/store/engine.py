@@ -10,6 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.store.clock import Reading
 from gateway.store.ids import Ids
 
 
@@ -47,6 +48,10 @@ class Database(Protocol):
 
     def now(self) -> int:
         """Return the store's time as far as this process knows it: to wait by, not to decide by (`clock.ask`)."""
+        ...
+
+    def reading(self) -> Reading:
+        """Return what the store's clock showed when it was last asked."""
         ...
 
     def exists(self) -> bool:

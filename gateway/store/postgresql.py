@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from gateway.store.clock import ASKED, now
+from gateway.store.clock import ASKED, Reading, micros, now, steady
 from gateway.store.engine import Fate, say
 from gateway.store.ids import SequenceIds
 from gateway.store.prepared import scalar_of
@@ -74,7 +74,7 @@ class PostgresqlDatabase:
         self.name = url._replace(password=None).render_as_string()
         self.ids = SequenceIds()
         self._process = secrets.token_hex(8)
-        self._ahead = 0
+        self._reading = Reading(steady(), now(), steady())
         self._asked_at = float("-inf")
         self._readers = _engine(url, begins="REPEATABLE READ")
         self._writers = _engine(url, begins=None)
@@ -106,7 +106,7 @@ class PostgresqlDatabase:
         connection = engine.connect()
         try:
             connection.begin()
-            asked_at = time.monotonic()
+            asked_at, before = time.monotonic(), steady()
             cursor = connection.connection.cursor()
             cursor.execute(_BEGIN)
             cursor.nextset()
@@ -115,12 +115,17 @@ class PostgresqlDatabase:
             connection.close()
             raise
         connection.info[ASKED] = (asked_at, moment)
-        self._ahead, self._asked_at = moment - now(), asked_at
+        self._reading, self._asked_at = Reading(before, moment, steady()), asked_at
         return connection
 
     def now(self) -> int:
-        """Return the database's time, from what it said last and this machine's clock since."""
-        return now() + self._ahead
+        """Return the database's time, from what it said last and the time since; this machine's clock may leap."""
+        asked = self._reading
+        return asked.moment + micros(steady() - asked.after)
+
+    def reading(self) -> Reading:
+        """Return what the database's clock showed at the last transaction that wrote."""
+        return self._reading
 
     def free(self) -> None:
         """Return None: the disk is the server's."""

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from gateway.store.clock import now
+from gateway.store.clock import Reading, now, steady
 from gateway.store.engine import Fate
 from gateway.store.ids import CountedIds
 from gateway.store.sqlite_file import FileLock, keep_to_owner, make_own, refuse_unusable
@@ -82,6 +82,10 @@ class SqliteDatabase:
     def now(self) -> int:
         """Return the time by this machine's clock, which is the store's."""
         return now()
+
+    def reading(self) -> Reading:
+        """Read this machine's clock."""
+        return Reading(steady(), now(), steady())
 
     def exists(self) -> bool:
         """Tell whether the file is there, and can be used if it is; raises StoreError."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import StoreError
 from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reconciled
+from gateway.store.clock import Reading
 from gateway.store.connect import open_database
 from gateway.store.engine import Fate, is_of_database, say
 from gateway.store.inbox import Keep, Kept
@@ -92,6 +93,7 @@ class Store:
         )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._has_backfilled: bool | None = None
+        self._believed: Reading | None = None
         self.is_new = False
         """Whether `open` has made it."""
 
@@ -149,6 +151,17 @@ class Store:
     async def free(self) -> int | None:
         """Tell how many bytes may still be written; None: that cannot be known."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.database.free)
+
+    def leapt(self) -> int:
+        """Return by how many microseconds the store's clock has leapt since it was believed last; 0: it has not.
+
+        Until that is put right nothing may be claimed by the time: what its holder is about would look lapsed.
+        """
+        return 0 if self._believed is None else self.database.reading().leap_since(self._believed)
+
+    def believe(self) -> None:
+        """Believe the store's clock as it is now: a leap is measured from here."""
+        self._believed = self.database.reading()
 
     def now(self) -> int:
         """Return the store's time as far as this process knows it, to wait by."""
@@ -214,7 +227,11 @@ class Store:
     async def claim(self, wanted: Mapping[str, int]) -> list[Due]:
         """Claim up to so many lanes of each destination."""
         token = self.token()
-        return await self.write(lambda connection: queue.claim(connection, wanted, token=token, lease=self.lease))
+
+        def claim(connection: Connection) -> list[Due]:
+            return [] if self.leapt() else queue.claim(connection, wanted, token=token, lease=self.lease)
+
+        return await self.write(claim)
 
     async def release(self, held: Iterable[Due]) -> None:
         """Hand claimed lanes back without having sent anything, for any process to take."""
