@@ -12,7 +12,7 @@ from gateway.store.migrate import migrate as bring_forward
 
 def migrate(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     """Bring the store to this gateway's schema, making it if it is not there. `gateway serve` does so by itself."""
-    database = open_database(store_of(routes))
+    database = open_database(store_of(routes), patient=True)
     try:
         database.prepare()
         before, after = bring_forward(database)

@@ -78,7 +78,7 @@ def moment(text: str | datetime) -> datetime:
 @contextmanager
 def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
     """Open the store that a routes file names, for one short transaction; no destination's secret is looked up."""
-    database = open_database(store_of(routes))
+    database = open_database(store_of(routes), patient=True)
     if not database.exists():  # or StoreError, which says why it cannot be opened
         raise fail(f"there is no store at {database.name} yet: `gateway serve` or `gateway migrate` makes it")
     try:

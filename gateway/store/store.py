@@ -22,7 +22,7 @@ from gateway.store.inbox import Keep, Kept
 from gateway.store.locks import lock_notifications
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
-from gateway.store.writer import GroupWriter
+from gateway.store.writer import STALL, GroupWriter
 
 R = TypeVar("R")
 
@@ -94,6 +94,7 @@ class Store:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._has_backfilled: bool | None = None
         self._believed: Reading | None = None
+        self._stalls: list[str] = []
         self.is_new = False
         """Whether `open` has made it."""
 
@@ -142,6 +143,12 @@ class Store:
     def trouble(self) -> str | None:
         """Why the database cannot be reached; None: it can, as far as is known."""
         return self._keeping.trouble or self._ledger.trouble
+
+    def take_stalls(self) -> list[str]:
+        """Return why steps of the store failed after a long wait since this was asked last."""
+        stalls = [*self._keeping.stalls, *self._ledger.stalls, *self._stalls]
+        self._keeping.stalls, self._ledger.stalls, self._stalls = [], [], []
+        return stalls
 
     @property
     def held(self) -> int:
@@ -265,10 +272,13 @@ class Store:
 
     def _read(self, operation: Callable[[Connection], R]) -> R:
         for wait in _READ_AGAIN:
+            began = time.monotonic()
             try:
                 with self.database.read() as connection:
                     return operation(connection)
             except Exception as error:
+                if time.monotonic() - began > STALL:
+                    self._stalls = [*self._stalls[-9:], say(error)]
                 if self.database.fate(error) is not Fate.LOST:
                     raise
             time.sleep(wait)
