@@ -46,6 +46,8 @@ class Kind(StrEnum):
     """The file system of the store has no room left."""
     DATABASE_RESTART = "database restart"
     """The database server goes down at once, as in a crash, and comes up again."""
+    CLOCK_LEAP = "clock leap"
+    """The clock of the machine goes back or forward, by an hour or by a month, and returns."""
 
     @property
     def cuts(self) -> bool:
@@ -60,12 +62,15 @@ _LASTS = {
     Kind.DISK_FULL: (0.3, 0.8),
     Kind.DATABASE_RESTART: (0.0, 0.5),
     Kind.TABLES_LOCKED: (0.3, 1.5),
+    Kind.CLOCK_LEAP: (1.5, 3.0),
 }
 _OTHERS_LAST = (0.3, 1.5)
 _CUTS_AT = (0.8, 2.3)
 """Early, for what is cut off may have to be made good 10 s later; not at once, for there must be something to cut."""
 _OTHERS_AT = (0.3, 3.5)
 _FEWEST, _MOST = 4, 7
+_LEAPS = 0.5
+"""In so many seeds the clock leaps, of those in which it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Fault:
 def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[Fault]:
     """Return the faults of a seed, chosen among ``kinds``; at most one more that cuts than there are processes."""
     chance = random.Random(seed)
-    possible = sorted(kinds)
+    possible = sorted(set(kinds) - {Kind.CLOCK_LEAP})
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
@@ -90,4 +95,7 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
             continue  # a gateway that is hardly ever up has no work to be caught at
         at = chance.uniform(*(_CUTS_AT if kind.cuts else _OTHERS_AT))
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
+    leaps = random.Random(f"leaps {seed}")  # apart: what a seed had before this fault was thought of it has still
+    if Kind.CLOCK_LEAP in kinds and (leaps.random() < _LEAPS or not possible):
+        made.append(Fault(Kind.CLOCK_LEAP, leaps.uniform(*_OTHERS_AT), leaps.uniform(*_LASTS[Kind.CLOCK_LEAP])))
     return sorted(made, key=lambda fault: fault.at)
