@@ -53,8 +53,8 @@ class AnsweringConnection(psycopg.Connection[Any]):
 
     answer_within: float | None = ANSWER_WITHIN
     """Seconds; None: however long it takes."""
-    on_silence: Callable[[], None]
-    """Called when it is given up."""
+    on_silence: Callable[[str], None]
+    """Called with the reason when it is given up."""
 
     def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
         """Wait for an answer."""
@@ -65,12 +65,13 @@ class AnsweringConnection(psycopg.Connection[Any]):
             if timeout is not None:
                 raise
         self.pgconn.finish()  # the server may still do it: nothing more must go this way
-        self.on_silence()
-        raise NoAnswer(f"the database gave no answer within {limit:.0f} s; its connection was given up")
+        why = f"the database gave no answer within {limit:.0f} s; its connection was given up"
+        self.on_silence(why)
+        raise NoAnswer(why)
 
 
 def answering_engine(
-    url: URL, *, begins: IsolationLevel | None, answer_within: float, on_silence: Callable[[], None]
+    url: URL, *, begins: IsolationLevel | None, answer_within: float, on_silence: Callable[[str], None]
 ) -> Engine:
     """Return connections whose driver begins each transaction, to read only; None: whoever uses them begins it."""
 

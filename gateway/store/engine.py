@@ -33,6 +33,9 @@ class Database(Protocol):
     shared: bool
     """Whether several processes work on it at once: then leases lapse by themselves, at start too."""
 
+    stalls: list[str]
+    """Why connections were given up, until somebody takes it over."""
+
     @property
     def ids(self) -> Ids:
         """Where new rows get their ids from."""

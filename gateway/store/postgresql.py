@@ -68,6 +68,7 @@ class PostgresqlDatabase:
         self._asked_at = float("-inf")
         self._answer_within = answer_within
         self._is_silent = False
+        self.stalls: list[str] = []
 
         def engine(begins: IsolationLevel | None) -> Engine:
             return answering_engine(url, begins=begins, answer_within=answer_within, on_silence=self._gave_up)
@@ -98,9 +99,11 @@ class PostgresqlDatabase:
             yield connection
             connection.commit()
 
-    def _gave_up(self) -> None:
+    def _gave_up(self, why: str) -> None:
         """Note that a connection gave no answer: the others may lead to the same."""
+        log.warning("the store does not answer; all connections are given up and made anew", reason=why)
         self._is_silent = True
+        self.stalls = [*self.stalls[-9:], why]
 
     def _forget_silent(self) -> None:
         if self._is_silent:

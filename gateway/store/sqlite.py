@@ -62,6 +62,7 @@ class SqliteDatabase:
         self.path = Path(url.database)
         self.name = str(self.path)
         self.ids = CountedIds()
+        self.stalls: list[str] = []
         self._readers = _engine(url, "BEGIN")
         self._writers = _engine(url, "BEGIN IMMEDIATE")
         self._writing = FairLock()

@@ -146,7 +146,8 @@ class Store:
 
     def take_stalls(self) -> list[str]:
         """Return why steps of the store failed after a long wait since this was asked last."""
-        stalls = [*self._keeping.stalls, *self._ledger.stalls, *self._stalls]
+        stalls = [*self._keeping.stalls, *self._ledger.stalls, *self._stalls, *self.database.stalls]
+        self.database.stalls = []
         self._keeping.stalls, self._ledger.stalls, self._stalls = [], [], []
         return stalls
 
