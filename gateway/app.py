@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -35,6 +36,7 @@ from gateway.store.engine import say
 from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
+from gateway.web.deadline import Deadline
 from gateway.web.health import Health
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
@@ -49,6 +51,12 @@ EVENT_PATHS = {
     "/status": Event.STATUS,
 }
 """What stands behind the webhook's path, and the event it tells where the body does not."""
+
+
+_START_LEFT_WITHIN = 1.0
+"""Seconds after a signal in which a start that has not ended is given up."""
+_BEYOND_GRACE = 3.0
+"""Seconds beyond ``shutdown_grace`` that the last steps get: they only write to the store, which may not take them."""
 
 
 class Gateway:
@@ -212,33 +220,70 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
         StoreError: the store cannot be used.
     """
     _refuse_unfit(routes, settings)
-    told, asked = asyncio.Event(), asyncio.Event()
-    with bind(settings.host, settings.port) as listening, hearing(stop=told.set, reload=asked.set):
-        async with running(routes, mask=mask, role=settings.role) as gateway:
+    told, asked, starting = asyncio.Event(), asyncio.Event(), asyncio.current_task()
+    deadline = Deadline()
 
-            async def swap(loaded: Routes) -> None:
-                _refuse_unfit(loaded, settings)
-                mask.learn(loaded.secrets)
-                await gateway.load(loaded)
-                calm_collector()
+    def stop() -> None:
+        told.set()
+        if starting is not None:
+            deadline.within(_START_LEFT_WITHIN, "")
+            starting.cancel()
 
-            def begin_to_stop() -> float:
-                log.info("stopping: open requests end, then what is being sent")
-                gateway.begin_to_stop()
-                return gateway.current.routes.answer_within + 1.0
-
-            reloader = Reloader(routes.file, store=gateway.store, load=load, swap=swap, asked=asked)
-            reloading = asyncio.create_task(reloader.keep_reloading())
-            calm_collector()
-            url = _url(listening.getsockname(), routes.path)
-            log.info(
-                "listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name
-            )
-            try:
-                await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
-            finally:
-                reloading.cancel()
+    with hearing(stop=stop, reload=asked.set), bind(settings.host, settings.port) as listening:
+        try:
+            async with running(routes, mask=mask, role=settings.role) as gateway:
+                starting = None
+                await _serve(
+                    gateway, listening, settings, mask=mask, load=load, told=told, asked=asked, deadline=deadline
+                )
+        except asyncio.CancelledError:
+            if starting is None or not told.is_set():
+                raise
+            starting.uncancel()
+            log.info("stopped while it was starting")
+            return
     log.info("stopped")
+
+
+async def _serve(
+    gateway: Gateway,
+    listening: socket.socket,
+    settings: ProcessSettings,
+    *,
+    mask: Mask,
+    load: Callable[[], Routes],
+    told: asyncio.Event,
+    asked: asyncio.Event,
+    deadline: Deadline,
+) -> None:
+    """Serve until ``told``; load the routes again whenever ``asked``."""
+
+    async def swap(loaded: Routes) -> None:
+        _refuse_unfit(loaded, settings)
+        mask.learn(loaded.secrets)
+        await gateway.load(loaded)
+        calm_collector()
+
+    def begin_to_stop() -> float:
+        log.info("stopping: open requests end, then what is being sent")
+        gateway.begin_to_stop()
+        routes = gateway.current.routes
+        answered = routes.answer_within + 1.0
+        deadline.within(max(routes.shutdown_grace, answered) + _BEYOND_GRACE, "shutdown_grace is over")
+        return answered
+
+    routes = gateway.current.routes
+    reloader = Reloader(routes.file, store=gateway.store, load=load, swap=swap, asked=asked)
+    reloading = asyncio.create_task(reloader.keep_reloading())
+    calm_collector()
+    url = _url(listening.getsockname(), routes.path)
+    log.info("listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name)
+    if gateway.store.is_new:
+        log.warning("the store is new and empty; if there should be one, [gateway] store names another place")
+    try:
+        await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
+    finally:
+        reloading.cancel()
 
 
 def _refuse_unfit(routes: Routes, settings: ProcessSettings) -> None:

@@ -11,6 +11,7 @@ from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
+from gateway.delivery.clock_watch import ClockWatch
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
 from gateway.delivery.drift import Drift
@@ -84,6 +85,7 @@ class Delivering:
             on_reports=shared.reporter.wake,
         )
         self._services = Services()
+        self._clock = ClockWatch(store=store, current=current, on_leap=self._look_now)
         self.watch = Watch(
             store=store,
             current=current,
@@ -108,16 +110,22 @@ class Delivering:
 
     async def start(self) -> None:
         """Begin to work."""
+        await self._clock.start()
         await self._pauses.mended()
         self.worker.start()
         self._reporter.start()
         self._services.start(
+            self._clock.keep_watching(),
             self.watch.keep_watching(),
             self._drift.keep_writing(),
             self._retention.keep_pruning(),
             self._reconciler.keep_reconciling(),
             self._reconciler.keep_following(),
         )
+
+    def _look_now(self) -> None:
+        self.worker.wake()
+        self._reporter.wake()
 
     def begin_to_stop(self) -> None:
         """Start nothing more."""

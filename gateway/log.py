@@ -1,5 +1,7 @@
 """Logging: structlog on standard error, for a person or as JSON, with secrets masked and the notification key bound.
 
+Lines are written by a thread of their own (`gateway.log_writer`): a log that nobody reads holds nothing up.
+
 Bind context with ``structlog.contextvars.bound_contextvars(notification=key)``; every line inside carries it.
 """
 
@@ -7,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
 
+from gateway.log_writer import QueuedHandler
 from gateway.settings import LogFormat
 
 MASK = "********"
@@ -75,7 +80,7 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
         renderer = [
             structlog.processors.format_exc_info,
             masked,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr is not None and sys.stderr.isatty()),
         ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -83,7 +88,7 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = QueuedHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -95,3 +100,24 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
     root.setLevel(level.upper())
     for quiet in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "alembic"):
         logging.getLogger(quiet).setLevel(logging.WARNING)  # URLs can be secret
+
+
+def log_what_python_prints() -> None:
+    """Have what Python itself prints on standard error go the same way: warnings, and errors that nobody caught."""
+    logging.captureWarnings(True)
+    log = logging.getLogger("python")
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("ended by an error that nobody caught", exc_info=(kind, error, trace))
+
+    def unraisable(what: Any) -> None:
+        if what.exc_value is not None:
+            about = what.err_msg or "an error that could not be raised"
+            log.error("%s: %r", about, what.object, exc_info=what.exc_value)
+
+    def in_thread(what: threading.ExceptHookArgs) -> None:
+        if what.exc_value is not None and what.exc_type is not SystemExit:
+            name = "?" if what.thread is None else what.thread.name
+            log.error("a thread (%s) ended by an error", name, exc_info=what.exc_value)
+
+    sys.excepthook, sys.unraisablehook, threading.excepthook = uncaught, unraisable, in_thread

@@ -43,10 +43,12 @@ class Lines:
         [handler] = logging.getLogger().handlers
         assert isinstance(handler, logging.StreamHandler)
         handler.setStream(self._stream)
+        self._handler = handler
         self.log = structlog.get_logger("gateway.test")
 
     @property
     def text(self) -> str:
+        self._handler.flush()
         return self._stream.getvalue()
 
     @property

@@ -119,3 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except GatewayError as error:
         sys.exit(fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code)
+    except Exception as error:
+        from gateway.store.engine import is_of_database, say
+
+        if not is_of_database(error):
+            raise
+        sys.exit(fail(f"the store did not do what was asked: {say(error)}. Try again, and see its own log").exit_code)

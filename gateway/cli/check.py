@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.text import Text
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.loading import load_routes
 from gateway.cli.look_at import look_at
@@ -30,6 +29,7 @@ from gateway.models import RecordKind
 from gateway.routing.loaded import Routes, Webservice
 from gateway.store import questions
 from gateway.store.connect import is_sqlite, open_database
+from gateway.store.engine import is_of_database, say
 from gateway.store.questions import FormOf, Question
 
 
@@ -73,7 +73,7 @@ def check(
     if connect:
         found += asyncio.run(_connect(loaded))
         found += _spool(loaded)
-        found += _sessions(loaded) or _questions(loaded)
+    found += (connect and _sessions(loaded)) or _store(loaded, connect=connect)
     if json:
         print_json(found)
     else:
@@ -150,15 +150,42 @@ def _sessions(loaded: Routes) -> list[Checked]:
     return []
 
 
-def _questions(loaded: Routes) -> list[Checked]:
-    """Say what the routes ask for and no record has had, or records had in several places, as the store tells."""
+def _store(loaded: Routes, *, connect: bool) -> list[Checked]:
+    """Say whether the store can be used and, where it is connected to, what its records say of the routes.
+
+    Without connecting a store that cannot be there only warns: the file may be checked on another machine.
+    """
+    if not connect and not is_sqlite(loaded.store):
+        return []
     try:
+        if not connect:
+            open_database(loaded.store).exists()
+            return []
         with questions_store(loaded) as connection:
             return [] if connection is None else list(_of_forms(loaded, connection))
-    except DatabaseError as error:
-        text = f"the store cannot be read: {error.orig}"
+    except StoreError as error:
+        text, _, remedy = str(error).partition(". ")
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        text = f"the store {open_database(loaded.store).name} cannot be read: {say(error)}"
         remedy = "Look whether the database is up, and whether its address and login are right"
-        return [Checked(file=str(loaded.file), where="gateway.store", found=text, remedy=remedy)]
+    return [Checked(file=str(loaded.file), where="gateway.store", found=text, remedy=remedy, error=connect)]
+
+
+def _new_store(loaded: Routes) -> str:
+    """Say that there is no store yet, where that can be told without connecting to it."""
+    if not is_sqlite(loaded.store):
+        return ""
+    database = open_database(loaded.store)
+    try:
+        return (
+            "" if database.exists() else f"There is no store at {database.name} yet: `gateway serve` makes a new one."
+        )
+    except StoreError:  # it is told
+        return ""
+    finally:
+        database.close()
 
 
 def _of_forms(loaded: Routes, connection: Connection) -> Iterator[Checked]:
@@ -205,3 +232,5 @@ def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
     counts = ", ".join(f"{len(each)} {kind}{'' if len(each) == 1 else 's'}" for kind, each in named.items())
     looked = "; every destination answered; doForms was not asked" if connect else ""
     stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)
+    if told := _new_store(loaded):
+        stdout.print(told, highlight=False, soft_wrap=True)

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.panel import Panel
 from rich.text import Text
-from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
@@ -23,11 +22,12 @@ from gateway.delivery.explain import explain as explain_notification
 from gateway.delivery.several import InSeveralPlaces
 from gateway.doforms.notification import parse_notification
 from gateway.doforms.record import decode_record
-from gateway.errors import DoformsError, NotANotification, RoutesFileError
+from gateway.errors import DoformsError, NotANotification, RoutesFileError, StoreError
 from gateway.log import Mask
 from gateway.models import Event, Notification, Record, RecordKind
 from gateway.routing.loaded import Routes
 from gateway.store import questions
+from gateway.store.engine import is_of_database, say
 from gateway.store.questions import FormOf
 
 _NOT_DOWNLOADED = (
@@ -112,8 +112,10 @@ def _brought(loaded: Routes, webservice_id: str) -> dict[RecordKind, dict[str, s
             if connection is None:
                 return {}
             return {kind: brought(questions.known(connection, FormOf(webservice_id, kind))) for kind in RecordKind}
-    except DatabaseError as error:
-        text = f"What other records brought is not looked at: the store cannot be read: {error.orig}"
+    except Exception as error:
+        if not (isinstance(error, StoreError) or is_of_database(error)):
+            raise
+        text = f"What other records brought is not looked at: the store cannot be read: {say(error)}"
         stderr.print(text, style="yellow", markup=False, soft_wrap=True)
         return {}
 

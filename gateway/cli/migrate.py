@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DatabaseError
-
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, print_json, stdout
 from gateway.routing.load import store_of
 from gateway.store.connect import open_database
+from gateway.store.engine import is_of_database, say
 from gateway.store.migrate import migrate as bring_forward
 
 
 def migrate(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     """Bring the store to this gateway's schema, making it if it is not there. `gateway serve` does so by itself."""
-    database = open_database(store_of(routes))
-    database.make_room()
+    database = open_database(store_of(routes), patient=True)
     try:
+        database.prepare()
         before, after = bring_forward(database)
-    except DatabaseError as error:
-        raise fail(f"the store {database.name} cannot be read: {error.orig}") from None
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        raise fail(f"the store {database.name} cannot be read: {say(error)}") from None
     finally:
         database.close()
     if json:

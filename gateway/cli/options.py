@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.output import fail
 from gateway.routing.load import store_of
 from gateway.routing.problems import suggest
 from gateway.store.connect import open_database
+from gateway.store.engine import is_of_database, say
 from gateway.store.revisions import newest, revision_of, works_on
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
@@ -78,8 +78,8 @@ def moment(text: str | datetime) -> datetime:
 @contextmanager
 def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
     """Open the store that a routes file names, for one short transaction; no destination's secret is looked up."""
-    database = open_database(store_of(routes))
-    if not database.exists():
+    database = open_database(store_of(routes), patient=True)
+    if not database.exists():  # or StoreError, which says why it cannot be opened
         raise fail(f"there is no store at {database.name} yet: `gateway serve` or `gateway migrate` makes it")
     try:
         with database.write() if write else database.read() as connection:
@@ -90,7 +90,15 @@ def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
                     "Run `gateway migrate`, or use the gateway that belongs to it"
                 )
             yield connection
-    except DatabaseError as error:
-        raise fail(f"the store {database.name} cannot be {'written' if write else 'read'}: {error.orig}") from None
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        remedy = (
+            "Look whether it is up, and whether its address and login are right"
+            if database.shared
+            else ("Look whether its disk is full, and whether another program has it locked")
+        )
+        what = "written" if write else "read"
+        raise fail(f"the store {database.name} cannot be {what}: {say(error)}. {remedy}") from None
     finally:
         database.close()

@@ -9,13 +9,16 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
+from sqlalchemy import Connection
 
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
-from gateway.cli.output import fail, print_json
+from gateway.cli.output import fail, print_json, stderr
+from gateway.delivery.clock_watch import span
 from gateway.delivery.spool import Spool
 from gateway.delivery.sweep import sweep
 from gateway.routing.load import spool_folder_of
+from gateway.store import leaps
 from gateway.store.attachments import files_of
 from gateway.store.clock import now
 from gateway.store.retention import Pruned, Step, count, first_step
@@ -42,11 +45,16 @@ def prune(
     moment = now()
     with store(routes) as connection:
         found = count(connection, moment=moment, older_than=age)
+        doubt = _doubt(connection, moment)
     if json and not (dry_run or yes):
         raise typer.BadParameter("a program cannot be asked: give --yes or --dry-run too", param_hint="--json")
     if not json:
         typer.echo("Nothing is old enough." if found == Pruned() else f"To delete: {_say(found)}.")
+    if doubt and found != Pruned():
+        stderr.print(f"Mind: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if found != Pruned() and not dry_run:
+        if doubt and yes:
+            raise fail("nothing was deleted. If the clock is right, run it without --yes and confirm")
         if not yes:
             typer.confirm("Delete it?", abort=True)
         found = _delete(routes, found, moment=moment, age=age)
@@ -55,6 +63,18 @@ def prune(
             typer.echo(f"Deleted: {_say(found)}, {found.lanes} unused lanes.")
     if json:
         print_json(found)
+
+
+def _doubt(connection: Connection, moment: int) -> str | None:
+    """Say why the clock is not to be believed, by which ages are counted; None: it is."""
+    if ahead := leaps.doubted_at(connection, moment):
+        return (
+            f"the clock is {span(ahead)} ahead of what it showed when the store was used last. If no gateway ran for "
+            "so long, all is well; else the clock is wrong, and too much would be deleted"
+        )
+    if leaps.unsteady_for(connection):
+        return "the clock has leapt within the last hour, see `gateway alarms --all`. Look whether it is right now"
+    return None
 
 
 def _delete(routes: RoutesFile, found: Pruned, *, moment: int, age: float) -> Pruned:

@@ -17,7 +17,8 @@ def questions_store(loaded: Routes) -> Iterator[Connection | None]:
     """Open the store of loaded routes for reading; None where there is none yet, or one of another version.
 
     Raises:
-        DatabaseError: it cannot be read.
+        StoreError: it cannot be opened; the text says why.
+        SQLAlchemyError: it cannot be read; or the driver's own error.
     """
     database = open_database(loaded.store)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 from pathlib import Path
@@ -15,6 +14,7 @@ from gateway.cli.output import fail
 from gateway.routing.load import store_of
 from gateway.store.connect import open_database
 from gateway.store.sqlite import SqliteDatabase
+from gateway.store.sqlite_file import holder_of
 
 
 def reload(routes: RoutesFile = ROUTES) -> None:
@@ -24,7 +24,7 @@ def reload(routes: RoutesFile = ROUTES) -> None:
     if not isinstance(database, SqliteDatabase):
         raise fail("several processes can share this store: send SIGHUP to each `gateway serve` on it")
     path = database.path
-    number = _holder(path.with_name(path.name + ".lock"))
+    number = holder_of(path) if database.exists() else None
     if number is None:
         raise fail(f"no `gateway serve` runs on the store {path}")
     if not _is_gateway(number):
@@ -39,19 +39,6 @@ def reload(routes: RoutesFile = ROUTES) -> None:
             f"process {number} is another user's: run this as that user, or `kill -HUP {number}` as root"
         ) from None
     typer.echo(f"Process {number} loads {routes} again. Its log tells what came of it; `gateway alarms` if it failed.")
-
-
-def _holder(lock: Path) -> int | None:
-    """Return the number of the process that holds a store's lock; None: nobody does."""
-    try:
-        with lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return int(file.read().strip() or 0) or None
-    except FileNotFoundError:
-        pass
-    return None
 
 
 def _is_gateway(number: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 from collections.abc import Callable
@@ -12,8 +13,9 @@ import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from gateway import app, log
+from gateway import app, first_signals, log
 from gateway.cli.options import ROUTES, RoutesFile, choice_option
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
@@ -21,6 +23,7 @@ from gateway.errors import SettingsError
 from gateway.routing.load import load
 from gateway.routing.loaded import Routes
 from gateway.settings import LogFormat, ProcessSettings, Role
+from gateway.web.deadline import Deadline
 
 _LET_GO_WITHIN = 0.5
 """Seconds that calls which nobody waits for any more get to end."""
@@ -61,15 +64,11 @@ def serve(
         "role": role,
         "insecure": insecure,
     }
-    try:
-        settings = ProcessSettings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        lines = [
-            f"GATEWAY_{str(one['loc'][0]).upper()}: {one['msg']}, found {one['input']!r}" for one in error.errors()
-        ]
-        raise SettingsError("\n".join(lines)) from None
+    settings = _settings({name: value for name, value in given.items() if value not in (None, "")})
     mask = log.Mask()
     log.configure(settings.log_format, settings.log_level, mask)
+    log.log_what_python_prints()
+    atexit.register(first_signals.ignore)
     registry = load_registry()
 
     def load_routes() -> Routes:
@@ -80,8 +79,23 @@ def serve(
     uvloop.run(_serve(loaded, settings, mask, load_routes))
 
 
+def _settings(given: dict[str, Any]) -> ProcessSettings:
+    try:
+        return ProcessSettings(**given)
+    except ValidationError as error:
+        lines = [_say(one, given) for one in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _say(problem: ErrorDetails, given: dict[str, Any]) -> str:
+    name = str(problem["loc"][0])
+    where = f"--{name.replace('_', '-')}" if name in given else f"GATEWAY_{name.upper()}"
+    return f"{where}: {problem['msg']}, found {problem['input']!r}"
+
+
 async def _serve(routes: Routes, settings: ProcessSettings, mask: log.Mask, load_routes: Callable[[], Routes]) -> None:
     await app.serve(routes, settings, mask=mask, load=load_routes)
+    Deadline().within(2 * _LET_GO_WITHIN, "")  # a thread that waits for the store is joined by nobody else
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()

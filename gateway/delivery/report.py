@@ -120,9 +120,13 @@ class Reporter:
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         alone = not any(report.alone for report in self._running.values())
-        claimed = await self._store.write(
-            lambda c: outbox.claim_reports(c, most=_AT_ONCE, token=token, lease=lease, paused=paused, alone=alone)
-        )
+
+        def claim(connection: Connection) -> list[Report]:
+            if self._store.leapt():
+                return []
+            return outbox.claim_reports(connection, most=_AT_ONCE, token=token, lease=lease, paused=paused, alone=alone)
+
+        claimed = await self._store.write(claim)
         self._claimed_at = time.monotonic()
         if self._stopping:
             self._unsent += claimed

@@ -10,7 +10,7 @@ import structlog
 from gateway.delivery.current import Current
 from gateway.delivery.spool import spool_of
 from gateway.delivery.sweep import sweep
-from gateway.store import attachments
+from gateway.store import attachments, leaps
 from gateway.store.engine import say
 from gateway.store.retention import Pruned, Step, first_step
 from gateway.store.store import Store
@@ -35,6 +35,10 @@ class Retention:
         """Walk now and then until cancelled."""
         while True:
             try:
+                if (wait := await self._store.read(leaps.unsteady_for)) > 0:
+                    log.warning("nothing is deleted by its age yet: the clock has leapt", minutes=round(wait / 60))
+                    await asyncio.sleep(min(wait, self._every))
+                    continue
                 done = await self.walk()
                 if done != Pruned():
                     log.info("deleted what is older than retention", notifications=done.notifications, lanes=done.lanes)

@@ -63,7 +63,7 @@ class Spool:
             OSError: the folder cannot be written to.
         """
         path = self.path(name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         aside = path.with_name(name + _PART)
         descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -81,7 +81,7 @@ class Spool:
             return False
         path = self.path(other)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(path.parent)
             path.unlink(missing_ok=True)
             path.hardlink_to(self.path(name))
         except OSError:
@@ -192,6 +192,13 @@ class Part:
     def close(self) -> None:
         """Let go of the file and its lock; what has come stays."""
         os.close(self._descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each for its owner alone."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

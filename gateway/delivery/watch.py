@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
+from gateway.delivery.clock_watch import ALARM as LEAPT
 from gateway.delivery.current import Current
-from gateway.delivery.logged_alarms import clear_and_log
+from gateway.delivery.logged_alarms import clear_and_log, raise_and_log
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
 from gateway.delivery.silence import ALARM as SILENT
@@ -16,9 +17,10 @@ from gateway.delivery.silence import WAITS, Silence
 from gateway.delivery.unloaded import Unloaded
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.unreadable import Unreadable
-from gateway.store import alarms
+from gateway.store import alarms, leaps
 from gateway.store.alarms import Alarm
 from gateway.store.causes import STANDS
+from gateway.store.clock import from_store
 from gateway.store.engine import say
 from gateway.store.store import Store
 
@@ -28,6 +30,10 @@ _EVERY = 30.0
 """Seconds between two looks."""
 UNAUTHORISED_FOR = timedelta(hours=1)
 """How long there must be no burst of wrong secrets until its alarm is cleared."""
+STALLS = "store stalls"
+"""The kind of the alarm of a store that keeps transactions waiting."""
+STALLED_FOR = timedelta(minutes=10)
+"""How long nothing must have waited for the store until its alarm is cleared."""
 _WHILE_LOADED = frozenset({NOT_READABLE, NOT_RECONCILED, TOO_SHORT})
 """Alarms of web services that calls to doForms end."""
 
@@ -67,13 +73,24 @@ class Watch:
         """Clear what has ended; ``thoroughly`` after routes were loaded."""
         await self._pauses.end_what_is_over()
         await self._unloaded.look(thoroughly=thoroughly)
+        if stalls := self._store.take_stalls():
+            text = (
+                f"the store kept steps waiting for long, {len(stalls)} times since the last look: {stalls[-1]}. "
+                "Receiving and deliveries stand meanwhile. See who locks it (PostgreSQL: pg_locks, pg_stat_activity), "
+                "whether its machine is overloaded, and what stands between it and this one"
+            )
+            await raise_and_log(self._store, STALLS, "store", text)
         for alarm in await self._store.read(alarms.list_alarms):
             if await self._has_ended(alarm):
                 await clear_and_log(self._store, alarm.kind, alarm.subject)
 
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind == "unauthorised":
-            return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
+            return from_store(self._store.now()) - alarm.last > UNAUTHORISED_FOR
+        if alarm.kind == STALLS:
+            return from_store(self._store.now()) - alarm.last > STALLED_FOR
+        if alarm.kind == LEAPT:
+            return await self._store.read(leaps.unsteady_for) <= 0
         if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
             return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:

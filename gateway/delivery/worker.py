@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import replace
@@ -94,7 +95,7 @@ class Worker:
         self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
         self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
-        self._refreshed_at = 0
+        self._refreshed_at = float("-inf")
 
     def start(self) -> None:
         """Open the destinations and begin to work."""
@@ -108,6 +109,10 @@ class Worker:
         """Take over the routes in force. What is being sent ends as it began; what waits here is led anew."""
         for job in self._pipelines.load(self._current.routes.destinations):
             self._lead(job.due, job.kept, urgent=job.urgent)
+        self._claims.wake()
+
+    def wake(self) -> None:
+        """Look at the store now."""
         self._claims.wake()
 
     def _pipeline(self, entry: DestinationEntry) -> Pipeline:
@@ -196,8 +201,8 @@ class Worker:
 
     async def _look_around(self) -> None:
         """See what a person ordered meanwhile, and hand back what cannot be sent."""
-        moment = self._store.now()
-        if moment - self._refreshed_at > POLL * SECOND:
+        moment = time.monotonic()
+        if moment - self._refreshed_at > POLL:
             await self._pauses.refresh()
             self._refreshed_at = moment
         await self._give_up_stalled()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.store.sqlite_file import OWN
 
 
 def back_up(source: Path, target: Path) -> int:
@@ -20,8 +21,9 @@ def back_up(source: Path, target: Path) -> int:
         StoreError: it cannot be read or written, or the copy is damaged.
     """
     part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
     try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWN))
         with (
             closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as from_there,
             closing(sqlite3.connect(part)) as copy,
@@ -37,5 +39,6 @@ def back_up(source: Path, target: Path) -> int:
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{source} could not be copied to {target}: {error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return target.stat().st_size

@@ -7,6 +7,7 @@ this machine uses the store, the database's where several do.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
@@ -18,6 +19,9 @@ NEVER = 2**62
 ASKED = "gateway asked the clock"
 """Where a connection whose database has a clock of its own keeps what it said at the transaction's start."""
 
+LEAST = 10.0
+"""Seconds by which a clock must leap to be noticed; less than that is left to the clocks' own correction."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -25,6 +29,28 @@ _MICROSECOND = timedelta(microseconds=1)
 def now() -> int:
     """Return the time by this machine's clock."""
     return time.time_ns() // 1000
+
+
+def steady() -> float:
+    """Return seconds that only ever rise, whatever this machine's clock does, and go on while it sleeps."""
+    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the store's clock showed, and between which moments by `steady` it was asked."""
+
+    before: float
+    moment: int
+    after: float
+
+    def leap_since(self, earlier: Reading) -> int:
+        """Return by how many microseconds the clock has leapt between two readings; 0: by none worth speaking of."""
+        passed = self.moment - earlier.moment
+        least = passed - (self.after - earlier.before) * SECOND
+        most = passed - (self.before - earlier.after) * SECOND
+        return round((least + most) / 2) if least > LEAST * SECOND or most < -LEAST * SECOND else 0
 
 
 def ask(connection: Connection) -> tuple[float, int]:

@@ -11,14 +11,19 @@ from gateway.store.sqlite import SqliteDatabase
 
 _REMEDY = "Write sqlite:///gateway.db, or postgresql+psycopg://user@host/database"
 
+_PATIENCE = 600.0
+"""Seconds that a statement of a patient command may take."""
+
 
 def is_sqlite(url: str) -> bool:
     """Tell whether a store's URL names an SQLite database."""
     return make_url(url).get_backend_name() == "sqlite"
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, patient: bool = False) -> Database:
     """Return the database behind a URL; nothing is connected to yet.
+
+    ``patient``: for a command whose statements may go through all that there is.
 
     Raises:
         StoreError: the store cannot be kept there.
@@ -38,4 +43,4 @@ def open_database(url: str) -> Database:
             f"store = {parsed.render_as_string()!r} needs the driver psycopg, which cannot be imported ({error}). "
             "Install it: pip install 'doforms-gateway[postgresql]'"
         ) from error
-    return PostgresqlDatabase(parsed)
+    return PostgresqlDatabase(parsed, answer_within=_PATIENCE) if patient else PostgresqlDatabase(parsed)

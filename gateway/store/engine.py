@@ -8,8 +8,9 @@ from enum import Enum
 from typing import Protocol
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.store.clock import Reading
 from gateway.store.ids import Ids
 
 
@@ -32,6 +33,9 @@ class Database(Protocol):
     shared: bool
     """Whether several processes work on it at once: then leases lapse by themselves, at start too."""
 
+    stalls: list[str]
+    """Why connections were given up, until somebody takes it over."""
+
     @property
     def ids(self) -> Ids:
         """Where new rows get their ids from."""
@@ -49,12 +53,20 @@ class Database(Protocol):
         """Return the store's time as far as this process knows it: to wait by, not to decide by (`clock.ask`)."""
         ...
 
-    def exists(self) -> bool:
-        """Tell whether there is a database at all; it may be empty."""
+    def reading(self) -> Reading:
+        """Return what the store's clock showed when it was last asked."""
         ...
 
-    def make_room(self) -> None:
-        """Make what a database can be made in: the folder of a file."""
+    def exists(self) -> bool:
+        """Tell whether there is a database at all; it may be empty.
+
+        Raises:
+            StoreError: it cannot be looked at or written, or could not be made there.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Make what a new database needs before it is connected to; raises StoreError if it cannot be there."""
         ...
 
     def free(self) -> int | None:
@@ -84,6 +96,11 @@ class Database(Protocol):
     def close(self) -> None:
         """Close every connection and let go of what `hold` took."""
         ...
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Tell whether an error comes from a database or its driver."""
+    return isinstance(error, SQLAlchemyError) or type(error).__module__.partition(".")[0] in ("psycopg", "sqlite3")
 
 
 def say(error: BaseException) -> str:

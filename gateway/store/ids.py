@@ -7,6 +7,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Table, func, select
 
+from gateway.store.tables import lanes
+
 
 class Ids(Protocol):
     """Gives ids to rows that are about to be inserted.
@@ -19,6 +21,10 @@ class Ids(Protocol):
         """Return ids for so many new rows, rising."""
         ...
 
+    def number(self, connection: Connection, moment: int) -> int:
+        """Return the first number for new lanes: the time, but above all given before, whatever the clock does."""
+        ...
+
     def forget(self) -> None:
         """Note that an insert failed, perhaps because somebody else has inserted too."""
         ...
@@ -29,6 +35,7 @@ class CountedIds:
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
+        self._number: int | None = None
 
     def next(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         """Return ids for so many new rows."""
@@ -37,6 +44,13 @@ class CountedIds:
             last = connection.execute(select(func.max(table.c.id))).scalar() or 0
         self._last[table.name] = last + count
         return range(last + 1, last + 1 + count)
+
+    def number(self, connection: Connection, moment: int) -> int:
+        """Return the first number for new lanes; what is in the store tells what was given before."""
+        if self._number is None:
+            self._number = connection.execute(select(func.max(lanes.c.last_number))).scalar() or 0
+        self._number = max(self._number + 1, moment)
+        return self._number
 
     def forget(self) -> None:
         """Look again."""
@@ -49,6 +63,9 @@ class SequenceIds:
     A block taken ahead would give a late notification a lower id than an earlier one of another process.
     """
 
+    def __init__(self) -> None:
+        self._number = 0
+
     def next(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         """Return ids for so many new rows."""
         if count == 0:
@@ -56,6 +73,11 @@ class SequenceIds:
         cursor = connection.connection.cursor()
         cursor.execute("SELECT nextval(%s::regclass) FROM generate_series(1, %s)", (f"{table.name}_id_seq", count))
         return [id_ for (id_,) in cursor.fetchall()]
+
+    def number(self, connection: Connection, moment: int) -> int:
+        """Return the time by the database's clock; where that goes back, only this process' own numbers still rise."""
+        self._number = max(self._number + 1, moment)
+        return self._number
 
     def forget(self) -> None:
         """Do nothing: a sequence never gives a number twice."""

@@ -293,7 +293,8 @@ def _place(
     lease: float,
     good_until: float,
 ) -> dict[int, Kept]:
-    places = _lock_lanes(connection, new, moment=moment, token=token, until=moment + micros(lease))
+    base = ids.number(connection, moment)
+    places = _lock_lanes(connection, new, moment=moment, base=base, token=token, until=moment + micros(lease))
     given = iter(ids.next(connection, deliveries, sum(len(item.deliveries) for _, item in new)))
     rows: list[tuple[Any, ...]] = []
     made: dict[int, list[KeptDelivery]] = {}
@@ -323,7 +324,7 @@ def _place(
 
 
 def _lock_lanes(
-    connection: Connection, new: Sequence[tuple[int, Keep]], *, moment: int, token: str, until: int
+    connection: Connection, new: Sequence[tuple[int, Keep]], *, moment: int, base: int, token: str, until: int
 ) -> dict[str, _LanePlace]:
     places: dict[str, _LanePlace] = {}
     for _, item in new:
@@ -333,7 +334,7 @@ def _lock_lanes(
     if not places:
         return places
     rows = [
-        (key, place.destination, moment + place.count - 1, moment, *((until, token) if place.take else (moment, None)))
+        (key, place.destination, base + place.count - 1, base, *((until, token) if place.take else (moment, None)))
         for key, place in sorted(places.items())
     ]
     _place_in_lanes.run_many(connection, rows)

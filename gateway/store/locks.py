@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, collate, func, select
+from sqlalchemy import Connection, collate, select
 
+from gateway.store import rates
 from gateway.store.prepared import AnyOf, Prepared, many
 from gateway.store.tables import lanes, notifications
 
@@ -38,9 +39,12 @@ def lock_notifications(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def lock_name(connection: Connection, name: str) -> None:
-    """Lock what may have no row yet until the transaction ends, waiting for whoever has it."""
+    """Lock what may have no row yet until the transaction ends, waiting for whoever has it.
+
+    A row of ours stands for it: an advisory lock could be held by whoever may connect to the database.
+    """
     if connection.dialect.name != "sqlite":
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+        rates.lock(connection, name)
 
 
 def _lock(connection: Connection, rows: Prepared, ids: Iterable[int]) -> None:

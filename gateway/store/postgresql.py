@@ -11,13 +11,14 @@ from typing import Any
 
 import psycopg
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from gateway.errors import StoreError
-from gateway.store.clock import ASKED, now
+from gateway.store.answering import ANSWER_WITHIN, CONNECT, answering_engine, be_patient
+from gateway.store.clock import ASKED, Reading, micros, now, steady
 from gateway.store.engine import Fate, say
 from gateway.store.ids import SequenceIds
 from gateway.store.pooler import REMEDY, SAID, lends_sessions
@@ -25,33 +26,21 @@ from gateway.store.prepared import scalar_of
 
 log = structlog.get_logger(__name__)
 
-_CONNECT: dict[str, Any] = {
-    "connect_timeout": 5,
-    # A machine that vanished is noticed within seconds, not when its connection is used after hours.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "doforms-gateway",
-}
-_SESSION = """
-SELECT set_config('idle_in_transaction_session_timeout', '5s', false),
-       set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-                                             THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-       set_config('enable_seqscan', 'off', false),
-       set_config('jit', 'off', false)
-"""
-"""A process that was stopped amid a transaction loses its locks; and what is acknowledged must be on disk.
-
-A plan that was made while the tables were small would stay with a session as they grow: every statement of the work
-has its index, and is to use it from the first row on.
-"""
 _BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint
 """
 """Both at once: a round trip of its own, before each transaction, would be a quarter of it."""
 _MIGRATION_LOCK = 0x646F466F726D73  # "doForms"; an advisory lock is a number
+_MIGRATED_WITHIN = 60.0
+"""Seconds that a start waits for the migration of another one, which takes its lock only if there is one to make."""
+_TRY_AGAIN = 0.1
+_TOLD_EACH = 100
+_HOLDER = """
+SELECT string_agg('process ' || pid || ', user ' || usename || ', application ' || application_name, '; ')
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = %s::bigint::oid AND objid = %s::bigint::oid
+"""
 _CHANNEL = "doforms_gateway"
 _CROSSED = frozenset({"40001", "40P01", "55P03"})
 """A deadlock, a serialization error, or a lock that was not waited for any longer."""
@@ -72,21 +61,28 @@ class PostgresqlDatabase:
 
     shared = True
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, answer_within: float = ANSWER_WITHIN) -> None:
         self.name = url._replace(password=None).render_as_string()
         self.ids = SequenceIds()
         self._process = secrets.token_hex(8)
-        self._ahead = 0
+        self._reading = Reading(steady(), now(), steady())
         self._asked_at = float("-inf")
-        self._readers = _engine(url, begins="REPEATABLE READ")
-        self._writers = _engine(url, begins=None)
-        self._listening = {**self._writers.dialect.create_connect_args(url)[1], **_CONNECT}
+        self._answer_within = answer_within
+        self._is_silent = False
+        self.stalls: list[str] = []
+
+        def engine(begins: IsolationLevel | None) -> Engine:
+            return answering_engine(url, begins=begins, answer_within=answer_within, on_silence=self._gave_up)
+
+        self._readers, self._writers = engine("REPEATABLE READ"), engine(None)
+        self._listening = {**self._writers.dialect.create_connect_args(url)[1], **CONNECT}
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads."""
         if time.monotonic() - self._asked_at > _ASK_AGAIN:
             self._begin(self._writers).close()
+        self._forget_silent()
         with self._readers.begin() as connection:
             connection.info[ASKED] = (time.monotonic(), self.now())
             yield connection
@@ -104,25 +100,46 @@ class PostgresqlDatabase:
             yield connection
             connection.commit()
 
+    def _gave_up(self, why: str) -> None:
+        """Note that a connection gave no answer: the others may lead to the same."""
+        log.warning("the store does not answer; all connections are given up and made anew", reason=why)
+        self._is_silent = True
+        self.stalls = [*self.stalls[-9:], why]
+
+    def _forget_silent(self) -> None:
+        if self._is_silent:
+            self._is_silent = False
+            self._readers.dispose()
+            self._writers.dispose()
+
     def _begin(self, engine: Engine) -> Connection:
+        self._forget_silent()
         connection = engine.connect()
+        driver: Any = connection.connection.driver_connection
         try:
+            driver.answer_within = ANSWER_WITHIN  # what time it is needs no longer, whatever follows
             connection.begin()
-            asked_at = time.monotonic()
+            asked_at, before = time.monotonic(), steady()
             cursor = connection.connection.cursor()
             cursor.execute(_BEGIN)
             cursor.nextset()
             moment: int = scalar_of(cursor)
+            driver.answer_within = self._answer_within
         except BaseException:
             connection.close()
             raise
         connection.info[ASKED] = (asked_at, moment)
-        self._ahead, self._asked_at = moment - now(), asked_at
+        self._reading, self._asked_at = Reading(before, moment, steady()), asked_at
         return connection
 
     def now(self) -> int:
-        """Return the database's time, from what it said last and this machine's clock since."""
-        return now() + self._ahead
+        """Return the database's time, from what it said last and the time since; this machine's clock may leap."""
+        asked = self._reading
+        return asked.moment + micros(steady() - asked.after)
+
+    def reading(self) -> Reading:
+        """Return what the database's clock showed at the last transaction that wrote."""
+        return self._reading
 
     def free(self) -> None:
         """Return None: the disk is the server's."""
@@ -131,7 +148,7 @@ class PostgresqlDatabase:
         """Tell that it exists; what is wrong otherwise the database itself says when it is connected to."""
         return True
 
-    def make_room(self) -> None:
+    def prepare(self) -> None:
         """Do nothing: a database is made by whoever runs the server."""
 
     def hold(self) -> None:
@@ -144,8 +161,29 @@ class PostgresqlDatabase:
             raise StoreError(f"the store {self.name} {SAID}. {REMEDY}")
 
     def lock_schema(self, connection: Connection) -> None:
-        """Wait until nobody else migrates; the lock ends with the transaction."""
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        """Wait until nobody else migrates; the lock ends with the transaction.
+
+        Raises:
+            StoreError: somebody has it for longer than a migration should take. Whoever may connect can take it.
+        """
+        be_patient(connection.connection.driver_connection)
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # of tables: whoever uses them ends in a moment
+        until = time.monotonic() + _MIGRATED_WITHIN
+        tried = 0
+        while not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (_MIGRATION_LOCK,)).scalar():
+            if tried % _TOLD_EACH == 0:
+                holder = connection.exec_driver_sql(
+                    _HOLDER, (_MIGRATION_LOCK >> 32, _MIGRATION_LOCK & 0xFFFFFFFF)
+                ).scalar()
+                log.warning("waiting for whoever migrates the store", holder=holder)
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"the store {self.name} cannot be migrated: for {_MIGRATED_WITHIN:.0f} s another session has had "
+                    f"the lock for that ({holder}). If it is no `gateway`, end it: SELECT pg_terminate_backend(PID); "
+                    "and let nobody else connect to this database: REVOKE CONNECT ON DATABASE ... FROM PUBLIC"
+                )
+            tried += 1
+            time.sleep(_TRY_AGAIN)
 
     def fate(self, error: BaseException) -> Fate:
         """Tell what an error out of a transaction says about it."""
@@ -171,15 +209,19 @@ class PostgresqlDatabase:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(**self._listening, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    async with asyncio.timeout(ANSWER_WITHIN):
+                        await connection.execute(f"LISTEN {_CHANNEL}")
                     heard()
                     wait, hears = _LISTEN_PAUSE, True
                     while True:
-                        told = {one.payload async for one in connection.notifies(stop_after=1)}
+                        told = {one.payload async for one in connection.notifies(timeout=ANSWER_WITHIN, stop_after=1)}
+                        if not told:  # nobody had anything to tell, or nothing comes through any more
+                            async with asyncio.timeout(ANSWER_WITHIN):
+                                await connection.execute("SELECT 1")
                         if told - {self._process}:
                             heard()
                         await asyncio.sleep(_LISTEN_PAUSE)
-            except psycopg.Error as error:
+            except (psycopg.Error, TimeoutError) as error:
                 if hears:
                     log.info("other gateways are not heard; the store is looked at once a second", reason=say(error))
                 hears = False
@@ -190,24 +232,3 @@ class PostgresqlDatabase:
         """Close every connection."""
         self._readers.dispose()
         self._writers.dispose()
-
-
-def _engine(url: URL, *, begins: IsolationLevel | None) -> Engine:
-    """Return connections whose driver begins each transaction, to read only; None: whoever uses them begins it."""
-    engine = create_engine(
-        url,
-        connect_args=_CONNECT,
-        isolation_level=begins or "AUTOCOMMIT",
-        pool_size=2,
-        max_overflow=2,
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        connection.autocommit = True
-        connection.execute(_SESSION)
-        connection.autocommit = begins is None
-        connection.read_only = begins is not None
-
-    return engine

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sqlite3
 import threading
@@ -11,18 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import StoreInUse
-from gateway.store.clock import now
+from gateway.store.clock import Reading, now, steady
 from gateway.store.engine import Fate
 from gateway.store.ids import CountedIds
+from gateway.store.sqlite_file import FileLock, keep_to_owner, make_own, refuse_unusable
 
 BUSY_TIMEOUT = 10_000
 """Milliseconds that a transaction waits for another process (a command on the store) to end its own."""
+LARGEST_LOG = 4 * 1024 * 1024
+"""Bytes that the write-ahead log keeps once all in it is in the file: a long reader lets it grow meanwhile."""
 _ROOM_FOR_THE_LOG = 16 * 1024 * 1024
 """Bytes that the write-ahead log may need, however much of the file may be written over."""
 
@@ -62,10 +62,11 @@ class SqliteDatabase:
         self.path = Path(url.database)
         self.name = str(self.path)
         self.ids = CountedIds()
+        self.stalls: list[str] = []
         self._readers = _engine(url, "BEGIN")
         self._writers = _engine(url, "BEGIN IMMEDIATE")
         self._writing = FairLock()
-        self._lock: IO[str] | None = None
+        self._lock: FileLock | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -83,13 +84,14 @@ class SqliteDatabase:
         """Return the time by this machine's clock, which is the store's."""
         return now()
 
-    def exists(self) -> bool:
-        """Tell whether the file is there."""
-        return self.path.exists()
+    def reading(self) -> Reading:
+        """Read this machine's clock."""
+        return Reading(steady(), now(), steady())
 
-    def make_room(self) -> None:
-        """Make the folder of the file."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def exists(self) -> bool:
+        """Tell whether the file is there, and can be used if it is; raises StoreError."""
+        refuse_unusable(self.path)
+        return self.path.exists()
 
     def free(self) -> int:
         """Tell what is left on the disk, together with what retention has freed within the file.
@@ -104,25 +106,17 @@ class SqliteDatabase:
             size: int = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
         return left + pages * size
 
+    def prepare(self) -> None:
+        """Make the file, for its owner alone; raises StoreError."""
+        refuse_unusable(self.path)
+        make_own(self.path)
+
     def hold(self) -> None:
         """Take the lock that one `gateway serve` has on the file; it ends with the process, however that ends."""
-        self.make_room()
-        path = self.path.with_name(self.path.name + ".lock")
-        lock = path.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise StoreInUse(
-                f"the store {self.path} is in use by another `gateway serve` (process {holder}). "
-                "Stop that one first, or give this one a store of its own"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
+        refuse_unusable(self.path)
+        self._lock = FileLock(self.path)
+        for suffix in ("-wal", "-shm"):
+            keep_to_owner(self.path.with_name(self.path.name + suffix))
 
     def lock_schema(self, connection: Connection) -> None:
         """Do nothing: a transaction that writes has the whole file."""
@@ -146,7 +140,8 @@ class SqliteDatabase:
         self._readers.dispose()
         self._writers.dispose()
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
+            self._lock = None
 
 
 def _engine(url: URL, begin: str) -> Engine:
@@ -167,6 +162,7 @@ def _engine(url: URL, begin: str) -> Engine:
                 "foreign_keys=ON",
                 "cache_size=-65536",
                 "temp_store=MEMORY",
+                f"journal_size_limit={LARGEST_LOG}",
             ):
                 connection.execute(f"PRAGMA {pragma}")
         except Exception:

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
 from gateway.errors import StoreError
 from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reconciled
+from gateway.store.clock import Reading
 from gateway.store.connect import open_database
-from gateway.store.engine import Fate, say
+from gateway.store.engine import Fate, is_of_database, say
 from gateway.store.inbox import Keep, Kept
 from gateway.store.locks import lock_notifications
 from gateway.store.migrate import migrate
 from gateway.store.queue import Begin, Due, Settled, Settlement
-from gateway.store.writer import GroupWriter
+from gateway.store.writer import STALL, GroupWriter
 
 R = TypeVar("R")
 
@@ -93,6 +93,10 @@ class Store:
         )
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._has_backfilled: bool | None = None
+        self._believed: Reading | None = None
+        self._stalls: list[str] = []
+        self.is_new = False
+        """Whether `open` has made it."""
 
     async def open(self, *, beside: bool = False) -> None:
         """Take hold of the database, bring its schema forward, void what a dead process left if it was alone, start.
@@ -109,13 +113,17 @@ class Store:
             self.database.hold()
             try:
                 await asyncio.to_thread(self._prepare)
-            except DatabaseError as error:
+            except Exception as error:
+                self.database.close()
+                if not is_of_database(error):
+                    raise
                 raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
         self._keeping.start()
         self._ledger.start()
 
     def _prepare(self) -> None:
-        migrate(self.database)
+        before, _ = migrate(self.database)
+        self.is_new = before is None
         if self.database.shared:
             return
         with self.database.write() as connection:
@@ -136,6 +144,13 @@ class Store:
         """Why the database cannot be reached; None: it can, as far as is known."""
         return self._keeping.trouble or self._ledger.trouble
 
+    def take_stalls(self) -> list[str]:
+        """Return why steps of the store failed after a long wait since this was asked last."""
+        stalls = [*self._keeping.stalls, *self._ledger.stalls, *self._stalls, *self.database.stalls]
+        self.database.stalls = []
+        self._keeping.stalls, self._ledger.stalls, self._stalls = [], [], []
+        return stalls
+
     @property
     def held(self) -> int:
         """Bytes in memory that came from outside and wait to be written, about; nobody may wait for them any more."""
@@ -144,6 +159,17 @@ class Store:
     async def free(self) -> int | None:
         """Tell how many bytes may still be written; None: that cannot be known."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.database.free)
+
+    def leapt(self) -> int:
+        """Return by how many microseconds the store's clock has leapt since it was believed last; 0: it has not.
+
+        Until that is put right nothing may be claimed by the time: what its holder is about would look lapsed.
+        """
+        return 0 if self._believed is None else self.database.reading().leap_since(self._believed)
+
+    def believe(self) -> None:
+        """Believe the store's clock as it is now: a leap is measured from here."""
+        self._believed = self.database.reading()
 
     def now(self) -> int:
         """Return the store's time as far as this process knows it, to wait by."""
@@ -208,8 +234,14 @@ class Store:
 
     async def claim(self, wanted: Mapping[str, int], *, alone: bool = True) -> list[Due]:
         """Claim up to so many lanes of each destination; with ``alone`` one suspect may be among their heads."""
-        token, lease = self.token(), self.lease
-        return await self.write(lambda c: queue.claim(c, wanted, token=token, lease=lease, alone=alone))
+        token = self.token()
+
+        def claim(connection: Connection) -> list[Due]:
+            if self.leapt():
+                return []
+            return queue.claim(connection, wanted, token=token, lease=self.lease, alone=alone)
+
+        return await self.write(claim)
 
     async def release(self, held: Iterable[Due]) -> None:
         """Hand claimed lanes back without having sent anything, for any process to take."""
@@ -243,10 +275,13 @@ class Store:
 
     def _read(self, operation: Callable[[Connection], R]) -> R:
         for wait in _READ_AGAIN:
+            began = time.monotonic()
             try:
                 with self.database.read() as connection:
                     return operation(connection)
             except Exception as error:
+                if time.monotonic() - began > STALL:
+                    self._stalls = [*self._stalls[-9:], say(error)]
                 if self.database.fate(error) is not Fate.LOST:
                     raise
             time.sleep(wait)

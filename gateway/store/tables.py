@@ -392,3 +392,12 @@ call_counts = Table(  # calls to doForms by day (00:00 UTC), web service and kin
     Column("over_quota", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),  # in any other way
 )
+
+clock = Table(  # one row: what the store's clock showed last, to notice when it leaps; see `gateway.store.leaps`
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("leaps", Integer, nullable=False, server_default=text("0")),  # so many were put right
+    Column("leapt_at", BigInteger),  # when the last one was noticed, by the clock as it was then
+)

@@ -24,6 +24,8 @@ _Entry = tuple[Item, "asyncio.Future[Result]", int]
 LARGEST_GROUP = 512
 _CROSSINGS = 10
 """So often a group that met another one half-way is tried again."""
+STALL = 4.5
+"""Seconds that a transaction which failed has taken, from which on it is told: it waited for an answer or a lock."""
 _FIRST_WAIT = 0.05
 _LONGEST_WAIT = 1.0
 """Seconds between two tries to reach a database that is gone."""
@@ -55,6 +57,8 @@ class GroupWriter(Generic[Item, Result]):
         self._kind = kind
         self.trouble: str | None = None
         """Why the database could not be reached when it was last tried; None: it could."""
+        self.stalls: list[str] = []
+        """Why transactions failed after a long wait, until somebody takes it over."""
         self.held = 0
         """The weight of all that was handed in and is not written yet, whether or not anybody still waits for it."""
         self._gathered: list[_Entry[Item, Result]] = []
@@ -134,21 +138,33 @@ class GroupWriter(Generic[Item, Result]):
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         tries = 0
         while True:
+            began = time.monotonic()
             try:
                 with self._database.write() as connection:
                     results = self._apply(connection, items)
             except Exception as error:
                 tries += 1
                 fate = self._database.fate(error)
+                took = time.monotonic() - began
+                if took > STALL:
+                    log.warning(
+                        "the store kept a step waiting", writer=self._name, seconds=round(took), reason=say(error)
+                    )
+                    self.stalls = [*self.stalls[-9:], say(error)]
                 self._note(error if fate is Fate.LOST else None)
-                if not self._goes_on(fate, tries):
+                if not self._goes_on(fate, tries, stalled=took > STALL):
                     return self._failed(items, error, fate)
             else:
                 self._note(None)
                 return results
 
-    def _goes_on(self, fate: Fate, tries: int) -> bool:
-        """Tell whether the whole group is tried again, after the wait that this takes."""
+    def _goes_on(self, fate: Fate, tries: int, *, stalled: bool) -> bool:
+        """Tell whether the whole group is tried again, after the wait that this takes.
+
+        What waited long for a lock is tried again only if it must be written: whoever waits is answered long since.
+        """
+        if fate is Fate.CROSSED and stalled:
+            return self._persistent and not self._closed
         if fate is Fate.CROSSED and tries <= _CROSSINGS:
             time.sleep(random.uniform(0, 0.01 * tries))
             return True

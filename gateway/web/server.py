@@ -55,18 +55,17 @@ def bind(host: str, port: int) -> socket.socket:
     do. With it the body of an answer, written after the head, waits 40 ms for the client's delayed acknowledgement.
 
     Raises:
-        SettingsError: the address is in use or not of this machine.
+        SettingsError: the address is in use, not of this machine, or no address at all.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:  # a name that none can be, a port above the highest
         listening.close()
-        raise SettingsError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}. Give another --host or --port"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"cannot listen on {host}, port {port}: {reason}. Give another --host or --port") from error
     listening.listen(_QUEUE)
     listening.setblocking(False)
     return listening

@@ -34,7 +34,7 @@ def refused(routes: Path, *options: str, **environ: str) -> tuple[int, str]:
 
 
 def alive(gateway: GatewayProcess) -> None:
-    """Wait for the first answer: before it a signal ends the process the hard way."""
+    """Wait for the first answer."""
     assert httpx.get(f"http://127.0.0.1:{gateway.port}/healthz", timeout=10.0).status_code == 200
 
 
@@ -98,6 +98,58 @@ def test_a_wrong_process_setting_is_status_2_naming_its_variable(site: Path, nam
     assert status == 2
     assert name in told
     assert repr(value) in told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--port", "70000"), "--port: Input should be less than or equal to 65535, found 70000"),
+        (("--port", "-1"), "--port: Input should be greater than or equal to 0, found -1"),
+        (("--port", "many"), "--port"),
+        (("--log-level", "loud"), "--log-level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 'loud'"),
+        (("--log-format", "xml"), "--log-format"),
+        (("--role", "boss"), "--role"),
+        (("--host", "no-such-host.invalid"), "cannot listen on no-such-host.invalid, port 8080"),
+        (("--host", "300.1.1.1"), "cannot listen on 300.1.1.1, port 8080"),
+        (("--host", "::zz"), "cannot listen on ::zz, port 8080"),
+        (("--host", "a" * 70), "Give another --host or --port"),
+    ],
+)
+def test_wrong_option_is_status_2_naming_it(site: Path, options: tuple[str, ...], told: str) -> None:
+    status, said = refused(site, *options)
+    assert status == 2
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_PORT", "70000"),
+        ("GATEWAY_PORT", "-1"),
+        ("GATEWAY_LOG_LEVEL", "loud"),
+        ("GATEWAY_ROLE", "boss"),
+        ("GATEWAY_HOST", "no-such-host.invalid"),
+    ],
+)
+def test_wrong_variable_is_status_2_with_its_value(site: Path, name: str, value: str) -> None:
+    status, said = refused(site, **{name: value})
+    assert status == 2
+    assert value in said
+
+
+def test_empty_variables_are_not_set(site: Path) -> None:
+    names = ("HOST", "PORT", "ROLE", "LOG_LEVEL", "LOG_FORMAT", "INSECURE", "ROUTES")
+    made = GatewayProcess(site, environ=SECRETS | {f"GATEWAY_{name}": "" for name in names})
+    made.start()
+    alive(made)
+    assert made.url.startswith("http://127.0.0.1:")
+    assert made.stop() == 0
+
+
+def test_log_level_may_be_written_in_small_letters(site: Path) -> None:
+    made = GatewayProcess(site, environ=SECRETS, arguments=("--log-level", "info"))
+    made.start()
+    assert made.stop() == 0
 
 
 def test_it_logs_where_it_listens_and_ends_with_status_0(gateway: GatewayProcess) -> None:

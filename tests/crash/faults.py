@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.doforms.simulator import Simulator
 from tests.crash.effects import Warehouse
 from tests.crash.gateways import Supervised
+from tests.crash.launcher import CLOCK
 from tests.crash.plan import Fault, Kind
 from tests.crash.routes import ATTEMPTS, other_settings, replace_text, with_a_mistake, with_a_rest
 from tests.crash.service import Mood, Service
@@ -133,6 +134,17 @@ async def _database_restart(stage: Stage, fault: Fault) -> None:
         await asyncio.to_thread(stage.backend.restart)
 
 
+_LEAPS = (-30 * 86400, -3600, -60, 3600, 30 * 86400)
+"""Seconds."""
+
+
+async def _clock_leap(stage: Stage, fault: Fault) -> None:
+    file = stage.routes.with_name(CLOCK)
+    replace_text(file, str(stage.chance.choice(_LEAPS)))
+    await asyncio.sleep(fault.lasts)
+    replace_text(file, "0")
+
+
 _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     **dict.fromkeys(_MOODS, _service),
     **dict.fromkeys((Kind.API_429, Kind.API_5XX, Kind.API_SLOW), _api),
@@ -144,4 +156,5 @@ _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     Kind.DISK_FULL: _disk_full,
     Kind.DEADLY_RECORD: _deadly_record,
     Kind.DATABASE_RESTART: _database_restart,
+    Kind.CLOCK_LEAP: _clock_leap,
 }

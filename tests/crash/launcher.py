@@ -35,6 +35,8 @@ _context.set_forkserver_preload(
 _one_at_a_time = threading.Lock()
 """Held while a process is started or asked for its exit status, which only the first who asks is told."""
 _LOOK = 0.02
+CLOCK = "clock-is-off-by"
+"""A file beside the log: the seconds by which the machine's clock is off for the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,20 @@ def _run(bug: str | None, arguments: Sequence[str], log: str, environ: dict[str,
     os.environ.update(environ)
     sys.path[:0] = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.argv = ["gateway", *arguments]
+    _show_another_time(Path(log).with_name(CLOCK))
     if bug is not None:
         BUGS[bug].switch_off()
     main()
+
+
+def _show_another_time(file: Path) -> None:
+    """Have this process' clock be off by what stands in a file, if it is there."""
+    right = time.time_ns
+
+    def shown() -> int:
+        try:
+            return right() + int(file.read_text()) * 1_000_000_000
+        except (OSError, ValueError):
+            return right()
+
+    time.time_ns = shown

@@ -48,6 +48,8 @@ class Kind(StrEnum):
     """The REST service kills each gateway that sends it one certain record."""
     DATABASE_RESTART = "database restart"
     """The database server goes down at once, as in a crash, and comes up again."""
+    CLOCK_LEAP = "clock leap"
+    """The clock of the machine goes back or forward, by an hour or by a month, and returns."""
 
     @property
     def cuts(self) -> bool:
@@ -70,6 +72,7 @@ _LASTS = {
     Kind.DEADLY_RECORD: (8.0, 8.0),
     Kind.DATABASE_RESTART: (0.0, 0.5),
     Kind.TABLES_LOCKED: (0.3, 1.5),
+    Kind.CLOCK_LEAP: (1.5, 3.0),
 }
 _OTHERS_LAST = (0.3, 1.5)
 _CUTS_AT = (0.8, 2.3)
@@ -78,6 +81,8 @@ _OTHERS_AT = (0.3, 3.5)
 _FEWEST, _MOST = 4, 7
 _DEADLY = 0.4
 """The share of the seeds with a deadly record: it comes on top, and whatever else they have stays as it is."""
+_LEAPS = 0.5
+"""In so many seeds the clock leaps, of those in which it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Fault:
 def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[Fault]:
     """Return the faults of a seed, chosen among ``kinds``; at most one more that cuts than there are processes."""
     chance = random.Random(seed)
-    possible = sorted({*kinds} - {Kind.DEADLY_RECORD})
+    possible = sorted({*kinds} - {Kind.DEADLY_RECORD, Kind.CLOCK_LEAP})
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
@@ -104,4 +109,7 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
     if Kind.DEADLY_RECORD in kinds and (not possible or chance.random() < _DEADLY):
         made.append(Fault(Kind.DEADLY_RECORD, chance.uniform(*_CUTS_AT), _LASTS[Kind.DEADLY_RECORD][1]))
+    leaps = random.Random(f"leaps {seed}")  # apart: what a seed had before this fault was thought of it has still
+    if Kind.CLOCK_LEAP in kinds and (leaps.random() < _LEAPS or not possible):
+        made.append(Fault(Kind.CLOCK_LEAP, leaps.uniform(*_OTHERS_AT), leaps.uniform(*_LASTS[Kind.CLOCK_LEAP])))
     return sorted(made, key=lambda fault: fault.at)

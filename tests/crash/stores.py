@@ -15,7 +15,7 @@ from tests.crash.plan import Kind
 from tests.support.postgresql import Server
 
 DISK_SIZE = "64m"
-_EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART}
+_EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART, Kind.CLOCK_LEAP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Sqlite:
     name = "sqlite"
 
     def __init__(self, folder: Path) -> None:
-        self.kinds = _EVERYWHERE
+        self.kinds = _EVERYWHERE | {Kind.CLOCK_LEAP}  # a server has a clock of its own
         with suppress(OSError, subprocess.CalledProcessError), _mounted(folder / "try"):
             self.kinds |= {Kind.DISK_FULL}
 

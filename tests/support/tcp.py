@@ -117,3 +117,57 @@ async def relay(target: int, *, cut_at: bytes | None, passed_on: bool) -> AsyncI
     finally:
         server.close()
         await server.wait_closed()
+
+
+@dataclass
+class SilentRelay:
+    """Stands between clients and a server's socket, and can keep the clients' side open when the server's has ended."""
+
+    socket: str
+    port: int = 0
+    deaf: bool = False
+    """New connections are taken and led nowhere."""
+    _onward: list[tuple[asyncio.StreamWriter, list[asyncio.Task[None]]]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fall_silent(self) -> None:
+        """End the server's side of what is open; the clients hear nothing, neither an answer nor the end."""
+        for writer, tasks in self._onward:
+            for task in tasks:
+                task.cancel()
+            writer.close()
+        self._onward.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.deaf:
+            answers, onward = await asyncio.open_unix_connection(self.socket)
+            both = [asyncio.create_task(_pass(reader, onward)), asyncio.create_task(_pass(answers, writer))]
+            self._onward.append((onward, both))
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.cancelled() for task in both):
+                onward.close()
+                writer.close()
+                return
+        await self.over.wait()
+        writer.close()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while said := await reader.read(65_536):
+            writer.write(said)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def silent_relay(socket: str) -> AsyncIterator[SilentRelay]:
+    """Relay to a socket of this machine until the block ends."""
+    made = SilentRelay(socket)
+    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        made.over.set()
+        made.fall_silent()
+        server.close()

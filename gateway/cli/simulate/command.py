@@ -71,10 +71,9 @@ def _until_interrupted(run: _Run) -> None:
         asyncio.run(run.run())
     except KeyboardInterrupt:
         stdout.print("ended")
-    except OSError as error:
-        raise fail(
-            f"{run.host}:{run.port} cannot be listened on: {error.strerror or error}. Choose another with --port"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise fail(f"{run.host}:{run.port} cannot be listened on: {reason}. Choose another with --port") from None
 
 
 @dataclass(frozen=True, slots=True)
