@@ -29,20 +29,27 @@ class Alarm:
     cleared: datetime | None
 
 
-def raise_alarm(connection: Connection, kind: str, subject: str, text: str) -> bool:
-    """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new."""
+def raise_alarm(connection: Connection, kind: str, subject: str, text: str, *, times: int = 1) -> bool:
+    """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new.
+
+    ``times``: so often its cause was met.
+    """
     _, moment = ask(connection)
     statement = insert(alarms).values(
-        kind=kind, subject=subject, text=clean(text), raised_at=moment, times=1, last_at=moment, cleared_at=None
+        kind=kind, subject=subject, text=clean(text), raised_at=moment, times=times, last_at=moment, cleared_at=None
     )
-    times: int = connection.execute(
+    total: int = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[alarms.c.kind, alarms.c.subject],
             index_where=alarms.c.cleared_at.is_(None),
-            set_={"text": statement.excluded.text, "times": alarms.c.times + 1, "last_at": statement.excluded.last_at},
+            set_={
+                "text": statement.excluded.text,
+                "times": alarms.c.times + times,
+                "last_at": statement.excluded.last_at,
+            },
         ).returning(alarms.c.times)
     ).scalar_one()
-    return times == 1
+    return total == times
 
 
 def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:

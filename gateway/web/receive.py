@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +34,10 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
+from gateway.web.clients import client_of
+from gateway.web.paths import shown
 from gateway.web.refusals import Refusals
+from gateway.web.strays import Strays
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class Receiver:
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
+        self._strays = Strays(store, self._spawn)
         self.load()
 
     def load(self) -> None:
@@ -85,20 +89,25 @@ class Receiver:
         return receive_at
 
     async def finish(self) -> None:
-        """Wait for the marks of answers that were written."""
+        """Wait for the marks of answers that were written, and for what is still to be told."""
+        self._strays.finish()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def stray(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404 at a path that is not the webhook's; whoever brings the right secret probably meant that."""
+        if scope["type"] == "http" and self._authenticator.secure and self._authenticator.may_pass(_grouped(scope)):
+            self._strays.met(scope["path"], self._current.routes.path)
+        await answer.error(send, 404, "nothing is received at this path")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, path_event: Event | None) -> None:
         """Answer one request."""
         started = time.monotonic()
         if scope["method"] != "POST":
             return await answer.error(send, 405, "only POST is accepted here", (b"allow", b"POST"))
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name, []).append(value)
+        headers = _grouped(scope)
         if not self._authenticator.may_pass(headers):
-            return await self._refuse(scope, send)
+            return await self._refuse(scope, send, headers)
         try:
             body = await self._bodies.read(receive, headers.get(b"content-length", (b"",))[0])
         except CannotKeep as error:
@@ -114,7 +123,7 @@ class Receiver:
         webservice = self._current.webservice(notification.webservice_id)
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
-            return await self._refuse(scope, send)
+            return await self._refuse(scope, send, headers)
         self._refusals.passed()
         return await self._keep(notification, receive, send, started)
 
@@ -240,8 +249,7 @@ class Receiver:
         if why is not None:
             log.error("a body that is no notification was not kept", reason=reason, error=why)
             return await answer.error(send, 503, why, answer.retry_later())
-        client = scope.get("client")
-        entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
+        entry = quarantine.NewEntry(path=scope["path"], client=self._client(scope), reason=reason, body=body)
         try:
             async with asyncio.timeout(KEEP_WITHIN):
                 number = await self._store.write(
@@ -253,9 +261,21 @@ class Receiver:
         log.warning("quarantined", reason=reason, quarantine=number)
         return await answer.error(send, 400, reason)
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        client = scope.get("client")
-        log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
-        if (text := self._refusals.met()) is not None:
+    async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
+        doubled = self._authenticator.doubled(headers)
+        why = "no or wrong secret header" if doubled is None else f"the secret header {doubled} came twice"
+        log.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
+        if (text := self._refusals.met(doubled)) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
-        await answer.error(send, 401, "a secret header is missing or wrong")
+        told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
+        await answer.error(send, 401, f"{told}; send it once" if doubled else told)
+
+    def _client(self, scope: Scope) -> str | None:
+        return client_of(scope, self._current.routes.trusted_proxies)
+
+
+def _grouped(scope: Scope) -> dict[bytes, list[bytes]]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, []).append(value)
+    return headers
