@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 _EVERY = 30.0
 """Seconds between two looks."""
-QUIET_FOR = timedelta(hours=1)
+UNAUTHORISED_FOR = timedelta(hours=1)
 """How long there must be no burst of wrong secrets, and nothing at a wrong path, until its alarm is cleared."""
 _UNTIL_QUIET = frozenset({"unauthorised", "wrong path"})
 _WHILE_LOADED = frozenset({NOT_READABLE, NOT_RECONCILED, TOO_SHORT})
@@ -74,7 +74,7 @@ class Watch:
 
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind in _UNTIL_QUIET:
-            return datetime.now(UTC) - alarm.last > QUIET_FOR
+            return datetime.now(UTC) - alarm.last > UNAUTHORISED_FOR
         if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
             return True  # nobody calls doForms in its name any more, which could show that all is well
         if alarm.kind == NOT_READABLE:
