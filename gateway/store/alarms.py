@@ -37,10 +37,10 @@ class Alarm:
 
 def subject_of(text: str) -> str:
     """Return a text as the subject of an alarm: one that is too long is cut and told apart by its hash."""
-    text = clean(text)
     if len(text) <= _LONGEST_SUBJECT:
-        return text
-    return f"{text[:_LONGEST_SUBJECT]}… ({hashlib.sha256(text.encode()).hexdigest()[:12]})"
+        return clean(text)
+    whole = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{clean(text[:_LONGEST_SUBJECT])}… ({whole[:12]})"
 
 
 def raise_alarm(connection: Connection, kind: str, subject: str, text: str, *, times: int = 1) -> bool:
