@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
 from gateway.models import DeliveryState, Outcome
+from gateway.store import quarantine
 from gateway.store.alarms import UNDECLARED
 from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
@@ -83,6 +84,7 @@ STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "outcome not reported": not_reported,
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),
+    quarantine.ALARM: quarantine.holds,
 }
 """By kind of alarm: whether its cause still stands, given its subject."""
 

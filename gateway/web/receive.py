@@ -23,23 +23,31 @@ from gateway.delivery.report import Reporter
 from gateway.delivery.room import Room
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
-from gateway.errors import CannotKeep, NotANotification
+from gateway.errors import CannotKeep, Misfit, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
-from gateway.store import inbox, quarantine, repeats
+from gateway.store import inbox, repeats
 from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
+from gateway.store.quarantine import NewEntry
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 from gateway.web import answer
+from gateway.web.aside import Aside
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
 from gateway.web.clients import client_of
 from gateway.web.paths import shown
 from gateway.web.refusals import Refusals
 from gateway.web.strays import Strays
+from gateway.web.unpack import TAKEN, codings_of, unpack
 
 log = structlog.get_logger(__name__)
+
+_STATUS = {Misfit.CODING: 415, Misfit.TOO_LARGE: 413}
+"""What is answered to a body that is no notification, where it is not 400."""
+_TAKEN = {Misfit.CODING: ((b"accept-encoding", TAKEN.encode()),)}
+"""With 415 goes what would be unpacked (RFC 9110, 15.5.16)."""
 
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
@@ -74,6 +82,7 @@ class Receiver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
         self._strays = Strays(store, self._spawn)
+        self._aside = Aside(store=store, room=room, spawn=self._spawn, within=KEEP_WITHIN)
         self.load()
 
     def load(self) -> None:
@@ -91,6 +100,7 @@ class Receiver:
     async def finish(self) -> None:
         """Wait for the marks of answers that were written, and for what is still to be told."""
         self._strays.finish()
+        self._aside.finish()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -117,9 +127,12 @@ class Receiver:
         if len(body) > LARGEST_BODY:
             return await answer.error(send, 413, "the body is over 1 MiB", (b"connection", b"close"))
         try:
-            notification = parse_notification(body, path_event=path_event, received=datetime.now(UTC))
+            plain = body
+            if b"content-encoding" in headers:
+                plain = await unpack(body, codings_of(headers[b"content-encoding"]), most=LARGEST_BODY)
+            notification = parse_notification(plain, path_event=path_event, received=datetime.now(UTC))
         except NotANotification as error:
-            return await self._quarantine(scope, send, body, str(error))
+            return await self._set_aside(scope, send, headers, body, error)
         webservice = self._current.webservice(notification.webservice_id)
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
@@ -244,22 +257,23 @@ class Receiver:
         if outcome is None:
             self._reporter.wake()
 
-    async def _quarantine(self, scope: Scope, send: Send, body: bytes, reason: str) -> None:
-        why = self._room.refuses_bodies()
-        if why is not None:
-            log.error("a body that is no notification was not kept", reason=reason, error=why)
-            return await answer.error(send, 503, why, answer.retry_later())
-        entry = quarantine.NewEntry(path=scope["path"], client=self._client(scope), reason=reason, body=body)
+    async def _set_aside(
+        self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]], body: bytes, error: NotANotification
+    ) -> None:
+        entry = NewEntry(
+            path=scope["path"],
+            client=self._client(scope),
+            reason=str(error),
+            body=body,
+            code=error.code,
+            coding=b", ".join(headers.get(b"content-encoding", ())).decode("latin-1") or None,
+            senders=self._authenticator.passing(headers),
+        )
         try:
-            async with asyncio.timeout(KEEP_WITHIN):
-                number = await self._store.write(
-                    lambda connection: quarantine.add(connection, entry), carries=len(body)
-                )
-        except Exception as error:
-            log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
-            return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
-        log.warning("quarantined", reason=reason, quarantine=number)
-        return await answer.error(send, 400, reason)
+            await self._aside.keep(entry)
+        except CannotKeep as why:
+            return await answer.error(send, 503, str(why), answer.retry_later())
+        return await answer.error(send, _STATUS.get(error.code, 400), str(error), *_TAKEN.get(error.code, ()))
 
     async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
         doubled = self._authenticator.doubled(headers)

@@ -30,7 +30,7 @@ FOLLOWING = '''"""One that follows."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
+revision = "{after}"
 down_revision = "{before}"
 branch_labels = None
 depends_on = None
@@ -41,7 +41,8 @@ def upgrade() -> None:
     op.add_column("notifications", sa.Column("colour", sa.Text(), nullable=True))
     {mark}
 '''
-RAISES_THE_MARK = "op.execute(\"UPDATE compatibility SET oldest = '0002'\")"
+AFTER = f"{int(newest()) + 1:04}"
+RAISES_THE_MARK = f"op.execute(\"UPDATE compatibility SET oldest = '{AFTER}'\")"
 
 
 def released(store: Database, revision: str, *, rows: bool = True) -> None:
@@ -60,7 +61,8 @@ def upgraded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., C
     def make(*, mark: str = "") -> Callable[[], None]:
         folder, ours = tmp_path / "migrations", revisions.FOLDER
         shutil.copytree(ours, folder)
-        (folder / "versions" / "0002_following.py").write_text(FOLLOWING.format(before=newest(), mark=mark))
+        following = FOLLOWING.format(before=newest(), after=AFTER, mark=mark)
+        (folder / "versions" / f"{AFTER}_following.py").write_text(following)
         monkeypatch.setattr(revisions, "FOLDER", folder)
         return lambda: monkeypatch.setattr(revisions, "FOLDER", ours)
 
@@ -104,7 +106,7 @@ def test_a_store_that_a_newer_program_has_added_to_can_still_be_worked_on(
     store, back = empty(), upgraded()
     migrate(store)
     back()
-    assert migrate(store) == ("0002", "0002")
+    assert migrate(store) == (AFTER, AFTER)
     with store.read() as connection:
         assert works_on(connection)
 
@@ -115,7 +117,7 @@ def test_a_store_whose_mark_is_above_this_program_is_refused(
     store, back = empty(), upgraded(mark=RAISES_THE_MARK)
     migrate(store)
     back()
-    with pytest.raises(StoreTooNew, match="schema 0002, on which this gateway"):
+    with pytest.raises(StoreTooNew, match=f"schema {AFTER}, on which this gateway"):
         migrate(store)
     with store.read() as connection:
         assert not works_on(connection)
