@@ -97,10 +97,10 @@ def _not_utf8(body: bytes, error: ValueError) -> str:
     """Say what a body is that is not UTF-8 text, and what to do."""
     place = f"byte {error.start} cannot be decoded" if isinstance(error, UnicodeDecodeError) else "it has NULs in it"
     hint = ""
-    if b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        hint = "; it looks like UTF-16 or UTF-32: have it sent as UTF-8, as JSON is between systems"
-    elif body.startswith(b"\x1f\x8b"):
+    if body.startswith(b"\x1f\x8b"):
         hint = "; it is packed by gzip: have it sent with the header Content-Encoding: gzip"
+    elif b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "; it looks like UTF-16 or UTF-32: have it sent as UTF-8, as JSON is between systems"
     return f"the body is not UTF-8 text: {place}{hint}"
 
 
