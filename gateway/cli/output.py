@@ -137,8 +137,8 @@ def print_text(text: str, *, title: str) -> None:
 
 
 def print_raw(text: str) -> None:
-    """Print JSON from outside and nothing else, as it is; for a terminal its control characters are escaped."""
-    typer.echo(visible_json(text) if sys.stdout.isatty() else text)
+    """Print JSON from outside and nothing else: it says the same, and what a terminal would obey is escaped."""
+    typer.echo(visible_json(text.removeprefix("\ufeff")))
 
 
 def show_problems(problems: Sequence[Problem]) -> None:

@@ -21,6 +21,7 @@ from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.room import Room
+from gateway.delivery.tally import Tally
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, Misfit, NotANotification
@@ -82,6 +83,7 @@ class Receiver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
         self._strays = Strays(store, self._spawn)
+        self._strangers = Tally(_log_strangers)
         self._aside = Aside(store=store, room=room, spawn=self._spawn, within=KEEP_WITHIN)
         self.load()
 
@@ -101,6 +103,7 @@ class Receiver:
         """Wait for the marks of answers that were written, and for what is still to be told."""
         self._strays.finish()
         self._aside.finish()
+        self._strangers.finish()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -152,7 +155,7 @@ class Receiver:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
         if item.alarm is not None:
-            log.warning("unmatched", notification=notification.key, record=notification.record_key, reason=item.reason)
+            self._log_unmatched(item)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
@@ -162,6 +165,14 @@ class Receiver:
             return await answer.empty(send)
         await answer.outcome(send, kept.outcome)
         return self._mark(kept.id, kept.outcome)
+
+    def _log_unmatched(self, item: Keep) -> None:
+        """Log what no route matched: each notification of a declared web service, of the others a line a second."""
+        one = item.notification
+        if item.webservice is None:
+            self._strangers.met("", f"notification {one.key} of {one.webservice_id}, record {one.record_key}")
+        else:
+            log.warning("unmatched", notification=one.key, record=one.record_key, reason=item.reason)
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
@@ -286,6 +297,10 @@ class Receiver:
 
     def _client(self, scope: Scope) -> str | None:
         return client_of(scope, self._current.routes.trusted_proxies)
+
+
+def _log_strangers(_: str, times: int, last: str) -> None:
+    log.warning("unmatched: a web service that is not in the routes file", times=times, last=last)
 
 
 def _grouped(scope: Scope) -> dict[bytes, list[bytes]]:

@@ -13,7 +13,7 @@ from sqlalchemy import Text, select, update
 from gateway.routing.load import store_of
 from gateway.store import alarms
 from gateway.store.connect import open_database
-from gateway.store.tables import deliveries, metadata, notifications, quarantine
+from gateway.store.tables import deliveries, metadata, notifications, quarantine, records
 from gateway.visible import visible_json
 from tests.cli.conftest import Ran, Run, make_filled
 from tests.support.commands import command_line
@@ -125,3 +125,17 @@ def test_hostile_routes_file_is_told_of_without_harm(run: Run, tmp_path: Path) -
     text = visible_json(HOSTILE.replace("\n", "").replace("\r", ""))
     file.write_text(f'[webhook]\n"hea{text}" = "{text}"\npath = "{text}"\n[destinations."{text}"]\nplugin = "{text}"\n')
     check(run("check", "--routes", file))
+
+
+@pytest.mark.parametrize("what", ["--body", "--record"])
+def test_hostile_bodies_and_records_say_the_same_by_escapes(run: Run, hostile: Path, what: str) -> None:
+    database = open_database(store_of(hostile))
+    said = {"key": "\x7f\x9b\u202e\u2028", "\u2066": ["\U000e0041"]}
+    raw = json.dumps(said, ensure_ascii=False).encode()
+    with database.write() as connection:
+        connection.execute(update(notifications).values(body=raw))
+        connection.execute(update(records).values(raw=raw))
+    database.close()
+    shown = run("notifications", "show", f"delivered{HOSTILE}", what, "--routes", hostile)
+    assert shown.out.isascii()
+    assert shown.json == said
