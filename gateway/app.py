@@ -27,9 +27,9 @@ from gateway.delivery.work import Elsewhere, Work
 from gateway.errors import SettingsError
 from gateway.http import build_client
 from gateway.log import Mask
-from gateway.models import Event
 from gateway.routing.adopt import adopt
 from gateway.routing.loaded import Routes
+from gateway.routing.tables import HEALTH_PATHS
 from gateway.settings import ProcessSettings, Role
 from gateway.store.connect import is_sqlite
 from gateway.store.engine import say
@@ -38,19 +38,11 @@ from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.deadline import Deadline
 from gateway.web.health import Health
+from gateway.web.paths import EVENT_PATHS, plain, suffix_of
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
 
 log = structlog.get_logger(__name__)
-
-EVENT_PATHS = {
-    "": None,
-    "/added": Event.CREATE,
-    "/edited": Event.UPDATE,
-    "/deleted": Event.DELETE,
-    "/status": Event.STATUS,
-}
-"""What stands behind the webhook's path, and the event it tells where the body does not."""
 
 
 _START_LEFT_WITHIN = 1.0
@@ -88,8 +80,17 @@ class Gateway:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Receiving comes first: its paths need neither routing by pattern nor middleware."""
-        application = self._webhook.get(scope["path"], self._others) if scope["type"] == "http" else self._others
-        return application(scope, receive, send)
+        application = self._webhook.get(scope["path"]) if scope["type"] == "http" else self._others
+        return (application or self._elsewhere(scope["path"]))(scope, receive, send)
+
+    def _elsewhere(self, path: str) -> ASGIApp:
+        """Return what answers at a path that is not spelled as the webhook's."""
+        webhook = self.current.routes.path
+        if (suffix := suffix_of(path, webhook)) is not None:
+            return self._webhook[webhook + suffix]
+        return (
+            self._others if plain(path) in HEALTH_PATHS or self._receiving is None else self._receiving.receiver.stray
+        )
 
     async def load(self, routes: Routes) -> None:
         """Put other routes in force, whole. What is being sent ends as it began.

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class GatewayError(Exception):
@@ -61,8 +62,35 @@ class SettingsError(GatewayError):
     """The process settings (``GATEWAY_*`` or options) do not fit together."""
 
 
+class Misfit(StrEnum):
+    """Why a body is no notification."""
+
+    EMPTY = "empty"
+    """There is nothing in it."""
+    ENCODING = "encoding"
+    """It is not UTF-8 text, as JSON is between systems (RFC 8259, section 8.1)."""
+    NOT_JSON = "not-json"
+    """It is text, but no JSON."""
+    TOO_DEEP = "too-deep"
+    """It is nested deeper than is read."""
+    NO_OBJECT = "no-object"
+    """It is JSON, but no object."""
+    IDENTIFIER = "identifier"
+    """A key or an id in it is missing, or none that can be kept."""
+    CODING = "coding"
+    """It is packed in a way that is not unpacked here (RFC 9110, section 8.4)."""
+    PACKED = "packed"
+    """It cannot be unpacked: it is broken off or damaged."""
+    TOO_LARGE = "too-large"
+    """It unpacks to more than is taken."""
+
+
 class NotANotification(GatewayError):
     """An authenticated body that is not a doForms notification; the text says what is wrong with it."""
+
+    def __init__(self, text: str, *, code: Misfit) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class TemplateError(GatewayError):

@@ -7,6 +7,7 @@ Bind context with ``structlog.contextvars.bound_contextvars(notification=key)``;
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -18,6 +19,7 @@ import structlog
 
 from gateway.log_writer import QueuedHandler
 from gateway.settings import LogFormat
+from gateway.visible import visible_data, visible_json
 
 MASK = "********"
 _SHORTEST_SECRET = 4
@@ -68,6 +70,9 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
     def masked(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {key: mask.data(value) for key, value in event.items()}
 
+    def shown(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: visible_data(value, lines=key == "exception") for key, value in event.items()}
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -75,11 +80,12 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
     ]
     renderer: list[structlog.typing.Processor]
     if format is LogFormat.JSON:
-        renderer = [structlog.processors.format_exc_info, masked, structlog.processors.JSONRenderer(default=str)]
+        renderer = [structlog.processors.format_exc_info, masked, _json]
     else:
         renderer = [
             structlog.processors.format_exc_info,
             masked,
+            shown,
             structlog.dev.ConsoleRenderer(colors=sys.stderr is not None and sys.stderr.isatty()),
         ]
     structlog.configure(
@@ -100,6 +106,10 @@ def configure(format: LogFormat, level: str, mask: Mask) -> None:
     root.setLevel(level.upper())
     for quiet in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "alembic"):
         logging.getLogger(quiet).setLevel(logging.WARNING)  # URLs can be secret
+
+
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    return visible_json(json.dumps(event, default=str))
 
 
 def log_what_python_prints() -> None:

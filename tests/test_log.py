@@ -139,3 +139,25 @@ def test_what_is_no_text_passes_the_mask() -> None:
     mask = Mask()
     mask.learn([SECRET])
     assert mask.data({"a": 1, "b": None, 3: [True, SECRET]}) == {"a": 1, "b": None, 3: [True, MASK]}
+
+
+@pytest.mark.parametrize("format", list(LogFormat))
+def test_hostile_texts_are_written_out_in_each_format(restored: None, format: LogFormat) -> None:
+    hostile = "\x1b[2J\x9b1m\x7f\u202e\u2028\r\n2026-12-01 [info] all is well"
+    lines = Lines(format, "INFO", SECRET)
+    lines.log.warning("told " + hostile, key=hostile, several={hostile: [hostile]})
+    logging.getLogger("library").warning("said %s", hostile)
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        lines.log.exception("failed")
+    assert not set(lines.text) & set("\x9b\x7f\u202e\u2028\r")
+    assert "\x1b" not in lines.text
+    logged = lines.text.split("Traceback")[0]
+    assert logged.count("\n") <= 3
+    assert not any(line.startswith("2026-12-01 [info]") for line in logged.splitlines())
+
+
+def test_a_json_line_says_what_was_logged(json_lines: Lines) -> None:
+    json_lines.log.warning("told", key="\x1b\x7f\u202e")
+    assert json_lines.lines[0]["key"] == "\x1b\x7f\u202e"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
-from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout, visible
+from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout
 from gateway.cli.questions import questions_store
 from gateway.delivery.compare import NotInRecord
 from gateway.delivery.drift_rules import brought
@@ -29,6 +29,7 @@ from gateway.routing.loaded import Routes
 from gateway.store import questions
 from gateway.store.engine import is_of_database, say
 from gateway.store.questions import FormOf
+from gateway.visible import visible
 
 _NOT_DOWNLOADED = (
     "(explain downloads none: below stands which of them are sent; in templates `attachments` is empty, and the size "
@@ -132,9 +133,9 @@ def _print(one: Explanation, mask: Mask) -> None:
             ("account", one.account),
             ("mode", f"{one.mode}: {one.why}"),
             ("fetches", ", ".join(one.fetches) or "nothing"),
-            ("not asked for", ", ".join(map(visible, one.not_asked_for))),
-            ("not in record", "\n".join(map(_missed, one.not_in_record))),
-            ("ambiguous", "\n".join(map(_ambiguous, one.in_several_places))),
+            ("not asked for", ", ".join(one.not_asked_for)),
+            ("not in record", [*map(_missed, one.not_in_record)]),
+            ("ambiguous", [*map(_ambiguous, one.in_several_places)]),
         )
     )
     print_table(
@@ -148,19 +149,20 @@ def _print(one: Explanation, mask: Mask) -> None:
             f"{each.result}{'' if each.required else ' (does not count)'}{f': {each.reason}' if each.reason else ''}"
         ]
         if each.attachments:
-            lines.append(f"downloads {', '.join(map(visible, each.attachments))}")
+            lines.append(f"downloads {', '.join(each.attachments)}")
             lines.append(_NOT_DOWNLOADED)
+        lines = [visible(line) for line in lines]
         if each.preview:
-            lines += ["", visible(mask.text(each.preview)).strip("\n")]
-        stdout.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
+            lines += ["", visible(mask.text(each.preview), lines=True).strip("\n")]
+        stdout.print(Panel(Text("\n".join(lines)), title=Text(visible(title)), title_align="left"))
 
 
 def _missed(one: NotInRecord) -> str:
-    hint = f"; did you mean {visible(one.meant)}?" if one.meant else ""
-    return f"{visible(one.question)}, asked for by {'; '.join(one.asked_by)}{hint}"
+    hint = f"; did you mean {one.meant}?" if one.meant else ""
+    return f"{one.question}, asked for by {'; '.join(one.asked_by)}{hint}"
 
 
 def _ambiguous(one: InSeveralPlaces) -> str:
-    paths = " or ".join(map(visible, one.paths))
+    paths = " or ".join(one.paths)
     asked = "; ".join(one.asked_by)
-    return f"{visible(one.question)} stands in several places, asked for by {asked}; ask for one of its paths: {paths}"
+    return f"{one.question} stands in several places, asked for by {asked}; ask for one of its paths: {paths}"

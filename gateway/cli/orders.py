@@ -157,4 +157,4 @@ def _word(done: bool) -> str:
 
 def _about(one: Ordered) -> str:
     way = "" if one.route is None else f"{one.route} → {one.destination}, "
-    return f"{way}notification {one.notification}"
+    return f"{way}notification {one.notification}" if one.notification else way

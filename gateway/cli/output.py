@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,14 +17,30 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import Problem
+from gateway.visible import visible, visible_json
 
 _PIPED_WIDTH = 160
 """Columns where the output goes to a file or a program and nobody says how many."""
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal would obey instead of showing it: texts come from outside."""
 
-stdout = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH)
-stderr = Console(stderr=True)
+
+class VisibleConsole(Console):
+    """A console whose texts are visible (`gateway.visible`): what they tell of comes from outside."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `Console` does; tables take their texts from `cell`."""
+        super().print(*(_shown(each) for each in objects), **options)
+
+
+def _shown(each: Any) -> Any:
+    if isinstance(each, str):
+        return visible(each, lines=True)
+    if isinstance(each, Text) and (shown := visible(each.plain, lines=True)) != each.plain:
+        return Text(shown, style=each.style)
+    return each
+
+
+stdout = VisibleConsole(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH)
+stderr = VisibleConsole(stderr=True)
 
 COLOURS = {
     "completed": "green",
@@ -42,7 +57,12 @@ COLOURS = {
 
 def print_json(value: Any) -> None:
     """Print one JSON value: dataclasses as objects, times in ISO 8601."""
-    typer.echo(json.dumps(as_data(value), indent=2, ensure_ascii=False, default=str))
+    typer.echo(visible_json(json.dumps(as_data(value), indent=2, ensure_ascii=False, default=str)))
+
+
+def say(text: str) -> None:
+    """Print a line, or several."""
+    typer.echo(visible(text, lines=True))
 
 
 def as_data(value: Any) -> Any:
@@ -110,20 +130,15 @@ def local(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def visible(text: str) -> str:
-    """Return a text with control characters written out, such as ``\\x1b``."""
-    return _INVISIBLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def print_text(text: str, *, title: str) -> None:
     """Print a text from outside as it is, long lines unbroken, control characters written out."""
     stdout.print(f"\n{title}", style="bold", markup=False)
-    stdout.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+    stdout.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_raw(text: str) -> None:
-    """Print a text from outside and nothing else, as it is; control characters are written out for a terminal."""
-    typer.echo(visible(text) if sys.stdout.isatty() else text)
+    """Print JSON from outside and nothing else: it says the same, and what a terminal would obey is escaped."""
+    typer.echo(visible_json(text.removeprefix("\ufeff")))
 
 
 def show_problems(problems: Sequence[Problem]) -> None:

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, store
+from gateway.cli.choosing import choosing
+from gateway.cli.later import Later, group_with
+from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text
+from gateway.errors import Misfit
 from gateway.store import quarantine
-from gateway.store.quarantine import Entry
+from gateway.store.quarantine import Entry, QuarantineFilter
 
-app = typer.Typer(help="Bodies that carried the secret but were no notification.", no_args_is_help=True)
+ORDERS = (
+    Later(
+        "replay",
+        "gateway.cli.quarantine_orders:replay_",
+        "Take bodies in after a mend, as if they had just come: those named, or those that fit.",
+    ),
+    Later(
+        "drop",
+        "gateway.cli.quarantine_orders:drop_",
+        "Forget bodies in quarantine for good: those named, or those that fit.",
+    ),
+)
+
+app = typer.Typer(
+    help="Bodies that carried the secret but were no notification.", cls=group_with(*ORDERS), no_args_is_help=True
+)
+
+CHOOSE: dict[str, Any] = {
+    "code": Annotated[Misfit | None, choice_option(Misfit, "--code", help="Only with this reason code.")],
+    "error": Error,
+    "since": Since,
+    "until": Until,
+}
+"""The options that choose bodies."""
 
 
 @app.command("list")
-def list_(routes: RoutesFile = ROUTES, limit: Limit = 50, json: AsJson = False) -> None:
+@choosing(CHOOSE | {"limit": Limit})
+def list_(routes: RoutesFile = ROUTES, *, wanted: QuarantineFilter, json: AsJson = False) -> None:
     """List the bodies in quarantine, newest first."""
     with store(routes) as connection:
-        found = quarantine.find(connection, limit=limit)
+        found = quarantine.find(connection, wanted=wanted)
     if json:
         print_json([_data(entry) for entry in found])
         return
     print_table(
         ("id", "received", "why"),
         (
-            (one.id, one.received, [one.reason, f"{len(one.body)} bytes to {one.path} from {one.client or 'unknown'}"])
+            (
+                one.id,
+                one.received,
+                [f"{one.code}: {one.reason}", f"{_size(one)} to {one.path} from {one.client or 'unknown'}"],
+            )
             for one in found
         ),
-        empty="Nothing is in quarantine.",
+        empty="Nothing is in quarantine." if wanted == QuarantineFilter(limit=wanted.limit) else "Nothing fits.",
     )
 
 
@@ -53,11 +84,18 @@ def show(
             ("received", entry.received),
             ("path", entry.path),
             ("from", entry.client),
+            ("code", entry.code),
             ("why", entry.reason),
-            ("bytes", len(entry.body)),
+            ("coding", entry.coding),
+            ("bytes", _size(entry).removesuffix(" bytes")),
         )
     )
     print_text(entry.body.decode("utf-8", "backslashreplace"), title="The body as it came:")
+
+
+def _size(entry: Entry) -> str:
+    kept = len(entry.body)
+    return f"{kept} bytes" if entry.full_size <= kept else f"the first {kept} of {entry.full_size} bytes"
 
 
 def _data(entry: Entry) -> dict[str, object]:
@@ -66,6 +104,9 @@ def _data(entry: Entry) -> dict[str, object]:
         "received": entry.received.isoformat(),
         "path": entry.path,
         "client": entry.client,
+        "code": entry.code,
         "reason": entry.reason,
+        "coding": entry.coding,
+        "bytes": max(entry.full_size, len(entry.body)),
         "body": entry.body.decode("utf-8", "backslashreplace"),
     }

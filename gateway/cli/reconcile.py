@@ -24,7 +24,7 @@ from gateway.cli.calling import (
     why_no_later,
 )
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
-from gateway.cli.output import fail, local, print_json, print_table, stderr, visible
+from gateway.cli.output import fail, local, print_json, print_table, say, stderr
 from gateway.delivery.books import LIMITS, Books, balance
 from gateway.delivery.reconcile import Reconciler, Round
 from gateway.models import DeliveryState, Event
@@ -90,7 +90,7 @@ def _tell_rounds(made: Sequence[Round], busy: bool, *, json: bool) -> None:
         )
         for one in made:
             if (amiss := one.broke_off or one.doubt) is not None:
-                typer.echo(f"{one.webservice}: {visible(amiss)}.")
+                say(f"{one.webservice}: {amiss}.")
     if busy or any(one.broke_off or one.doubt for one in made):
         raise typer.Exit(1)
 
@@ -126,28 +126,28 @@ def _tell_books(made: Sequence[Books], *, json: bool) -> None:
     else:
         for one in made:
             _print(one)
-        typer.echo(LIMITS)
+        say(LIMITS)
     if not all(one.complete for one in made):
         raise typer.Exit(1)
 
 
 def _print(one: Books) -> None:
-    typer.echo(f"{one.webservice}, received by doForms from {local(one.since)} to {local(one.until)}:")
-    typer.echo(f"  listed at doForms {one.listed}, kept here {one.kept}, missing {one.missing}")
+    say(f"{one.webservice}, received by doForms from {local(one.since)} to {local(one.until)}:")
+    say(f"  listed at doForms {one.listed}, kept here {one.kept}, missing {one.missing}")
     if one.unmatched:
-        typer.echo(f"  taken by no route: {one.unmatched} of those kept")
+        say(f"  taken by no route: {one.unmatched} of those kept")
     for destination, states in sorted(one.destinations.items()):
         counts = ", ".join(f"{states[state.value]} {state.value}" for state in ORDER if state.value in states)
-        typer.echo(f"  {destination}: {counts}")
+        say(f"  {destination}: {counts}")
     if one.missing:
         more = f", … and {one.missing - len(one.missing_keys)} more" if one.missing > len(one.missing_keys) else ""
-        typer.echo(f"  missing: {', '.join(one.missing_keys)}{more}")
-        typer.echo(f"  `{_letting_in(one)}` lets them in")
+        say(f"  missing: {', '.join(one.missing_keys)}{more}")
+        say(f"  `{_letting_in(one)}` lets them in")
     if any(states.get(DeliveryState.DEAD.value) for states in one.destinations.values()):
-        typer.echo("  `gateway deliveries list --state dead` says why those are dead")
+        say("  `gateway deliveries list --state dead` says why those are dead")
     for doubt in one.doubts:
-        typer.echo(f"  mind: {doubt}.")
-    typer.echo(f"  {one.verdict[:1].upper()}{one.verdict[1:]}.\n")
+        say(f"  mind: {doubt}.")
+    say(f"  {one.verdict[:1].upper()}{one.verdict[1:]}.\n")
 
 
 def _letting_in(one: Books) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.delivery.current import Current, kinds_needed
 from gateway.delivery.lanes import delivery_key, lane_key
-from gateway.delivery.pauses import Kind, Pauses
+from gateway.delivery.pauses import Kind
 from gateway.delivery.work import Work
 from gateway.models import Event, Mode, Notification, Outcome, Unmatched
 from gateway.routing.loaded import Account, DeliverySpec, Plan, Webservice
@@ -21,10 +22,18 @@ _REMEDY = (
 """What a person does about notifications that no route matched."""
 
 
+class Paused(Protocol):
+    """What is paused, as deciding sees it."""
+
+    def reason(self, kind: Kind, name: str) -> str | None:
+        """Return why something is paused; None: it is not."""
+        ...
+
+
 class Decider:
     """Turns a notification into what is to be kept."""
 
-    def __init__(self, *, current: Current, worker: Work, pauses: Pauses) -> None:
+    def __init__(self, *, current: Current, worker: Work, pauses: Paused) -> None:
         self._current = current
         self._worker = worker
         self._pauses = pauses

@@ -1,4 +1,4 @@
-"""Questions for which a destination had no place: an alarm for each, until the destination takes it."""
+"""Questions for which a destination had no place: an alarm for each of the first, until the destination takes it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from gateway.store.store import Store
 
 QUESTION_LEFT_OUT = "question left out"
 """The kind of these alarms."""
-_MOST = 1000
-"""Questions of one delivery that are remembered."""
+_MOST = 50
+"""Questions of one delivery that have an alarm each: a record can bring any number, so that the others share one."""
+_OTHERS = "further questions"
 
 Way = tuple[str, str]
 """Route and delivery."""
@@ -46,9 +47,12 @@ class LeftOut:
         fresh = receipt.left_out.keys() - standing
         if fresh:
             fresh -= asked_in(job.route, job.spec)
-        for question in sorted(fresh)[: _MOST - len(standing)]:
+        room = max(0, _MOST - len(standing))
+        for question in sorted(fresh)[:room]:
             standing.add(question)
             self._tell(way, question, self._text(job, question, receipt.left_out[question]))
+        for question in sorted(fresh)[room:][:1]:
+            self._tell(way, _OTHERS, self._text(job, question, receipt.left_out[question]))
         record = job.records.record
         if record is None:
             return

@@ -16,9 +16,9 @@ Tell = Callable[[], None]
 """Logs what a step of the store did to an alarm, if it did anything; to be called once the step is committed."""
 
 
-async def raise_and_log(store: Store, kind: str, subject: str, text: str) -> None:
+async def raise_and_log(store: Store, kind: str, subject: str, text: str, *, times: int = 1) -> None:
     """Raise an alarm in a step of its own, or count it up; a new one is logged."""
-    tell = await store.write(lambda connection: raised(connection, kind, subject, text))
+    tell = await store.write(lambda connection: raised(connection, kind, subject, text, times=times))
     tell()
 
 
@@ -28,9 +28,9 @@ async def clear_and_log(store: Store, kind: str, subject: str) -> None:
     tell()
 
 
-def raised(connection: Connection, kind: str, subject: str, text: str) -> Tell:
+def raised(connection: Connection, kind: str, subject: str, text: str, *, times: int = 1) -> Tell:
     """Raise an alarm, or count it up, in a step that writes more; returns what logs a new one."""
-    new = alarms.raise_alarm(connection, kind, subject, text)
+    new = alarms.raise_alarm(connection, kind, subject, text, times=times)
     return lambda: log_raised(kind, subject, text) if new else None
 
 

@@ -12,7 +12,7 @@ from gateway.delivery.backlog import Backlog
 from gateway.delivery.current import Current
 from gateway.delivery.logged_alarms import clear_and_log, log_raised
 from gateway.routing.sizes import say_size
-from gateway.store import alarms
+from gateway.store import alarms, quarantine
 from gateway.store.engine import say
 from gateway.store.store import Store
 
@@ -25,7 +25,10 @@ _EVERY = 2.0
 _CLEAR_OF = 0.1
 """So much of a limit there must be room beyond it until its alarm is cleared, lest it is raised again at once."""
 _SUBJECT = "store"
-_MORE_DISK = "Make room on that disk, or delete what ended long ago: `gateway prune --older-than 30d`"
+_MORE_DISK = (
+    "Make room on that disk, or delete what ended long ago: `gateway prune --older-than 30d`. What was in quarantine "
+    "has given way already"
+)
 _LESS_BACKLOG = (
     "See which destination holds them up: `gateway destinations list`; mend it or resume it, or drop what is not wanted"
 )
@@ -98,7 +101,7 @@ class Room:
         """Count what waits, ask the disk, raise and clear alarms."""
         try:
             await self.backlog.count()
-            self._free = await self._store.free()
+            self._free = await self._make_way(await self._store.free())
         except Exception as error:
             log.warning("the backlog and the free disk could not be measured", error=say(error))
             return
@@ -107,6 +110,19 @@ class Room:
                 await self._tell(limit)
             except Exception as error:  # a disk may be too full even for the alarm
                 log.warning("an alarm could not be raised or cleared", kind=limit.kind, error=say(error))
+
+    async def _make_way(self, free: int | None) -> int | None:
+        """Have quarantine give way where the disk is short, the oldest first; returns what is free then."""
+        wanted = int(self._current.routes.min_free_disk * (1 + _CLEAR_OF))
+        if free is None or free >= wanted:
+            return free
+        kept = await self._store.read(quarantine.size)
+        if not kept:
+            return free
+        left = max(0, kept - (wanted - free))
+        gone = await self._store.write(lambda connection: quarantine.give_way(connection, most=left))
+        log.warning("the disk is nearly full: bodies in quarantine gave way", bytes=gone)
+        return await self._store.free()
 
     async def _tell(self, limit: _Limit) -> None:
         why, limit.met = limit.full() or limit.met, None

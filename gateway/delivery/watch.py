@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 _EVERY = 30.0
 """Seconds between two looks."""
 UNAUTHORISED_FOR = timedelta(hours=1)
-"""How long there must be no burst of wrong secrets until its alarm is cleared."""
+"""How long there must be no burst of wrong secrets, and nothing at a wrong path, until its alarm is cleared."""
+_UNTIL_QUIET = frozenset({"unauthorised", "wrong path"})
 STALLS = "store stalls"
 """The kind of the alarm of a store that keeps transactions waiting."""
 STALLED_FOR = timedelta(minutes=10)
@@ -85,7 +86,7 @@ class Watch:
                 await clear_and_log(self._store, alarm.kind, alarm.subject)
 
     async def _has_ended(self, alarm: Alarm) -> bool:
-        if alarm.kind == "unauthorised":
+        if alarm.kind in _UNTIL_QUIET:
             return from_store(self._store.now()) - alarm.last > UNAUTHORISED_FOR
         if alarm.kind == STALLS:
             return from_store(self._store.now()) - alarm.last > STALLED_FOR

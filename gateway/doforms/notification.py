@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.errors import NotANotification
+from gateway.errors import Misfit, NotANotification
 from gateway.models import Event, Notification
 
 LONGEST_KEY = 512
@@ -40,9 +41,12 @@ _EVENTS = {
 def parse_notification(body: bytes, *, path_event: Event | None, received: datetime) -> Notification:
     """Read the body of a notification; ``path_event`` is what the path tells, used where the body tells no known event.
 
+    A byte order mark before it is taken off, as RFC 8259 (section 8.1) allows.
+
     Raises:
         NotANotification: saying what is wrong with it.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     data = _object(body)
     return Notification(
         key=_identifier(data, "key"),
@@ -65,24 +69,39 @@ def fits(key: str) -> bool:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     if not body or body.isspace():
-        raise NotANotification("the body is empty; a notification is a JSON object")
+        raise NotANotification("the body is empty; a notification is a JSON object", code=Misfit.EMPTY)
     try:
         data = json.loads(body.decode())  # decoded here: json guesses at UTF-16
     except UnicodeDecodeError as error:
-        raise NotANotification(f"the body is not UTF-8 text: byte {error.start} cannot be decoded") from None
+        raise NotANotification(_not_utf8(body, error), code=Misfit.ENCODING) from None
     except json.JSONDecodeError as error:
-        raise NotANotification(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+        if b"\0" in body[:4]:
+            raise NotANotification(_not_utf8(body, error), code=Misfit.ENCODING) from None
+        text = f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise NotANotification(text, code=Misfit.NOT_JSON) from None
     except RecursionError:
-        raise NotANotification("the body is nested too deep") from None
+        raise NotANotification("the body is nested too deep", code=Misfit.TOO_DEEP) from None
     except ValueError as error:  # a number with thousands of digits
-        raise NotANotification(f"the body is not JSON that can be read: {error}") from None
+        text = f"the body is not JSON that can be read: {error}"
+        raise NotANotification(text, code=Misfit.NOT_JSON) from None
     if not isinstance(data, dict):
-        raise NotANotification(f"the body is a JSON {_kind(data).removeprefix('a ')}; a notification is an object")
+        text = f"the body is a JSON {_kind(data).removeprefix('a ')}; a notification is an object"
+        raise NotANotification(text, code=Misfit.NO_OBJECT)
     if body.count(b"{") + body.count(b"[") > _DEEPEST and _deeper_than(data, _DEEPEST):
-        raise NotANotification(f"the body is nested too deep: more than {_DEEPEST} levels")
+        text = f"the body is nested too deep: more than {_DEEPEST} levels"
+        raise NotANotification(text, code=Misfit.TOO_DEEP)
     return data
+
+
+def _not_utf8(body: bytes, error: ValueError) -> str:
+    """Say what a body is that is not UTF-8 text, and what to do."""
+    place = f"byte {error.start} cannot be decoded" if isinstance(error, UnicodeDecodeError) else "it has NULs in it"
+    hint = ""
+    if body.startswith(b"\x1f\x8b"):
+        hint = "; it is packed by gzip: have it sent with the header Content-Encoding: gzip"
+    elif b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "; it looks like UTF-16 or UTF-32: have it sent as UTF-8, as JSON is between systems"
+    return f"the body is not UTF-8 text: {place}{hint}"
 
 
 def _deeper_than(data: Any, levels: int) -> bool:
@@ -102,7 +121,7 @@ def _deeper_than(data: Any, levels: int) -> bool:
 def _identifier(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
     if value is None:
-        raise NotANotification(f"`{name}` is missing")
+        raise NotANotification(f"`{name}` is missing", code=Misfit.IDENTIFIER)
     return _checked(name, value)
 
 
@@ -113,17 +132,22 @@ def _record_key(data: Mapping[str, Any], name: str) -> str | None:
 
 def _checked(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text")
+        raise NotANotification(f"`{name}` is {_kind(value)}; it must be a text", code=Misfit.IDENTIFIER)
     if value.isprintable() and not value.isspace() and value and fits(value):
         return value
     if not value.strip():
-        raise NotANotification(f"`{name}` is empty")
+        raise NotANotification(f"`{name}` is empty", code=Misfit.IDENTIFIER)
     if len(value) > LONGEST_KEY:
-        raise NotANotification(f"`{name}` has {len(value)} characters; at most {LONGEST_KEY} are allowed")
+        raise NotANotification(
+            f"`{name}` has {len(value)} characters; at most {LONGEST_KEY} are allowed", code=Misfit.IDENTIFIER
+        )
     if _UNKEEPABLE.search(value):
-        raise NotANotification(f"`{name}` holds a NUL or a lone surrogate")
+        raise NotANotification(f"`{name}` holds a NUL or a lone surrogate", code=Misfit.IDENTIFIER)
     if not fits(value):
-        raise NotANotification(f"`{name}` has {len(value.encode())} bytes in UTF-8; at most {MOST_BYTES} are allowed")
+        raise NotANotification(
+            f"`{name}` has {len(value.encode())} bytes in UTF-8; at most {MOST_BYTES} are allowed",
+            code=Misfit.IDENTIFIER,
+        )
     return value
 
 

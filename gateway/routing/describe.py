@@ -32,6 +32,7 @@ from gateway.routing.tables import (
     GatewayTable,
     HeaderValues,
     Names,
+    Networks,
     Patterns,
     ReconcileTable,
     RetryTable,
@@ -67,6 +68,7 @@ _ALIASES: tuple[tuple[Any, str], ...] = (
     (HeaderValues, "references"),
     (Patterns, "text or list of texts"),
     (Names, "text or list of texts"),
+    (Networks, "address or network, or a list of them"),
 )
 _KINDS: Mapping[Any, str] = {
     str: "text",

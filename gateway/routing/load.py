@@ -51,7 +51,7 @@ def load(
     check_shared(whole.named["shared"], problems)
     references = References(environ, problems, look_up=secrets)
     gateway, store = _gateway(whole, environ, references, problems)
-    path, headers = load_webhook(whole.single["webhook"], references, problems)
+    webhook = load_webhook(whole.single["webhook"], references, problems)
     calling = References(environ, problems) if calls and not secrets else references
     webservices, declared = load_webservices(whole, calling, problems)
     accounts = load_accounts(whole, webservices.values(), calling, problems)
@@ -72,8 +72,9 @@ def load(
         spool=spool_folder(gateway.spool, store=store, entry_folder=whole.single["gateway"].folder, file=file),
         shutdown_grace=gateway.shutdown_grace,
         lease=gateway.lease,
-        path=path,
-        headers=headers,
+        path=webhook.path,
+        headers=webhook.headers,
+        trusted_proxies=webhook.trusted_proxies,
         accounts=accounts,
         webservices=webservices,
         reconcile=reconcile,

@@ -9,13 +9,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway.models import Retry
-from gateway.routing.loaded import Account, Headers, Webservice
+from gateway.routing.header_values import is_name, unsendable
+from gateway.routing.loaded import Account, Headers, Networks, Webservice
 from gateway.routing.merge import Whole
-from gateway.routing.problems import Entry, Problems, suggest
-from gateway.routing.references import References, has_stand_in, plain
+from gateway.routing.problems import Entry, Place, Problems, show, suggest
+from gateway.routing.references import Looked, References, has_stand_in, plain
 from gateway.routing.tables import AccountTable, DoformsTable, WebhookTable, WebserviceTable
 from gateway.routing.traps import misplaced_in
 from gateway.routing.validate import validate
+from gateway.visible import visible
 
 FETCH_RETRY = Retry(first=1.0, factor=3.0, max=3600.0)
 """When fetching is tried again, unless ``fetch_retry`` says otherwise."""
@@ -23,16 +25,29 @@ REPORT_RETRY = Retry()
 """When reporting is tried again, unless ``report_retry`` says otherwise."""
 
 
-def load_webhook(entry: Entry, references: References, problems: Problems) -> tuple[str, Headers]:
-    """Return the path and the secret headers of ``[webhook]``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """What ``[webhook]`` says."""
+
+    path: str = ""
+    headers: Headers = ()
+    trusted_proxies: Networks = ()
+
+
+def load_webhook(entry: Entry, references: References, problems: Problems) -> Webhook:
+    """Return what ``[webhook]`` says."""
     judge = misplaced_in("[webhook]", WebhookTable)
-    table = validate(WebhookTable, entry, references.resolve(entry), problems, misplaced=judge)
+    resolved = references.resolve(entry)
+    table = validate(WebhookTable, entry, resolved, problems, misplaced=judge)
     if table is None:
-        return "", ()
-    return table.path, _headers(entry, table.headers, problems)
+        return Webhook()
+    headers = _headers(entry, resolved, table.headers, problems)
+    return Webhook(path=table.path, headers=headers, trusted_proxies=table.trusted_proxies)
 
 
-def _headers(entry: Entry, headers: Mapping[str, Iterable[SecretStr]], problems: Problems) -> Headers:
+def _headers(
+    entry: Entry, resolved: Mapping[str, Any], headers: Mapping[str, Iterable[SecretStr]], problems: Problems
+) -> Headers:
     collected: dict[str, tuple[SecretStr, ...]] = {}
     for name, values in headers.items():
         kept = tuple(values)
@@ -41,8 +56,24 @@ def _headers(entry: Entry, headers: Mapping[str, Iterable[SecretStr]], problems:
             problems.add(entry, ("headers", name), found, "Set at least one of them, or remove the header")
         if name.lower() in collected:
             problems.add(entry, ("headers", name), "the header stands twice", "Put its values into one list")
+        if not is_name(name):
+            found = f"{show(visible(name))} is no name of a header"
+            problems.add(entry, ("headers", name), found, 'Write letters, digits and hyphens, such as "X-Webhook-Key"')
+            continue
+        _refuse_unsendable(entry, ("headers", name), resolved["headers"][name], problems)
         collected[name.lower()] = kept
     return tuple(collected.items())
+
+
+def _refuse_unsendable(entry: Entry, path: Place, value: Any, problems: Problems, *, latin: bool = True) -> None:
+    """Note secrets that no header can carry, without telling them; ``value`` is a resolved reference, or a list."""
+    for secret in value if isinstance(value, list) else [value]:
+        if not isinstance(secret, Looked) or secret.stand_in or (why := unsendable(secret, latin=latin)) is None:
+            continue
+        remedy = (
+            "Write the secret alone, for a file with `printf %s 'SECRET' > FILE`; one line end at its end is allowed"
+        )
+        problems.add(entry, path, f"no header can carry the secret of `{secret.origin}`: it holds {why}", remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +108,7 @@ def load_webservices(
             found = f"the id is also that of webservices.{loaded[table.id].name}"
             problems.add(entry, ("id",), found, "Each web service has an id of its own: correct or remove one")
             continue
+        _refuse_unsendable(entry, ("password",), resolved.get("password"), problems, latin=False)
         loaded[table.id] = Webservice(
             name=name,
             id=table.id,
@@ -115,9 +147,10 @@ def load_accounts(
     loaded = {}
     for name, declared in whole.named["accounts"].items():
         judge = misplaced_in("[accounts.NAME]", AccountTable)
-        table = validate(AccountTable, declared, references.resolve(declared), problems, misplaced=judge)
+        resolved = references.resolve(declared)
+        table = validate(AccountTable, declared, resolved, problems, misplaced=judge)
         if table is not None:
-            loaded[name] = _account(name, table, defaults, _headers(declared, table.headers, problems))
+            loaded[name] = _account(name, table, defaults, _headers(declared, resolved, table.headers, problems))
     for webservice in webservices:
         if webservice.account not in loaded:
             loaded[webservice.account] = _account(webservice.account, AccountTable(), defaults, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,9 @@ from gateway.models import Breaker, Event, Mode, OnDoubt, Order, Rate, Retry, Un
 
 Headers = tuple[tuple[str, tuple[SecretStr, ...]], ...]
 """Pairs of a lower-case header name and the values it may carry; each named header must carry one of its values."""
+
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,7 @@ class Routes:
     lease: float = 60.0
     path: str = "/webhooks/doforms"
     headers: Headers = ()
+    trusted_proxies: Networks = ()
     accounts: Mapping[str, Account] = field(default_factory=dict)
     """Every account that a web service belongs to, declared or not."""
     webservices: Mapping[str, Webservice] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
 from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
 from gateway.routing.problems import mistake, show
 from gateway.routing.sizes import Size
+from gateway.visible import visible
 
 ANSWER_LIMIT = 3.0
 """Seconds after which doForms takes a notification for unanswered (doforms.md)."""
@@ -55,10 +57,43 @@ def _api(value: str) -> str:
     return value.rstrip("/")
 
 
+_PATH_ENDS = {"?": "a question mark, which ends a URL's path", "#": "a hash, which ends a URL"}
+_IN_NO_PATH = frozenset('\\"<>^`{|}')
+"""What no path of a URL holds as it is (RFC 3986, 3.3), beside blanks and what cannot be seen."""
+HEALTH_PATHS = ("/healthz", "/readyz")
+
+
 def _path(value: str) -> str:
-    if not value.startswith("/") or value == "/":
+    for character, what in _PATH_ENDS.items():
+        if character in value:
+            remedy = f'Write what stands before it, such as "{value.partition(character)[0]}"'
+            raise mistake(f"{show(value)} can never match: it holds {what}", remedy)
+    if "%" in value:
+        raise mistake(f"{show(value)} can never match: a request's path is decoded first", "Write it without %")
+    if not value.startswith("/"):
+        raise mistake(f"{show(visible(value))} is no path", 'Write one such as "/webhooks/doforms"')
+    odd = next((one for one in value if one in _IN_NO_PATH or one.isspace() or visible(one) != one), None)
+    if odd is not None:
+        found = "a blank" if odd.isspace() else visible(odd)
+        raise mistake(f"{show(visible(value))} is no path of a URL: it holds {found}", "Take it out")
+    segments = [segment for segment in value.split("/") if segment]
+    if {".", ".."} & set(segments):
+        raise mistake(f"{show(value)} can never match: dot segments are taken out first", "Write it without them")
+    plain = "/" + "/".join(segments)
+    if plain == "/":
         raise mistake(f"{show(value)} is no path", 'Write one such as "/webhooks/doforms"')
-    return value.rstrip("/")
+    if plain.lower() in HEALTH_PATHS:
+        remedy = 'Write another one, such as "/webhooks/doforms"'
+        raise mistake(f"{show(value)} would hide the health of the gateway, which is asked there", remedy)
+    return plain
+
+
+def _network(value: Any) -> Any:
+    try:
+        return ip_network(value if isinstance(value, str) else "", strict=False)
+    except ValueError:
+        remedy = 'Write an IP address or network, such as "127.0.0.1" or "10.0.0.0/8"'
+        raise mistake(f"{show(value)} is no address", remedy) from None
 
 
 def _timezone(value: Any) -> ZoneInfo:
@@ -104,6 +139,8 @@ Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list)]
 Api: TypeAlias = Annotated[str, AfterValidator(_api)]
 BlobPath: TypeAlias = Annotated[Text, AfterValidator(_blob_path)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_one_or_list)]
 HeaderValues: TypeAlias = Annotated[list[Secret], BeforeValidator(_one_or_list)]
 
 
@@ -226,6 +263,8 @@ class WebhookTable(Table):
     """Path of the URL to enter in doForms; ``/added``, ``/edited``, ``/deleted`` and ``/status`` are below it."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers: each must carry its value, or one of its values. References only."""
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies whose ``X-Forwarded-For`` is believed in logs; left out: nobody's."""
 
 
 def _remembered(value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,11 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT a
 from gateway.store.clock import ask, from_store
 from gateway.store.tables import alarms
 from gateway.store.texts import clean
+
+UNDECLARED = "web services that are not in the routes file"
+"""Subject of the alarms that whoever has the secret could raise with ids of its own: they share one, with a count."""
+_LONGEST_SUBJECT = 300
+"""Characters: the index over subjects takes 2,704 bytes on PostgreSQL, and a question's name can be of any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,27 +35,48 @@ class Alarm:
     cleared: datetime | None
 
 
-def raise_alarm(connection: Connection, kind: str, subject: str, text: str) -> bool:
-    """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new."""
+def subject_of(text: str) -> str:
+    """Return a text as the subject of an alarm: one that is too long is cut and told apart by its hash."""
+    if len(text) <= _LONGEST_SUBJECT:
+        return clean(text)
+    whole = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{clean(text[:_LONGEST_SUBJECT])}… ({whole[:12]})"
+
+
+def raise_alarm(connection: Connection, kind: str, subject: str, text: str, *, times: int = 1) -> bool:
+    """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new.
+
+    ``times``: so often its cause was met.
+    """
     _, moment = ask(connection)
     statement = insert(alarms).values(
-        kind=kind, subject=subject, text=clean(text), raised_at=moment, times=1, last_at=moment, cleared_at=None
+        kind=kind,
+        subject=subject_of(subject),
+        text=clean(text),
+        raised_at=moment,
+        times=times,
+        last_at=moment,
+        cleared_at=None,
     )
-    times: int = connection.execute(
+    total: int = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[alarms.c.kind, alarms.c.subject],
             index_where=alarms.c.cleared_at.is_(None),
-            set_={"text": statement.excluded.text, "times": alarms.c.times + 1, "last_at": statement.excluded.last_at},
+            set_={
+                "text": statement.excluded.text,
+                "times": alarms.c.times + times,
+                "last_at": statement.excluded.last_at,
+            },
         ).returning(alarms.c.times)
     ).scalar_one()
-    return times == 1
+    return total == times
 
 
 def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:
     """Clear an alarm whose cause has ended; tell whether it was raised."""
     statement = (
         update(alarms)
-        .where(alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_at.is_(None))
+        .where(alarms.c.kind == kind, alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None))
         .values(cleared_at=ask(connection)[1])
     )
     return connection.execute(statement).rowcount > 0
@@ -66,7 +93,7 @@ def clear_by_id(connection: Connection, id_: int) -> bool:
 def is_raised(connection: Connection, kind: str, subject: str) -> bool:
     """Tell whether an alarm is raised."""
     statement = select(alarms.c.id).where(
-        alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_at.is_(None)
+        alarms.c.kind == kind, alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None)
     )
     return connection.execute(statement).first() is not None
 

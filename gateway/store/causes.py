@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
 
 from gateway.models import DeliveryState, Outcome
+from gateway.store import quarantine
+from gateway.store.alarms import UNDECLARED
 from gateway.store.attachments import not_downloaded
 from gateway.store.clock import ask
 from gateway.store.tables import DEADLY, NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
@@ -35,7 +37,10 @@ UNDECIDED = ~notifications.c.matched & (
 
 
 def unmatched(connection: Connection, webservice_id: str) -> bool:
-    """Tell whether notifications that no route matched wait for a person."""
+    """Tell whether notifications that no route matched wait for a person; `UNDECLARED` stands for many ids."""
+    if webservice_id == UNDECLARED:
+        strangers = select(notifications.c.id).where(UNDECIDED, notifications.c.webservice.is_(None)).limit(1)
+        return connection.execute(strangers).first() is not None
     return _any_notification(connection, webservice_id, UNDECIDED)
 
 
@@ -88,6 +93,7 @@ STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "process died": deadly,
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),
+    quarantine.ALARM: quarantine.holds,
 }
 """By kind of alarm: whether its cause still stands, given its subject."""
 

@@ -110,6 +110,6 @@ def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list
 
 def clear_unmatched(connection: Connection, webservice_ids: Collection[str]) -> None:
     """Clear the alarm of each web service of which no unmatched notification waits for a person any more."""
-    for webservice_id in webservice_ids:
+    for webservice_id in [*webservice_ids, alarms.UNDECLARED]:
         if not causes.unmatched(connection, webservice_id):
             alarms.clear_alarm(connection, "unmatched", webservice_id)

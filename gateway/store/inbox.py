@@ -210,9 +210,7 @@ def keep(connection: Connection, group: Sequence[Keep], *, ids: Ids, token: str,
         fresh = {item: id_ for item, id_ in fresh.items() if id_ in inserted}
     new = [(fresh[id(item)], item) for item in group if id(item) in fresh]
     kept = _place(connection, new, ids=ids, moment=moment, token=token, lease=lease, good_until=asked_at + lease)
-    alarming = [item for item in group if item.alarm and id(item) in fresh]
-    for item in sorted(alarming, key=_by_key):  # alarms are rows that others raise too
-        alarms.raise_alarm(connection, "unmatched", item.notification.webservice_id, item.alarm or "")
+    _raise_alarms(connection, [item for item in group if item.alarm and id(item) in fresh])
     repeats = [item for item in group if id(item) not in fresh]
     found = {id(item): _repeat(connection, item) for item in sorted(repeats, key=_by_key)}
     return [kept[fresh[id(item)]] if id(item) in fresh else found[id(item)] for item in group]
@@ -232,6 +230,16 @@ def find_repeat(connection: Connection, item: Keep) -> Kept | None:
         _count_repeat, {"of_webservice": item.notification.webservice_id, "of_key": item.notification.key}
     ).first()
     return None if row is None else as_repeat(row)
+
+
+def _raise_alarms(connection: Connection, unmatched: Sequence[Keep]) -> None:
+    """Raise an alarm for each declared web service, and one for all others: their ids are whatever was sent."""
+    texts: dict[str, list[str]] = {}
+    for item in unmatched:
+        subject = alarms.UNDECLARED if item.webservice is None else item.notification.webservice_id
+        texts.setdefault(subject, []).append(item.alarm or "")
+    for subject, told in sorted(texts.items()):  # alarms are rows that others raise too
+        alarms.raise_alarm(connection, "unmatched", subject, told[-1], times=len(told))
 
 
 def _by_key(item: Keep) -> tuple[str, str]:

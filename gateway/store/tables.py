@@ -283,6 +283,12 @@ quarantine = Table(
     Column("client", Text),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("code", Text, nullable=False, server_default=text("'unknown'")),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),  # bytes of `body`
+    Column("full_size", BigInteger, nullable=False, server_default=text("0")),  # as it came
+    Column("coding", Text),  # what `Content-Encoding` said
+    Column("senders", Text),  # JSON: whose headers it carried; null: not known
+    Index("ix_quarantine_kept", "id", "size", "code"),  # a body is long, and what stands behind it is far away
 )
 
 backfilled = Table(  # records that came by reconciliation; of two that would let one in, the primary key lets one

@@ -7,6 +7,7 @@ import json
 from starlette.types import Send
 
 from gateway.models import Outcome
+from gateway.visible import visible_json
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,7 +31,7 @@ async def outcome(send: Send, verdict: Outcome) -> None:
 
 async def error(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
     """Answer with an error that says what is wrong."""
-    body = json.dumps({"error": text}).encode()
+    body = visible_json(json.dumps({"error": text})).encode()
     await _send(send, status, body, [*_json(body), *headers])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,22 +21,34 @@ from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.report import Reporter
 from gateway.delivery.room import Room
+from gateway.delivery.tally import Tally
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
-from gateway.errors import CannotKeep, NotANotification
+from gateway.errors import CannotKeep, Misfit, NotANotification
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
-from gateway.store import inbox, quarantine, repeats
+from gateway.store import inbox, repeats
 from gateway.store.clock import micros
 from gateway.store.engine import say
 from gateway.store.inbox import Keep, Kept
+from gateway.store.quarantine import NewEntry
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 from gateway.web import answer
+from gateway.web.aside import Aside
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
+from gateway.web.clients import client_of
+from gateway.web.paths import shown
 from gateway.web.refusals import Refusals
+from gateway.web.strays import Strays
+from gateway.web.unpack import TAKEN, codings_of, unpack
 
 log = structlog.get_logger(__name__)
+
+_STATUS = {Misfit.CODING: 415, Misfit.TOO_LARGE: 413}
+"""What is answered to a body that is no notification, where it is not 400."""
+_TAKEN = {Misfit.CODING: ((b"accept-encoding", TAKEN.encode()),)}
+"""With 415 goes what would be unpacked (RFC 9110, 15.5.16)."""
 
 KEEP_WITHIN = 2.8
 """Seconds after which a request whose keeping has not ended is answered 503; doForms hangs up after 3."""
@@ -70,6 +82,9 @@ class Receiver:
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
+        self._strays = Strays(store, self._spawn)
+        self._strangers = Tally(_log_strangers)
+        self._aside = Aside(store=store, room=room, spawn=self._spawn, within=KEEP_WITHIN)
         self.load()
 
     def load(self) -> None:
@@ -85,20 +100,27 @@ class Receiver:
         return receive_at
 
     async def finish(self) -> None:
-        """Wait for the marks of answers that were written."""
+        """Wait for the marks of answers that were written, and for what is still to be told."""
+        self._strays.finish()
+        self._aside.finish()
+        self._strangers.finish()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def stray(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404 at a path that is not the webhook's; whoever brings the right secret probably meant that."""
+        if scope["type"] == "http" and self._authenticator.secure and self._authenticator.may_pass(_grouped(scope)):
+            self._strays.met(scope["path"], self._current.routes.path)
+        await answer.error(send, 404, "nothing is received at this path")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, path_event: Event | None) -> None:
         """Answer one request."""
         started = time.monotonic()
         if scope["method"] != "POST":
             return await answer.error(send, 405, "only POST is accepted here", (b"allow", b"POST"))
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name, []).append(value)
+        headers = _grouped(scope)
         if not self._authenticator.may_pass(headers):
-            return await self._refuse(scope, send)
+            return await self._refuse(scope, send, headers)
         try:
             body = await self._bodies.read(receive, headers.get(b"content-length", (b"",))[0])
         except CannotKeep as error:
@@ -108,13 +130,16 @@ class Receiver:
         if len(body) > LARGEST_BODY:
             return await answer.error(send, 413, "the body is over 1 MiB", (b"connection", b"close"))
         try:
-            notification = parse_notification(body, path_event=path_event, received=datetime.now(UTC))
+            plain = body
+            if b"content-encoding" in headers:
+                plain = await unpack(body, codings_of(headers[b"content-encoding"]), most=LARGEST_BODY)
+            notification = parse_notification(plain, path_event=path_event, received=datetime.now(UTC))
         except NotANotification as error:
-            return await self._quarantine(scope, send, body, str(error))
+            return await self._set_aside(scope, send, headers, body, error)
         webservice = self._current.webservice(notification.webservice_id)
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
-            return await self._refuse(scope, send)
+            return await self._refuse(scope, send, headers)
         self._refusals.passed()
         return await self._keep(notification, receive, send, started)
 
@@ -130,7 +155,7 @@ class Receiver:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
             return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
         if item.alarm is not None:
-            log.warning("unmatched", notification=notification.key, record=notification.record_key, reason=item.reason)
+            self._log_unmatched(item)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, receive, send, deadline)
@@ -140,6 +165,14 @@ class Receiver:
             return await answer.empty(send)
         await answer.outcome(send, kept.outcome)
         return self._mark(kept.id, kept.outcome)
+
+    def _log_unmatched(self, item: Keep) -> None:
+        """Log what no route matched: each notification of a declared web service, of the others a line a second."""
+        one = item.notification
+        if item.webservice is None:
+            self._strangers.met("", f"notification {one.key} of {one.webservice_id}, record {one.record_key}")
+        else:
+            log.warning("unmatched", notification=one.key, record=one.record_key, reason=item.reason)
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
@@ -235,27 +268,43 @@ class Receiver:
         if outcome is None:
             self._reporter.wake()
 
-    async def _quarantine(self, scope: Scope, send: Send, body: bytes, reason: str) -> None:
-        why = self._room.refuses_bodies()
-        if why is not None:
-            log.error("a body that is no notification was not kept", reason=reason, error=why)
-            return await answer.error(send, 503, why, answer.retry_later())
-        client = scope.get("client")
-        entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
+    async def _set_aside(
+        self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]], body: bytes, error: NotANotification
+    ) -> None:
+        entry = NewEntry(
+            path=scope["path"],
+            client=self._client(scope),
+            reason=str(error),
+            body=body,
+            code=error.code,
+            coding=b", ".join(headers.get(b"content-encoding", ())).decode("latin-1") or None,
+            senders=self._authenticator.passing(headers),
+        )
         try:
-            async with asyncio.timeout(KEEP_WITHIN):
-                number = await self._store.write(
-                    lambda connection: quarantine.add(connection, entry), carries=len(body)
-                )
-        except Exception as error:
-            log.error("a body that is no notification could not be kept", reason=reason, error=say(error))
-            return await answer.error(send, 503, "the body could not be kept; send it again", answer.retry_later())
-        log.warning("quarantined", reason=reason, quarantine=number)
-        return await answer.error(send, 400, reason)
+            await self._aside.keep(entry)
+        except CannotKeep as why:
+            return await answer.error(send, 503, str(why), answer.retry_later())
+        return await answer.error(send, _STATUS.get(error.code, 400), str(error), *_TAKEN.get(error.code, ()))
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        client = scope.get("client")
-        log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
-        if (text := self._refusals.met()) is not None:
+    async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
+        doubled = self._authenticator.doubled(headers)
+        why = "no or wrong secret header" if doubled is None else f"the secret header {doubled} came twice"
+        log.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
+        if (text := self._refusals.met(doubled)) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
-        await answer.error(send, 401, "a secret header is missing or wrong")
+        told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
+        await answer.error(send, 401, f"{told}; send it once" if doubled else told)
+
+    def _client(self, scope: Scope) -> str | None:
+        return client_of(scope, self._current.routes.trusted_proxies)
+
+
+def _log_strangers(_: str, times: int, last: str) -> None:
+    log.warning("unmatched: a web service that is not in the routes file", times=times, last=last)
+
+
+def _grouped(scope: Scope) -> dict[bytes, list[bytes]]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, []).append(value)
+    return headers

@@ -12,10 +12,12 @@ IN_A_ROW = 5
 """So many with none that fitted between them, however long that took: a quiet account whose header is wrong."""
 _TOLD_FOR = 60.0
 """Seconds in which nothing is told again."""
-_REMEDY = (
-    "somebody guesses, or the header in doForms and [webhook] headers differ. What doForms sent so was not kept and "
-    "does not come again: once they agree, `gateway reconcile --books --until 0s` tells what is missing"
+_LOST = (
+    "What doForms sent so was not kept and does not come again: once that is mended, "
+    "`gateway reconcile --books --until 0s` tells what is missing"
 )
+_REMEDY = f"somebody guesses, or the header in doForms and [webhook] headers differ. {_LOST}"
+_TWICE = f"enter it once in doForms, and look whether a proxy adds it too. {_LOST}"
 
 
 class Refusals:
@@ -31,8 +33,11 @@ class Refusals:
         """Note that a request carried the right secret."""
         self._in_a_row = 0
 
-    def met(self) -> str | None:
-        """Note that one was refused; returns the text of the alarm, if a person must hear of it now."""
+    def met(self, doubled: str | None = None) -> str | None:
+        """Note that one was refused; returns the text of the alarm, if a person must hear of it now.
+
+        ``doubled`` is the secret header that came more than once in it.
+        """
         moment = self._clock()
         self._at = [*(at for at in self._at[1 - BURST :] if at > moment - WITHIN), moment]
         self._in_a_row += 1
@@ -40,6 +45,8 @@ class Refusals:
         if many is None or (self._told_at is not None and moment - self._told_at < _TOLD_FOR):
             return None
         self._told_at = moment
+        if doubled is not None:
+            return f"{many} were refused, the last one because it carried the header {doubled} twice: {_TWICE}"
         return f"{many} carried no or a wrong secret header: {_REMEDY}"
 
     def _many(self) -> str | None:

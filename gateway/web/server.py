@@ -42,6 +42,7 @@ def _server(application: ASGIApp, finish_within: float) -> _Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe whatever comes from loopback; see gateway/web/clients.py
         timeout_keep_alive=_KEEP_IDLE,
         timeout_graceful_shutdown=max(1, round(finish_within)),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.cli import main
+from gateway.errors import Misfit
 from gateway.models import DeliveryState, Event, FetchState, Mode, Outcome, RecordKind, ReportState
 from gateway.store import alarms, fetches, inbox, outbox, quarantine, records
 from gateway.store.clock import SECOND, now
@@ -234,10 +235,14 @@ async def _unmatched(store: Store) -> None:
             alarm=f"notification unmatched of {webservice}: {why}",
             to=(),
         )
-    await store.write(lambda c: alarms.clear_alarm(c, "unmatched", "stranger$$1"))
+    await store.write(lambda c: alarms.raise_alarm(c, "unmatched", "acme$$9", "no route"))
+    await store.write(lambda c: alarms.clear_alarm(c, "unmatched", "acme$$9"))
 
 
 async def _quarantined(store: Store) -> None:
-    for reason, body in (("the body is not UTF-8 text", b"\x1b[2J\xff not [json]"), ("`key` is missing", b"{}")):
-        entry = NewEntry(path="/webhooks/doforms/added", client="192.0.2.7", reason=reason, body=body)
+    for reason, code, body in (
+        ("the body is not UTF-8 text", Misfit.ENCODING, b"\x1b[2J\xff not [json]"),
+        ("`key` is missing", Misfit.IDENTIFIER, b"{}"),
+    ):
+        entry = NewEntry(path="/webhooks/doforms/added", client="192.0.2.7", reason=reason, body=body, code=code)
         await store.write(lambda c, entry=entry: quarantine.add(c, entry))

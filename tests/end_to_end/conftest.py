@@ -117,6 +117,13 @@ class World:
         finally:
             database.close()
 
+    def stored_write(self, sql: str, values: tuple[Any, ...] = ()) -> None:
+        """Change the store as nobody does, for what cannot be waited for."""
+        database = sqlite3.connect(self.gateway.store, timeout=10)
+        with database:
+            database.execute(sql, values)
+        database.close()
+
     def stored(self, sql: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(self.gateway.store, timeout=10)
         try:

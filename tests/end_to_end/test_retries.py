@@ -84,7 +84,7 @@ async def test_a_refused_login_pauses_the_destination_and_spends_no_attempt(
     service.status = 401
     with world.running(service.destination() + route(SEND, head=DELAYED)):
         await create(world, 1)
-        await world.doforms.until(lambda: "paused" in world.gateway.health()["destinations"]["mended"])
+        await world.doforms.until(lambda: world.gateway.health()["destinations"]["mended"] != "ready")
         await create(world, 3)
         await asyncio.sleep(1.5)
         assert len(service.asked) == 1

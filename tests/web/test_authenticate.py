@@ -44,7 +44,11 @@ def grouped(headers: Headers) -> dict[bytes, list[bytes]]:
         pytest.param([(b"x-webhook-key", b"wrong"), (b"x-site", b"north")], False, id="one wrong"),
         pytest.param([(b"x-webhook-key", b"correct"), (b"x-site", b"south")], False, id="the other wrong"),
         pytest.param([(b"x-webhook-key", b"north"), (b"x-site", b"correct")], False, id="values swapped"),
-        pytest.param([(b"x-webhook-key", b"correct "), (b"x-site", b"north")], False, id="a space behind"),
+        pytest.param([(b"x-webhook-key", b"correct "), (b"x-site", b"north")], True, id="a space behind"),
+        pytest.param([(b"x-webhook-key", b" \t correct\t"), (b"x-site", b"\tnorth  ")], True, id="blanks around"),
+        pytest.param([(b"x-webhook-key", b"cor rect"), (b"x-site", b"north")], False, id="a space within"),
+        pytest.param([(b"x-webhook-key", b"correct\xa0"), (b"x-site", b"north")], False, id="a hard space behind"),
+        pytest.param([(b"x-webhook-key", b"correct, correct"), (b"x-site", b"north")], False, id="joined by a proxy"),
         pytest.param([(b"x-webhook-key", b"Correct"), (b"x-site", b"north")], False, id="another case"),
         pytest.param([(b"x-webhook-key", b""), (b"x-site", b"north")], False, id="empty, as an unset value is"),
         pytest.param([*RIGHT, (b"x-webhook-key", b"correct")], False, id="doubled, both right"),
@@ -72,7 +76,32 @@ def test_an_account_with_headers_of_its_own_accepts_only_those(tmp_path: Path) -
 def test_values_need_not_be_ascii(tmp_path: Path) -> None:
     one = authenticator(tmp_path, '{ X-Webhook-Key = ["env:CLEF"] }')
     assert one.may_pass({b"x-webhook-key": ["clé".encode()]})
+    assert one.may_pass({b"x-webhook-key": ["clé".encode("latin-1")]})
     assert not one.may_pass({b"x-webhook-key": [b"cl\xff"]})
+
+
+@pytest.mark.parametrize(
+    ("headers", "doubled"),
+    [
+        ([*RIGHT, (b"x-webhook-key", b"correct")], "x-webhook-key"),
+        ([*RIGHT, (b"x-webhook-key", b"wrong")], "x-webhook-key"),
+        ([*RIGHT, (b"x-site", b"south")], "x-site"),
+        ([(b"x-webhook-key", b"correct, correct")], "x-webhook-key"),
+        ([(b"x-webhook-key", b"wrong,wrong")], "x-webhook-key"),
+        ([(b"x-webhook-key", b"one, two")], None),
+        ([*RIGHT, (b"other", b"x"), (b"other", b"y")], None),
+        ([], None),
+    ],
+)
+def test_secret_header_that_came_twice_is_found(tmp_path: Path, headers: Headers, doubled: str | None) -> None:
+    assert authenticator(tmp_path).doubled(grouped(headers)) == doubled
+
+
+def test_whose_headers_a_request_carries_is_told(tmp_path: Path) -> None:
+    one = authenticator(tmp_path)
+    assert one.passing(grouped(RIGHT)) == ("",)
+    assert one.passing(grouped(OWN)) == ("other",)
+    assert one.passing({}) == ()
 
 
 @pytest.mark.parametrize(("common", "secure"), [(COMMON, True), ("", False)])

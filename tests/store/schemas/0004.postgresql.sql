@@ -246,6 +246,22 @@ CREATE TABLE attachments (
 CREATE INDEX ix_attachments_blob ON attachments (webservice_id, blob_key);
 CREATE INDEX ix_attachments_missing ON attachments (webservice_id) WHERE state <> 'spooled';
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+ALTER TABLE deliveries ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL;
+ALTER TABLE deliveries ADD COLUMN alone_at BIGINT;
+CREATE INDEX ix_deliveries_deadly ON deliveries (destination) WHERE deaths > 2;
+ALTER TABLE notifications ADD COLUMN report_deaths INTEGER DEFAULT 0 NOT NULL;
+ALTER TABLE notifications ADD COLUMN report_alone BOOLEAN DEFAULT false NOT NULL;
+ALTER TABLE reconciled ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL;
+ALTER TABLE reconciled ADD COLUMN not_before BIGINT;
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+ALTER TABLE quarantine ADD COLUMN code TEXT DEFAULT 'unknown' NOT NULL;
+ALTER TABLE quarantine ADD COLUMN size BIGINT DEFAULT 0 NOT NULL;
+ALTER TABLE quarantine ADD COLUMN full_size BIGINT DEFAULT 0 NOT NULL;
+ALTER TABLE quarantine ADD COLUMN coding TEXT;
+ALTER TABLE quarantine ADD COLUMN senders TEXT;
+UPDATE quarantine SET size = length(body), full_size = length(body);
+CREATE INDEX ix_quarantine_kept ON quarantine (id, size, code);
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
 CREATE TABLE clock (
     id INTEGER NOT NULL, 
     seen_at BIGINT NOT NULL, 
@@ -253,5 +269,5 @@ CREATE TABLE clock (
     leapt_at BIGINT, 
     CONSTRAINT pk_clock PRIMARY KEY (id)
 );
-UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0001';
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
 COMMIT;
