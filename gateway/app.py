@@ -35,9 +35,11 @@ from gateway.store.engine import say
 from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
+from gateway.web.connections import Connections, allow_most_files, most_connections, most_files
 from gateway.web.health import Health
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
+from gateway.web.strain import Strains
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +68,14 @@ class Gateway:
         self._reporter = shared.reporter
         self._receiving = receiving
         self._delivering = delivering
-        health = Health(store=shared.store, worker=work, full=None if receiving is None else receiving.full)
+        self.connections = Connections(most_connections(most_files()))
+        self.strains = Strains(shared.store, (self.connections.full, *(() if receiving is None else receiving.strains)))
+        health = Health(
+            store=shared.store,
+            worker=work,
+            full=None if receiving is None else receiving.full,
+            strained=self.connections.full.why,
+        )
         self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
         self._stop_by: float | None = None
         self._listen()
@@ -184,10 +193,12 @@ async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
     if delivering is not None:
         await delivering.start()
     gateway = Gateway(shared, work, receiving=receiving, delivering=delivering)
+    watching = asyncio.create_task(gateway.strains.keep_looking())
     try:
         with watching_for_standstill():
             yield gateway
     finally:
+        watching.cancel()
         until = gateway.begin_to_stop()
         if delivering is not None:
             await delivering.stop(until)
@@ -212,6 +223,7 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
         StoreError: the store cannot be used.
     """
     _refuse_unfit(routes, settings)
+    allow_most_files()
     told, asked = asyncio.Event(), asyncio.Event()
     with bind(settings.host, settings.port) as listening, hearing(stop=told.set, reload=asked.set):
         async with running(routes, mask=mask, role=settings.role) as gateway:
@@ -232,10 +244,17 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
             calm_collector()
             url = _url(listening.getsockname(), routes.path)
             log.info(
-                "listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name
+                "listening",
+                url=url,
+                role=settings.role,
+                routes=len(routes.routes),
+                store=gateway.store.database.name,
+                connections=gateway.connections.most,
             )
             try:
-                await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
+                await serve_until_told(
+                    gateway, listening, told=told, on_told=begin_to_stop, connections=gateway.connections
+                )
             finally:
                 reloading.cancel()
     log.info("stopped")

@@ -20,11 +20,23 @@ _WITHIN = 2.0
 class Health:
     """``/healthz`` and ``/readyz``."""
 
-    def __init__(self, *, store: Store, worker: Work, full: Callable[[], str | None] | None) -> None:
-        """Look at these; ``full`` tells why there is no room for new notifications, None: nobody receives here."""
+    def __init__(
+        self,
+        *,
+        store: Store,
+        worker: Work,
+        full: Callable[[], str | None] | None,
+        strained: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Look at these.
+
+        ``full`` tells why there is no room for new notifications, None: nobody receives here; ``strained`` what
+        strangers do to the door.
+        """
         self._store = store
         self._worker = worker
         self._full = full
+        self._strained = strained
 
     async def alive(self, request: Request) -> Response:
         """Answer 200: the process runs and its event loop turns."""
@@ -39,6 +51,8 @@ class Health:
         more: dict[str, object] = {"destinations": destinations}
         if self._full is not None and (why := self._full()) is not None:
             more["receiving"] = why
+        if (strain := self._strained()) is not None:
+            more["connections"] = strain
         try:
             async with asyncio.timeout(_WITHIN):
                 await self._store.write(_commit)

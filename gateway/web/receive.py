@@ -24,6 +24,7 @@ from gateway.delivery.room import Room
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
+from gateway.log_limit import LogLimit
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import inbox, quarantine, repeats
 from gateway.store.clock import micros
@@ -34,6 +35,7 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
+from gateway.web.closing import may_be_gone
 from gateway.web.refusals import Refusals
 
 log = structlog.get_logger(__name__)
@@ -63,13 +65,14 @@ class Receiver:
         self._decider = decider
         self._outcomes = outcomes
         self._room = room
-        self._bodies = Bodies(room)
+        self.bodies = Bodies(room)
         self._reporter = reporter
         self._pressure = pressure
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
+        self._refused = LogLimit(log)
         self.load()
 
     def load(self) -> None:
@@ -100,7 +103,12 @@ class Receiver:
         if not self._authenticator.may_pass(headers):
             return await self._refuse(scope, send)
         try:
-            body = await self._bodies.read(receive, headers.get(b"content-length", (b"",))[0])
+            body = await self.bodies.read(
+                receive,
+                headers.get(b"content-length", (b"",))[0],
+                share=lambda: self._authenticator.share(headers),
+                client=_client(scope),
+            )
         except CannotKeep as error:
             return await answer.error(send, 503, str(error), answer.retry_later(), (b"connection", b"close"))
         if body is None:
@@ -116,9 +124,11 @@ class Receiver:
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send)
         self._refusals.passed()
-        return await self._keep(notification, receive, send, started)
+        return await self._keep(notification, scope, receive, send, started)
 
-    async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
+    async def _keep(
+        self, notification: Notification, scope: Scope, receive: Receive, send: Send, started: float
+    ) -> None:
         item = self._decider.decide(notification)
         try:
             with self._pressure:
@@ -133,16 +143,17 @@ class Receiver:
             log.warning("unmatched", notification=notification.key, record=notification.record_key, reason=item.reason)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
-            return await self._answer_in_time(kept, item, receive, send, deadline)
+            return await self._answer_in_time(kept, item, scope, receive, send, deadline)
         if kept.deliveries:
             self._hand_over(kept, item, urgent=False)
         if kept.outcome is None:
             return await answer.empty(send)
         await answer.outcome(send, kept.outcome)
-        return self._mark(kept.id, kept.outcome)
+        return self._mark(kept.id, None if may_be_gone(scope) else kept.outcome)
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
+        body_took = time.monotonic() - started
         why = self._room.refuses()
         if why is not None:
             return await self._find_repeat(item, why)
@@ -155,7 +166,7 @@ class Receiver:
             if not keeping.cancelled():
                 raise
             # It may still be committed: then its work goes on (see `_kept_late`), and doForms' next try is a repeat.
-            raise CannotKeep("the store did not commit in time; send it again") from None
+            raise CannotKeep(_out_of_time(body_took)) from None
         except Exception as error:
             raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
         finally:
@@ -199,7 +210,9 @@ class Receiver:
 
         self._worker.accept(kept, notification, urgent=urgent)
 
-    async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
+    async def _answer_in_time(
+        self, kept: Kept, item: Keep, scope: Scope, receive: Receive, send: Send, deadline: float
+    ) -> None:
         """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
         left = deadline - time.monotonic()
         waiting = self._outcomes.expect(kept.id, self._store.now() + micros(left))
@@ -213,7 +226,7 @@ class Receiver:
                 await answer.empty(send)
             else:
                 await answer.outcome(send, outcome)
-            self._mark(kept.id, outcome)
+            self._mark(kept.id, None if may_be_gone(scope) else outcome)
         finally:
             self._outcomes.forget(kept.id)
             hung_up.cancel()
@@ -240,8 +253,7 @@ class Receiver:
         if why is not None:
             log.error("a body that is no notification was not kept", reason=reason, error=why)
             return await answer.error(send, 503, why, answer.retry_later())
-        client = scope.get("client")
-        entry = quarantine.NewEntry(path=scope["path"], client=client[0] if client else None, reason=reason, body=body)
+        entry = quarantine.NewEntry(path=scope["path"], client=_client(scope), reason=reason, body=body)
         try:
             async with asyncio.timeout(KEEP_WITHIN):
                 number = await self._store.write(
@@ -254,8 +266,22 @@ class Receiver:
         return await answer.error(send, 400, reason)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        client = scope.get("client")
-        log.warning("refused: no or wrong secret header", client=client[0] if client else None, path=scope["path"])
+        self._refused.warning("refused: no or wrong secret header", client=_client(scope), path=scope["path"])
         if (text := self._refusals.met()) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         await answer.error(send, 401, "a secret header is missing or wrong")
+
+
+def _client(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+def _out_of_time(body_took: float) -> str:
+    """Tell a body that came slowly from a store that commits slowly: somebody else must look at something else."""
+    if body_took < KEEP_WITHIN / 2:
+        return "the store did not commit in time; send it again"
+    return (
+        f"the body came {body_took:.1f} s after the headers, of the {KEEP_WITHIN:g} s in which doForms must have its "
+        "answer: the network or a proxy is slow, not the store. It may have been kept all the same; send it again"
+    )
