@@ -23,6 +23,8 @@ from tests.support.gateway_process import GatewayProcess, Process
 GOOD_WITHIN = 3.0
 """Seconds after which doForms hangs up."""
 ROUTES = """
+[doforms]
+api = "http://127.0.0.1:1/api/v2"
 [webhook]
 path = "/hook"
 headers = {{ X-Webhook-Key = ["env:KEY"] }}
@@ -44,7 +46,7 @@ filename = "{{{{ notification.key }}}}.txt"
 format = "text"
 text = "{{{{ notification.key }}}}"
 """
-ENVIRON = {"KEY": "correct", "OWN": "their-own", "PASSWORD": "secret"}
+ENVIRON = {"KEY": "correct", "OWN": "their-own", "PASSWORD": "of-doforms"}
 
 
 @dataclass
