@@ -19,8 +19,6 @@ from gateway.web.strain import Strain
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1024 * 1024
-BODY_WITHIN = 10.0
-"""Seconds in which a body must come, from the head of its request on; doForms waits 3 s for its answer."""
 SMALL = 16 * 1024
 """Bytes. So small is what doForms sends; a larger body is given up before a smaller one."""
 _STANDS_AFTER = 3.0
@@ -40,9 +38,9 @@ class _Reading:
     """A body that is not whole yet."""
 
     client: str | None
+    share: str
     since: float
     limit: asyncio.Timeout
-    share: str = ""
     body: bytearray = field(default_factory=bytearray)
     given_up: str | None = None
     """Why it is not read any more."""
@@ -73,17 +71,25 @@ class Bodies:
         declared too large, or is not wanted any more, is not read here: see `gateway.web.closing`.
 
         Raises:
-            CannotKeep: there is no memory for it, or it did not come in time.
+            CannotKeep: there is no memory for it.
         """
         if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
             return _TOO_LARGE
-        one = _Reading(client, self._clock(), asyncio.timeout(BODY_WITHIN))
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        if not message.get("more_body", False):
+            self._make_room(len(part), None)
+            return bytes(part)
+        one = _Reading(client, share(), self._clock(), asyncio.timeout(None))
         self._readings[one] = None
         try:
             async with one.limit:
-                return await self._read(one, receive, share)
+                return await self._read(one, part, receive)
         except TimeoutError:
-            raise self._not_read(one, declared) from None
+            assert one.given_up is not None
+            raise CannotKeep(one.given_up) from None
         finally:
             self._held -= len(one.body)
             del self._readings[one]
@@ -96,24 +102,24 @@ class Bodies:
             self.stalled.met(f"{len(standing)} bodies that stand still hold {say_size(sum(standing))} of memory")
         return self.stalled.why()
 
-    async def _read(self, one: _Reading, receive: Receive, share: Callable[[], str]) -> bytes | None:
+    async def _read(self, one: _Reading, part: bytes, receive: Receive) -> bytes | None:
+        more = True
         while True:
+            if len(one.body) + len(part) > LARGEST_BODY:
+                return _TOO_LARGE
+            self._make_room(len(part), one)
+            one.body += part
+            self._held += len(part)
+            if not more:
+                return bytes(one.body)
             message = await receive()
             if one.given_up is not None:
                 raise TimeoutError  # its beginning is gone, and this part came in the same moment
             if message["type"] == "http.disconnect":
                 return None
-            part = message.get("body", b"")
-            if len(one.body) + len(part) > LARGEST_BODY:
-                return _TOO_LARGE
-            self._make_room(len(part), one)
-            if not message.get("more_body", False):
-                return bytes(one.body + part) if one.body else bytes(part)
-            one.share = one.share or share()
-            one.body += part
-            self._held += len(part)
+            part, more = message.get("body", b""), message.get("more_body", False)
 
-    def _make_room(self, more: int, but: _Reading) -> None:
+    def _make_room(self, more: int, but: _Reading | None) -> None:
         """Have so many bytes find room; raises CannotKeep where nothing can be given up for them."""
         while (why := self._room.memory_full(self._held + more)) is not None:
             others = [one for one in self._readings if one is not but and one.given_up is None and one.body]
@@ -133,14 +139,6 @@ class Bodies:
         one.limit.reschedule(asyncio.get_running_loop().time())
         self.stalled.met(f"{len(self._readings)} bodies that have begun and not ended hold {held} of memory")
         self._log.warning("a body was given up for others", client=one.client, held=held)
-
-    def _not_read(self, one: _Reading, declared: bytes) -> CannotKeep:
-        if one.given_up is not None:
-            return CannotKeep(one.given_up)
-        of = f" of {declared.decode('latin-1')[:20]}" if declared else ""
-        text = f"the body did not come within {BODY_WITHIN:g} s of its head: {len(one.body)}{of} bytes did"
-        self._log.warning("a body was refused: too slow", client=one.client, reason=text)
-        return CannotKeep(f"{text}; send it again, and look at what is between doForms and the gateway")
 
 
 def _least_wanted(readings: list[_Reading]) -> _Reading:

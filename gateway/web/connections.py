@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import ipaddress
 import resource
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +21,8 @@ MOST = 2048
 """Connections at once, if the process may open so many files."""
 _RESERVE = 512
 """Files kept for the store, the destinations and calls to doForms; at most half of what the process may open."""
+_AT_ONCE = 64
+"""How many of the idlest are looked for at once, at most."""
 _UNLIMITED = 1 << 20
 """Files where the system sets no limit."""
 _EVERY = 0.5
@@ -33,6 +35,9 @@ _REMEDY = (
 
 class Connection(Protocol):
     """What is asked of a connection."""
+
+    waiting_since: float | None
+    """Since when it waits for what its client sends, by `time.monotonic`; None: a whole request is being answered."""
 
     def close_for_room(self) -> None:
         """Close at once: a new one needs the room."""
@@ -67,22 +72,23 @@ def most_connections(files: int) -> int:
 class Connections:
     """Admits connections up to a bound in all and one for each peer.
 
-    Who waits for its client to send something can be closed for a new one, the one first that has waited longest; who
-    is being answered cannot. So a client that sends its request at once finds room, however many others stand idle.
+    Who waits for its client to send something can be closed for a new one: of the peer with the most connections the
+    one that has waited longest. Who is being answered cannot. So a client that sends its request at once finds room,
+    however many others stand idle.
     """
 
     def __init__(
         self, most: int = MOST, most_of_peer: int | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.most = most
-        self.most_of_peer = max(1, most // 2) if most_of_peer is None else most_of_peer
+        self.most_of_peer = max(1, most * 3 // 4) if most_of_peer is None else most_of_peer
         self.full = Strain("connections full", "webhook", _REMEDY, clock=clock)
         self.log = LogLimit(log)
         self._clock = clock
         self._peers: dict[Connection, str] = {}
         self._of_peer: dict[str, int] = {}
-        self._waiting: OrderedDict[Connection, None] = OrderedDict()
-        self._waiting_of_peer: dict[str, OrderedDict[Connection, None]] = {}
+        self._idlest: dict[str | None, list[tuple[float, Connection]]] = {}
+        """Those that are closed next, of a peer or of all, the last one first."""
         self._look: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -93,46 +99,51 @@ class Connections:
         peer = _peer(address)
         if self._of_peer.get(peer, 0) >= self.most_of_peer:
             found = f"{self.most_of_peer} connections from {peer} are open, as many as one address may have"
-            if not self._make_room(self._waiting_of_peer.get(peer), found, address):
+            if not self._make_room(peer, found, address):
                 return False
         elif len(self._peers) >= self.most:
             found = f"{self.most} connections are open, as many as there may be"
-            if not self._make_room(self._waiting, found, address):
+            if not self._make_room(None, found, address):
                 return False
         self._peers[connection] = peer
         self._of_peer[peer] = self._of_peer.get(peer, 0) + 1
-        self.waits(connection)
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(_EVERY, self._look_at_all)
         return True
 
-    def waits(self, connection: Connection) -> None:
-        """Note that a connection waits from now on for what its client sends."""
-        if (peer := self._peers.get(connection)) is None:
-            return
-        self.works(connection)
-        self._waiting[connection] = None
-        self._waiting_of_peer.setdefault(peer, OrderedDict())[connection] = None
-
-    def works(self, connection: Connection) -> None:
-        """Note that a request came whole and is being answered."""
-        if connection in self._waiting:
-            del self._waiting[connection]
-            peer = self._peers[connection]
-            del self._waiting_of_peer[peer][connection]
-            if not self._waiting_of_peer[peer]:
-                del self._waiting_of_peer[peer]
-
     def left(self, connection: Connection) -> None:
         """Note that a connection is closed."""
-        self.works(connection)
         if (peer := self._peers.pop(connection, None)) is not None:
             self._of_peer[peer] -= 1
             if not self._of_peer[peer]:
                 del self._of_peer[peer]
+                self._idlest.pop(peer, None)
 
-    def _make_room(self, among: OrderedDict[Connection, None] | None, found: str, address: str | None) -> bool:
-        idlest = next(iter(among), None) if among else None
+    def _find_idlest(self, peer: str | None) -> Connection | None:
+        """Find who has waited longest, of a peer or of the peer with the most connections.
+
+        Some are looked for at once, since whoever fills the connections goes on with it: looking through all for each
+        new one would take the time that good requests need.
+        """
+        for again in (False, True):
+            found = self._idlest.setdefault(peer, [])
+            while found:
+                since, connection = found.pop()
+                if connection in self._peers and connection.waiting_since == since:
+                    return connection
+            if not again:
+                waiting = (
+                    (-self._of_peer[of], one.waiting_since, number, one)
+                    for number, (one, of) in enumerate(self._peers.items())
+                    if one.waiting_since is not None and peer in (None, of)
+                )
+                idlest = heapq.nsmallest(max(1, min(_AT_ONCE, self.most // 16)), waiting)
+                found += [(since, one) for _, since, _, one in reversed(idlest)]
+        self._idlest.pop(peer)
+        return None
+
+    def _make_room(self, peer: str | None, found: str, address: str | None) -> bool:
+        idlest = self._find_idlest(peer)
         if idlest is None:
             self.log.warning("a connection was refused: all others are being answered", found=found, client=address)
             self.full.met(f"{found}, and all of them are being answered: new ones are refused")

@@ -19,6 +19,8 @@ FOR_A_CHUNK = 16
 """Bytes more for the size of each chunk."""
 HEAD_WITHIN = 10.0
 """Seconds in which it must come: from its first byte, the first one of a connection from when that was opened."""
+BODY_WITHIN = 10.0
+"""Seconds in which a body must come, from the end of its head on; doForms hangs up after 3."""
 
 _OFFERS = (b"upgrade", b"http2-settings")
 

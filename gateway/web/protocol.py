@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from enum import Enum
 from typing import Any
 
 import httptools
@@ -20,6 +19,7 @@ from uvicorn.server import ServerState
 from gateway.web.closing import HALF_CLOSED, LINGER, QUIET, THROWN_AWAY, GentleTransport
 from gateway.web.connections import Connections
 from gateway.web.head import (
+    BODY_WITHIN,
     FOR_A_CHUNK,
     HEAD_WITHIN,
     LARGEST_HEAD,
@@ -42,13 +42,6 @@ _PIECE = 16 * 1024
 """Bytes given to the parser at once: so far can a head that begins within them grow beyond its bound."""
 
 
-class _Part(Enum):
-    """What the parser waits for."""
-
-    HEAD = "the first byte, or the rest, of the head of a request"
-    BODY = "the rest of a body"
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """Serves one connection."""
 
@@ -65,10 +58,16 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._known = known
-        self._part = _Part.HEAD
-        self._head_since: float | None = None
+        self.waiting_since: float | None = None
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._last_headers = self.headers
+        self._in_body = False
+        """Whether the parser waits for the rest of a body, or else for a head."""
+        self._since: float | None = None
+        """Since when the rest of a head or of a body is waited for."""
         self._head_bytes = 0
-        self._fed_of_body = self._content = self._chunks = self._trailers = 0
+        self._fed_of_body = self._content = self._chunks = 0
         self._refused: Refused | None = None
         """Why nothing more is read, to be answered after what is being answered."""
         self._active: RequestResponseCycle | None = None
@@ -90,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, if there is room for it."""
         super().connection_made(GentleTransport(transport, self._close_gently))
-        self._head_since = time.monotonic()
+        self._since = self.waiting_since = time.monotonic()
         if not self._known.admit(self, self._address):
             self.transport.abort()
 
@@ -109,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what was asked before the client closed its side; true keeps the connection open for that."""
         if self._closing_since is not None or self._active is None:
             return False
-        if self._part is _Part.BODY:
+        if self._in_body:
             if self.cycle is self._active:
                 return False  # its body will never be whole: the client has hung up
             self._drop_last_pipelined()
@@ -150,11 +149,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._cut("a connection was cut: its answer was not taken", f"within {TAKE_WITHIN:g} s")
         elif self._answered_early is not None and now - self._answered_early >= REST_WITHIN:
             self._cut("a connection was cut: its body did not end", f"within {REST_WITHIN:g} s of its answer")
-        elif self._active is None and self._head_since is not None and now - self._head_since >= HEAD_WITHIN:
-            if self._head_bytes:
-                self._refuse(Refused(408, f"the head of the request did not come within {HEAD_WITHIN:g} s"))
-            else:
-                self._cut("a connection was closed: nothing came", f"within {HEAD_WITHIN:g} s")
+        elif self._since is not None and now - self._since >= (BODY_WITHIN if self._in_body else HEAD_WITHIN):
+            self._end_overdue()
+
+    def _end_overdue(self) -> None:
+        if self._in_body:
+            text = f"the body did not come within {BODY_WITHIN:g} s of the headers: {self._content} bytes of it did"
+            self._refuse(Refused(408, f"{text}. Send it again, and look at what is between doForms and the gateway"))
+        elif self._active is not None:
+            self._since = time.monotonic()  # it is not read on before that is answered
+        elif self._begun:
+            self._refuse(Refused(408, f"the head of the request did not come within {HEAD_WITHIN:g} s"))
+        else:
+            self._cut("a connection was closed: nothing came", f"within {HEAD_WITHIN:g} s")
 
     @property
     def _address(self) -> str | None:
@@ -176,88 +183,78 @@ class BoundedProtocol(HttpToolsProtocol):
                 return self._cut("a connection was cut: more came than is thrown away", f"{THROWN_AWAY} bytes")
         at = 0
         while at < len(data) and not self._deaf and self._closing_since is None:
-            left = LARGEST_HEAD - self._head_bytes if self._part is _Part.HEAD else _PIECE
-            piece = data if at == 0 and len(data) <= min(left, _PIECE) else data[at : at + min(left, _PIECE)]
-            at += self._take(piece)
+            most = _PIECE if self._in_body else min(_PIECE, LARGEST_HEAD - self._head_bytes)
+            at += self._take(data if at == 0 and len(data) <= most else data[at : at + most])
+        if self._in_body or self._begun:
+            self._wait_for_rest()
         return None
+
+    @property
+    def _begun(self) -> bool:
+        """Whether a head has begun, be it only with an empty line."""
+        return self._head_bytes > 0 or self.headers is not self._last_headers
+
+    def _wait_for_rest(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+            self.waiting_since = None if self._active not in (None, self.cycle) else self._since
+        if self._in_body and self._active is not None and self._closing_since is None:
+            self.flow.pause_reading()  # until the application asks for more, so that no more gathers here
 
     def _take(self, data: bytes) -> int:
         """Give bytes to the parser; returns how many it took."""
-        in_head = self._part is _Part.HEAD
-        if in_head:
-            self._head_bytes += len(data)
-            if self._head_since is None:
-                self._head_since = time.monotonic()
+        took, of_body = len(data), self._in_body
+        if of_body:
+            self._fed_of_body += took
         else:
-            self._fed_of_body += len(data)
-        took = self._parse(data)
+            self._head_bytes += took
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            took = upgrade.args[0]
+            self._begin_without_upgrade()
+        except httptools.HttpParserError as error:
+            if not self._deaf:
+                self._refuse(self._refused or Refused(400, f"the request is no HTTP/1.1: {error}"))
         if self._deaf:
             return took
-        if self._part is _Part.HEAD:
-            if self._head_bytes >= LARGEST_HEAD:
-                self._refuse(Refused(431, f"the head of the request is over {LARGEST_HEAD // 1024} KiB"))
-        elif in_head:
-            self._known.waits(self)
-        elif self._fed_of_body - self._content > LARGEST_OVERHEAD + FOR_A_CHUNK * self._chunks:
+        if self._head_bytes >= LARGEST_HEAD:
+            self._refuse(_url_too_long() if len(self.url) > LARGEST_URL else _head_too_large())
+        elif of_body and self._in_body and self._fed_of_body - self._content > self._overhead:
             text = f"chunk extensions and trailers are over {LARGEST_OVERHEAD // 1024} KiB"
             self._refuse(Refused(431, text))
         return took
 
-    def _parse(self, data: bytes) -> int:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._parse_without_upgrade()
-            return int(upgrade.args[0])
-        except httptools.HttpParserError as error:
-            if not self._deaf:
-                self._refuse(self._refused or Refused(400, f"the request is no HTTP/1.1: {error}"))
-        return len(data)
+    @property
+    def _overhead(self) -> int:
+        return LARGEST_OVERHEAD + FOR_A_CHUNK * self._chunks
 
-    def _parse_without_upgrade(self) -> None:
+    def _begin_without_upgrade(self) -> None:
         """Begin the request anew without its offer of another protocol, after which the parser stopped."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
-            self._refuse(Refused(405, "only POST is accepted here"))
-            return
+            return self._refuse(Refused(405, "only POST is accepted here"))
         head = without_upgrade(method, self.url, version, self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._part = _Part.HEAD
-        self._parse(head)
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        if self._head_since is None:
-            self._head_since = time.monotonic()
-        self._head_bytes = self._head_bytes or 1  # how many of the piece are of this head is not known
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the URL."""
-        super().on_url(url)
-        if len(self.url) > LARGEST_URL:
-            self._stop(Refused(414, f"the URL is over {LARGEST_URL // 1024} KiB"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what comes behind a body is no header of the request (RFC 9110, 6.5.1)."""
-        if self._part is _Part.BODY:
-            self._trailers += 1
-        else:
-            super().on_header(name, value)
-        if len(self.headers) > MOST_HEADERS or self._trailers > MOST_HEADERS:
-            self._stop(Refused(431, f"the request has over {MOST_HEADERS} headers or trailers"))
+        self._take(head)
+        return None
 
     def on_headers_complete(self) -> None:
         """Begin to answer, or have the request wait for the one before it."""
-        self._part = _Part.BODY
-        self._head_since, self._head_bytes = None, 0
-        self._fed_of_body = self._content = self._chunks = self._trailers = 0
+        self._last_headers, self._since, self._head_bytes = self.headers, None, 0
         if self.parser.should_upgrade():
             return
+        if len(self.url) > LARGEST_URL:
+            self._stop(_url_too_long())
+        if len(self.headers) > MOST_HEADERS:
+            self._stop(Refused(431, f"the request has over {MOST_HEADERS} headers"))
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop(None)
+        self._in_body = True
+        self._fed_of_body = self._content = self._chunks = 0
+        self._of_head = len(self.headers)
+        self.scope["extensions"] = self._extensions
         super().on_headers_complete()
         if self._active is None:
             self._active = self.cycle
@@ -268,9 +265,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        cycle = self.cycle
         self._content += len(body)
-        super().on_body(body)
-        if self._active not in (None, self.cycle) and len(self.cycle.body) > _PIPELINED_BYTES:
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        cycle.message_event.set()
+        if cycle is not self._active and len(cycle.body) > _PIPELINED_BYTES:
             self._drop_last_pipelined()
             self._stop(None)
 
@@ -278,13 +279,17 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that the request is whole."""
         if self.parser.should_upgrade():
             return
-        super().on_message_complete()
-        self._part = _Part.HEAD
-        if self._answered_early is not None:
+        cycle = self.cycle
+        self._in_body, self._since = False, None
+        if len(self.headers) > self._of_head:
+            del self.headers[self._of_head :]  # trailers are no headers (RFC 9110, 6.5.1)
+        if cycle.response_complete:
             self._answered_early, self._thrown_away = None, 0
             self._wait_for_next()
         else:
-            self._known.works(self)
+            cycle.more_body = False
+            cycle.message_event.set()
+            self.waiting_since = None
 
     def _stop(self, refused: Refused | None) -> None:
         """Have the parser stop; without a refusal what is due is answered before the connection closes."""
@@ -308,16 +313,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._active = following
         if self._closing_since is not None:
             return
-        if following is None and self._deaf:
+        if following is not None:
+            return
+        self.waiting_since = time.monotonic()
+        if self._deaf:
             self._end()
-        elif following is None and self._part is _Part.BODY:
-            self._answered_early = time.monotonic()
-            self._known.waits(self)
-        elif following is None:
-            self._known.waits(self)
+        elif self._in_body:
+            self._answered_early = self.waiting_since
 
     def _wait_for_next(self) -> None:
-        self._known.waits(self)
+        self.waiting_since = time.monotonic()
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -329,7 +334,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deaf, self._refused = True, refused
         if self._active is None:
             return self._end()
-        if self._part is not _Part.BODY:
+        if not self._in_body:
             return None
         if self.cycle is not self._active:
             return self._drop_last_pipelined()
@@ -349,10 +354,18 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close, but not before the answer has arrived."""
         self._unset_keepalive_if_required()
         self._closing_since = time.monotonic()
-        whole = self._part is _Part.HEAD and not self._head_bytes and not self._deaf
+        self.waiting_since = self._closing_since
+        whole = not (self._in_body or self._begun or self._deaf)
         if whole or self._half_closed:
             self.transport.close_now()
         else:
-            self._known.waits(self)
             self.transport.real.write_eof()
             self.flow.resume_reading()
+
+
+def _url_too_long() -> Refused:
+    return Refused(414, f"the URL is over {LARGEST_URL // 1024} KiB")
+
+
+def _head_too_large() -> Refused:
+    return Refused(431, f"the head of the request is over {LARGEST_HEAD // 1024} KiB")

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 _QUEUE = 2048
 """Connections that may wait to be accepted."""
+_UNREAD = 32 * 1024
+"""Bytes of each connection that the system holds unread (it doubles that for itself): so much can come at once."""
 _KEEP_IDLE = 130
 """Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy two minutes, others one or less).
 
@@ -65,6 +67,7 @@ def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD)
     try:
         listening.bind((host, port))
     except OSError as error:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.body import BODY_WITHIN, LARGEST_BODY
+from gateway.web.body import LARGEST_BODY
+from gateway.web.head import BODY_WITHIN
 from tests.door.gate import Gate, gate, head, notification, status
 
-TOO_SLOW = "a body was refused: too slow"
+TOO_SLOW = "a request was refused"
 READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -62,7 +63,7 @@ async def test_good_notifications_are_kept_while_bodies_stand_still(
                 await asyncio.sleep(3.0)
             good.all_answered()
             ended = await asyncio.gather(*answers)
-        assert {status(answer) for answer in ended} == {503}
+        assert {status(answer) for answer in ended} <= {408, 503}
         for answer in ended:
             assert b"did not come within" in answer or b"given up for others" in answer
             assert b"store" not in answer
@@ -82,8 +83,8 @@ async def test_bodies_that_stand_still_are_given_up_in_time(tmp_path: Path) -> N
         async with stalled(one, 20, secret="correct", sent=100) as answers:
             async with asyncio.timeout(BODY_WITHIN + 20.0):
                 ended = await asyncio.gather(*answers)
-        assert {status(answer) for answer in ended} == {503}
-        assert all(b"within 10 s of its head: 100 of 1048576 bytes" in answer for answer in ended)
+        assert {status(answer) for answer in ended} == {408}
+        assert all(b"within 10 s of the headers: 100 bytes of it did" in answer for answer in ended)
         await one.until(lambda: sum(line.get("count", 1) for line in one.lines(TOO_SLOW)) == 20)
         assert len(one.lines(TOO_SLOW)) <= 5
         assert status(await one.ask(notification("after", "Connection: close"))) == 200
@@ -95,14 +96,8 @@ async def test_slow_body_is_told_from_a_slow_store(tmp_path: Path, wait: float, 
     with gate(tmp_path) as one:
         request, _, body = notification(f"slow-{wait}", "Connection: close").partition(b"\r\n\r\n")
         if chunked:
-            request, body = (
-                head("Transfer-Encoding: chunked", "Connection: close"),
-                b"%x\r\n%s\r\n0\r\n\r\n"
-                % (
-                    len(body),
-                    body,
-                ),
-            )
+            request = head("Transfer-Encoding: chunked", "Connection: close")
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
         else:
             request += b"\r\n\r\n"
         reader, writer = await one.connect()
@@ -111,7 +106,7 @@ async def test_slow_body_is_told_from_a_slow_store(tmp_path: Path, wait: float, 
         writer.write(body[10:])
         answer = await reader.read()
         writer.close()
-        if wait > 2.8:
+        if wait > 3.5:  # the gateway counts from when it has read the headers
             assert status(answer) == 503
         if status(answer) == 503:
             assert b"after the headers" in answer

@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def chunked(size: int) -> bytes:
     return chunk * (size // 65536) + b"0\r\n\r\n"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "413 declared": (413, lambda size: head(f"Content-Length: {size}") + b" " * size),
     "413 undeclared": (413, lambda size: head("Transfer-Encoding: chunked") + chunked(size)),
     "413 with Expect": (413, lambda size: head(f"Content-Length: {size}", "Expect: 100-continue") + b" " * size),

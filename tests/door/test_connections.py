@@ -30,7 +30,7 @@ async def idle(one: Gate, count: int, *, sent: bytes = b"", addresses: int = 1) 
                     while await reader.read(65536):
                         pass
                 writer.close()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.0)
 
     holding = [asyncio.create_task(hold(number)) for number in range(count)]
     try:
@@ -53,8 +53,10 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("addresses", [1, 100], ids=["one address", "many addresses"])
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(
+    ("name", "addresses"),
+    [(name, 1) for name in ATTACKS] + [("silent", 100), ("a body begun", 100), ("an answered request", 100)],
+)
 async def test_good_notifications_are_answered_while_connections_fill_all_files(
     tmp_path: Path, name: str, addresses: int
 ) -> None:
@@ -69,7 +71,7 @@ async def test_good_notifications_are_answered_while_connections_fill_all_files(
             assert b"connections are open" in ready or b"connections from" in ready
         good.all_answered()
         closed = one.lines("a connection was closed: the idlest, for a new one")
-        assert 1 <= len(closed) <= 60
+        assert 1 <= len(closed) <= 100
         assert max(line.get("count", 1) for line in closed) > 1
         assert "ulimit -n" in one.alarms()["connections full"]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from gateway.web.connections import MOST, Connections, most_connections
+
+NOW = map(float, itertools.count())
 
 
 class Fake:
@@ -12,6 +16,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.closed = False
+        self.waiting_since: float | None = next(NOW)
 
     def close_for_room(self) -> None:
         self.closed = True
@@ -37,8 +42,7 @@ def test_connections_leave_files_for_the_store_and_the_destinations(files: int, 
 async def test_the_one_that_has_waited_longest_is_closed_for_a_new_one() -> None:
     connections = Connections(3, 3)
     first, second, third = admitted(connections, "a", "b", "c")
-    connections.works(first)
-    connections.waits(first)  # it was answered meanwhile
+    first.waiting_since = next(NOW)  # it was answered meanwhile
     [fourth] = admitted(connections, "d")
     assert [one.closed for one in (first, second, third, fourth)] == [False, True, False, False]
     assert len(connections) == 3
@@ -48,11 +52,21 @@ async def test_the_one_that_has_waited_longest_is_closed_for_a_new_one() -> None
     )
 
 
+async def test_whoever_has_the_most_connections_loses_them_first() -> None:
+    connections = Connections(4, 4)
+    oldest, *theirs = admitted(connections, "a", "b", "b", "b")
+    admitted(connections, "c", "d")
+    assert [one.closed for one in theirs] == [True, True, False]
+    assert not oldest.closed
+    admitted(connections, "e")
+    assert oldest.closed  # where all have one, the idlest
+
+
 async def test_one_that_is_being_answered_is_never_closed_and_a_new_one_refused() -> None:
     connections = Connections(2, 2)
     both = admitted(connections, "a", "b")
     for one in both:
-        connections.works(one)
+        one.waiting_since = None
     assert not connections.admit(Fake(), "c")
     assert not any(one.closed for one in both)
     assert "new ones are refused" in str(connections.full.why())
@@ -83,8 +97,5 @@ async def test_what_left_is_forgotten() -> None:
     made = admitted(connections, *"aabbc")
     for one in (*made, *made):
         connections.left(one)
-        connections.waits(one)
     assert len(connections) == 0
-    assert not connections._waiting
     assert not connections._of_peer
-    assert not connections._waiting_of_peer
