@@ -39,6 +39,9 @@ class Connection(Protocol):
     waiting_since: float | None
     """Since when it waits for what its client sends, by `time.monotonic`; None: a whole request is being answered."""
 
+    def has_sent(self) -> bool:
+        """Tell whether its client has sent something that was not read yet."""
+
     def close_for_room(self) -> None:
         """Close at once: a new one needs the room."""
 
@@ -125,22 +128,29 @@ class Connections:
         Some are looked for at once, since whoever fills the connections goes on with it: looking through all for each
         new one would take the time that good requests need.
         """
+        sent: Connection | None = None
         for again in (False, True):
             found = self._idlest.setdefault(peer, [])
             while found:
                 since, connection = found.pop()
-                if connection in self._peers and connection.waiting_since == since:
+                if connection not in self._peers or connection.waiting_since != since:
+                    continue
+                if not connection.has_sent():
                     return connection
+                sent = sent or connection  # its request is here, the loop only has not come to it yet
             if not again:
-                waiting = (
-                    (-self._of_peer[of], one.waiting_since, number, one)
-                    for number, (one, of) in enumerate(self._peers.items())
-                    if one.waiting_since is not None and peer in (None, of)
-                )
-                idlest = heapq.nsmallest(max(1, min(_AT_ONCE, self.most // 16)), waiting)
-                found += [(since, one) for _, since, _, one in reversed(idlest)]
+                found += self._look_for_idlest(peer)
         self._idlest.pop(peer)
-        return None
+        return sent
+
+    def _look_for_idlest(self, peer: str | None) -> list[tuple[float, Connection]]:
+        waiting = (
+            (-self._of_peer[of], one.waiting_since, number, one)
+            for number, (one, of) in enumerate(self._peers.items())
+            if one.waiting_since is not None and peer in (None, of)
+        )
+        idlest = heapq.nsmallest(max(8, min(_AT_ONCE, self.most // 16)), waiting)
+        return [(since, one) for _, since, _, one in reversed(idlest)]
 
     def _make_room(self, peer: str | None, found: str, address: str | None) -> bool:
         idlest = self._find_idlest(peer)

@@ -8,6 +8,8 @@ request takes to come and an answer to go, and what a client sends after its ans
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
 import time
 from typing import Any
 
@@ -134,6 +136,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that it does."""
         self._writing_since = None
         super().resume_writing()
+
+    def has_sent(self) -> bool:
+        """Tell whether bytes have come that were not read yet."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        return fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4) != b"\0" * 4
 
     def close_for_room(self) -> None:
         """Close at once: a new connection needs the room."""

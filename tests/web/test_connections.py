@@ -16,7 +16,11 @@ class Fake:
 
     def __init__(self) -> None:
         self.closed = False
+        self.sent = False
         self.waiting_since: float | None = next(NOW)
+
+    def has_sent(self) -> bool:
+        return self.sent
 
     def close_for_room(self) -> None:
         self.closed = True
@@ -60,6 +64,20 @@ async def test_whoever_has_the_most_connections_loses_them_first() -> None:
     assert not oldest.closed
     admitted(connections, "e")
     assert oldest.closed  # where all have one, the idlest
+
+
+async def test_one_whose_request_has_come_and_was_not_read_yet_is_spared_if_another_can_be_closed() -> None:
+    connections = Connections(20, 20)
+    made = admitted(connections, *"a" * 20)
+    for one in made[:3]:
+        one.sent = True
+    admitted(connections, "a", "a")
+    assert [number for number, one in enumerate(made) if one.closed] == [3, 4]
+    for one in made:
+        one.sent = True
+    [last] = admitted(connections, "b")
+    assert not last.closed
+    assert len(connections) == 20
 
 
 async def test_one_that_is_being_answered_is_never_closed_and_a_new_one_refused() -> None:
