@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from gateway.delivery.room import LARGEST_HELD, Room
 from gateway.errors import CannotKeep
 from gateway.log_limit import LogLimit
 from gateway.routing.sizes import say_size
+from gateway.web.closing import client_of
 from gateway.web.strain import Strain
 
 log = structlog.get_logger(__name__)
@@ -62,9 +63,7 @@ class Bodies:
         self._log = LogLimit(log)
         self.stalled = Strain("bodies stalled", "webhook", _REMEDY, clock=clock)
 
-    async def read(
-        self, receive: Receive, declared: bytes, *, share: Callable[[], str], client: str | None
-    ) -> bytes | None:
+    async def read(self, receive: Receive, declared: bytes, *, share: Callable[[], str], scope: Scope) -> bytes | None:
         """Read a body; one that is too large is cut. None: the client has hung up.
 
         ``share`` tells by whose secret header it came, and is asked only if it does not come whole at once. What is
@@ -82,7 +81,7 @@ class Bodies:
         if not message.get("more_body", False):
             self._make_room(len(part), None)
             return bytes(part)
-        one = _Reading(client, share(), self._clock(), asyncio.timeout(None))
+        one = _Reading(client_of(scope), share(), self._clock(), asyncio.timeout(None))
         self._readings[one] = None
         try:
             async with one.limit:

@@ -67,3 +67,9 @@ def may_be_gone(scope: Scope) -> bool:
     TCP tells both alike. So it is answered, but what it was told does not count as heard.
     """
     return HALF_CLOSED in scope.get("extensions", ())
+
+
+def client_of(scope: Scope) -> str | None:
+    """Return the address that a request came from."""
+    client = scope.get("client")
+    return client[0] if client else None

@@ -190,7 +190,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._thrown_at = time.monotonic()
             if self._thrown_away > THROWN_AWAY:
                 return self._cut("a connection was cut: more came than is thrown away", f"{THROWN_AWAY} bytes")
-        at = 0
+        slow = self._in_body or self._head_bytes or self._deaf or self._closing_since is not None
+        if not slow and len(data) <= _PIECE:
+            took = self._take(data)  # a whole request, as nearly always
+            if took == len(data) and not self._in_body and self.headers is self._last_headers:
+                if self._head_bytes:
+                    self._wait_for_rest()
+                return None
+            at = took
+        else:
+            at = 0
         while at < len(data) and not self._deaf and self._closing_since is None:
             most = _PIECE if self._in_body else min(_PIECE, LARGEST_HEAD - self._head_bytes)
             at += self._take(data if at == 0 and len(data) <= most else data[at : at + most])
@@ -316,7 +325,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it."""
         following = self.pipeline[-1][0] if self.pipeline else None
-        if self._active is not None:
+        if self._active is not None and self._active.body:
             self._active.body = bytearray()  # what nobody read must not stay as long as the connection
         super().on_response_complete()
         self._active = following

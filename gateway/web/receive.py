@@ -35,7 +35,7 @@ from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
-from gateway.web.closing import may_be_gone
+from gateway.web.closing import client_of, may_be_gone
 from gateway.web.refusals import Refusals
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,7 @@ class Receiver:
                 receive,
                 headers.get(b"content-length", (b"",))[0],
                 share=lambda: self._authenticator.share(headers),
-                client=_client(scope),
+                scope=scope,
             )
         except CannotKeep as error:
             return await answer.error(send, 503, str(error), answer.retry_later(), (b"connection", b"close"))
@@ -253,7 +253,7 @@ class Receiver:
         if why is not None:
             log.error("a body that is no notification was not kept", reason=reason, error=why)
             return await answer.error(send, 503, why, answer.retry_later())
-        entry = quarantine.NewEntry(path=scope["path"], client=_client(scope), reason=reason, body=body)
+        entry = quarantine.NewEntry(path=scope["path"], client=client_of(scope), reason=reason, body=body)
         try:
             async with asyncio.timeout(KEEP_WITHIN):
                 number = await self._store.write(
@@ -266,15 +266,10 @@ class Receiver:
         return await answer.error(send, 400, reason)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        self._refused.warning("refused: no or wrong secret header", client=_client(scope), path=scope["path"])
+        self._refused.warning("refused: no or wrong secret header", client=client_of(scope), path=scope["path"])
         if (text := self._refusals.met()) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         await answer.error(send, 401, "a secret header is missing or wrong")
-
-
-def _client(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return client[0] if client else None
 
 
 def _out_of_time(body_took: float) -> str:
