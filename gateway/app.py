@@ -36,11 +36,13 @@ from gateway.store.engine import say
 from gateway.store.store import Store
 from gateway.web import answer
 from gateway.web.authenticate import Authenticator
+from gateway.web.connections import Connections, allow_most_files, most_connections, most_files
 from gateway.web.deadline import Deadline
 from gateway.web.health import Health
 from gateway.web.paths import EVENT_PATHS, plain, suffix_of
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
+from gateway.web.strain import Strains
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +68,14 @@ class Gateway:
         self._reporter = shared.reporter
         self._receiving = receiving
         self._delivering = delivering
-        health = Health(store=shared.store, worker=work, full=None if receiving is None else receiving.full)
+        self.connections = Connections(most_connections(most_files()))
+        self.strains = Strains(shared.store, (self.connections.full, *(() if receiving is None else receiving.strains)))
+        health = Health(
+            store=shared.store,
+            worker=work,
+            full=None if receiving is None else receiving.full,
+            strained=self.connections.full.why,
+        )
         self._others = Starlette(routes=[Route("/healthz", health.alive), Route("/readyz", health.ready)])
         self._stop_by: float | None = None
         self._listen()
@@ -193,10 +202,12 @@ async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
     if delivering is not None:
         await delivering.start()
     gateway = Gateway(shared, work, receiving=receiving, delivering=delivering)
+    watching = asyncio.create_task(gateway.strains.keep_looking())
     try:
         with watching_for_standstill():
             yield gateway
     finally:
+        watching.cancel()
         until = gateway.begin_to_stop()
         if delivering is not None:
             await delivering.stop(until)
@@ -221,6 +232,7 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
         StoreError: the store cannot be used.
     """
     _refuse_unfit(routes, settings)
+    allow_most_files()
     told, asked, starting = asyncio.Event(), asyncio.Event(), asyncio.current_task()
     deadline = Deadline()
 
@@ -278,11 +290,18 @@ async def _serve(
     reloading = asyncio.create_task(reloader.keep_reloading())
     calm_collector()
     url = _url(listening.getsockname(), routes.path)
-    log.info("listening", url=url, role=settings.role, routes=len(routes.routes), store=gateway.store.database.name)
+    log.info(
+        "listening",
+        url=url,
+        role=settings.role,
+        routes=len(routes.routes),
+        store=gateway.store.database.name,
+        connections=gateway.connections.most,
+    )
     if gateway.store.is_new:
         log.warning("the store is new and empty; if there should be one, [gateway] store names another place")
     try:
-        await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop)
+        await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop, connections=gateway.connections)
     finally:
         reloading.cancel()
 

@@ -30,6 +30,7 @@ from gateway.delivery.worker import Worker
 from gateway.log import Mask
 from gateway.store.store import Store
 from gateway.web.receive import Receiver
+from gateway.web.strain import Strain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,12 @@ class Receiving:
 
     def full(self) -> str | None:
         """Tell why there is no room for new notifications, if that is so."""
-        return self._room.full()
+        return self._room.full() or self.receiver.bodies.stands()
+
+    @property
+    def strains(self) -> tuple[Strain, ...]:
+        """What senders can strain."""
+        return (self.receiver.bodies.stalled,)
 
     async def start(self) -> None:
         """See what room there is, and go on looking."""

@@ -54,6 +54,10 @@ class Authenticator:
         """Tell whether a request may notify for an account: one with headers of its own accepts only those."""
         return _matches(self._own.get(account, self._common), headers)
 
+    def share(self, headers: Mapping[bytes, Sequence[bytes]]) -> str:
+        """Return the account whose own headers a request carries, or an empty text: what it holds counts as theirs."""
+        return next((name for name, wanted in self._own.items() if _matches(wanted, headers)), "")
+
 
 def _prepared(headers: Headers) -> _Set:
     return tuple(

@@ -1,56 +1,150 @@
-"""The body of a request: read up to a limit, and only while there is memory for it beside all that waits."""
+"""The body of a request: read within bounds of size, time and memory."""
 
 from __future__ import annotations
 
-from starlette.types import Receive
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from gateway.delivery.room import Room
+import structlog
+from starlette.types import Receive, Scope
+
+from gateway.delivery.room import LARGEST_HELD, Room
 from gateway.errors import CannotKeep
+from gateway.log_limit import LogLimit
+from gateway.routing.sizes import say_size
+from gateway.web.closing import peer_of
+from gateway.web.strain import Strain
+
+log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1024 * 1024
+SMALL = 16 * 1024
+"""Bytes. So small is what doForms sends; a larger body is given up before a smaller one."""
+_STANDS_AFTER = 3.0
+"""Seconds after which a body that is not whole counts as one that stands still."""
+_MANY = LARGEST_HELD // 4
+"""Bytes of such bodies that a person should hear of."""
 _TOO_LARGE = b"\0" * (LARGEST_BODY + 1)
-_FORGOTTEN = 16 * LARGEST_BODY
+_REMEDY = (
+    "Somebody who has a secret header, or a proxy that does not wait for whole requests, begins bodies and does not "
+    "end them: the log has the addresses. Have a proxy in front read requests whole before it passes them on, or give "
+    "the secret header a new value"
+)
+
+
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """A body that is not whole yet."""
+
+    client: str | None
+    share: str
+    since: float
+    limit: asyncio.Timeout
+    body: bytearray = field(default_factory=bytearray)
+    given_up: str | None = None
+    """Why it is not read any more."""
 
 
 class Bodies:
-    """Reads bodies, and counts what it holds of those that are not whole yet."""
+    """Reads bodies, and gives one up where there is no memory for it beside what waits to be kept.
 
-    def __init__(self, room: Room) -> None:
+    Which one: of whoever holds most, by the secret headers that they carry, the one that has been coming for longest, a
+    large one before a small one. So nobody who begins bodies and does not end them takes the room of others, and one
+    that comes in one piece is read whatever stands still beside it.
+    """
+
+    def __init__(self, room: Room, clock: Callable[[], float] = time.monotonic) -> None:
         self._room = room
+        self._clock = clock
         self._held = 0
+        self._readings: dict[_Reading, None] = {}
+        self._log = LogLimit(log)
+        self.stalled = Strain("bodies stalled", "webhook", _REMEDY, clock=clock)
 
-    async def read(self, receive: Receive, declared: bytes) -> bytes | None:
+    async def read(self, receive: Receive, declared: bytes, *, share: Callable[[], str], scope: Scope) -> bytes | None:
         """Read a body; one that is too large is cut. None: the client has hung up.
 
-        A body that is declared too large is not read at all. Of another one that is not wanted the rest is read and
-        forgotten, up to a limit: a client that is cut off while it still sends may never see the answer.
+        ``share`` tells by whose secret header it came, and is asked only if it does not come whole at once. What is
+        declared too large, or is not wanted any more, is not read here: see `gateway.web.closing`.
 
         Raises:
             CannotKeep: there is no memory for it.
         """
         if declared.isdigit() and int(declared[:20]) > LARGEST_BODY:
             return _TOO_LARGE
-        body, too_large, why = b"", False, None
-        held = forgotten = 0
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        if not message.get("more_body", False):
+            self._make_room(len(part), None)
+            return bytes(part)
+        one = _Reading(peer_of(scope), share(), self._clock(), asyncio.timeout(None))
+        self._readings[one] = None
         try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                part = bytes(message.get("body", b""))
-                too_large = too_large or len(body) + len(part) > LARGEST_BODY
-                why = why or self._room.memory_full(self._held + len(part))
-                if too_large or why is not None:
-                    body, forgotten = b"", forgotten + len(part)
-                else:
-                    body += part
-                if forgotten > _FORGOTTEN or not message.get("more_body", False):
-                    break
-                self._held, held = self._held + len(body) - held, len(body)
+            async with one.limit:
+                return await self._read(one, part, receive)
+        except TimeoutError:
+            assert one.given_up is not None
+            raise CannotKeep(one.given_up) from None
         finally:
-            self._held -= held
-        if too_large:
-            return _TOO_LARGE
-        if why is not None:
-            raise CannotKeep(why)
-        return body
+            self._held -= len(one.body)
+            del self._readings[one]
+
+    def stands(self) -> str | None:
+        """Tell of bodies that stand still, if they are so many that a person should hear of it."""
+        before = self._clock() - _STANDS_AFTER
+        standing = [len(one.body) for one in self._readings if one.since < before]
+        if sum(standing) >= _MANY:
+            self.stalled.met(f"{len(standing)} bodies that stand still hold {say_size(sum(standing))} of memory")
+        return self.stalled.why()
+
+    async def _read(self, one: _Reading, part: bytes, receive: Receive) -> bytes | None:
+        more = True
+        while True:
+            if len(one.body) + len(part) > LARGEST_BODY:
+                return _TOO_LARGE
+            self._make_room(len(part), one)
+            one.body += part
+            self._held += len(part)
+            if not more:
+                return bytes(one.body)
+            message = await receive()
+            if one.given_up is not None:
+                raise TimeoutError  # its beginning is gone, and this part came in the same moment
+            if message["type"] == "http.disconnect":
+                return None
+            part, more = message.get("body", b""), message.get("more_body", False)
+
+    def _make_room(self, more: int, but: _Reading | None) -> None:
+        """Have so many bytes find room; raises CannotKeep where nothing can be given up for them."""
+        while (why := self._room.memory_full(self._held + more)) is not None:
+            others = [one for one in self._readings if one is not but and one.given_up is None and one.body]
+            if not others:
+                self._log.warning("a body was refused: no memory", reason=why)
+                raise CannotKeep(why)
+            self._give_up(_least_wanted(others))
+
+    def _give_up(self, one: _Reading) -> None:
+        held = say_size(self._held)
+        one.given_up = (
+            f"{held} wait in memory in {len(self._readings)} bodies that have begun and not ended; this one was given "
+            f"up for others after {len(one.body)} bytes: send it again, whole"
+        )
+        self._held -= len(one.body)
+        one.body = bytearray()
+        one.limit.reschedule(asyncio.get_running_loop().time())
+        self.stalled.met(f"{len(self._readings)} bodies that have begun and not ended hold {held} of memory")
+        self._log.warning("a body was given up for others", client=one.client, held=held)
+
+
+def _least_wanted(readings: list[_Reading]) -> _Reading:
+    """Choose of the share that holds most its oldest large body, or else its oldest."""
+    held: dict[str, int] = {}
+    for one in readings:
+        held[one.share] = held.get(one.share, 0) + len(one.body)
+    most = max(held, key=lambda share: held[share])
+    of_most = [one for one in readings if one.share == most]
+    return next((one for one in of_most if len(one.body) > SMALL), of_most[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -18,17 +19,33 @@ log = structlog.get_logger(__name__)
 
 _WITHIN = 2.0
 """Seconds in which a ready store commits."""
+_SHARED_FOR = 0.25
+"""Seconds for which one look at the store answers everybody who asks: anybody may, at any speed."""
 
 
 class Health:
     """``/healthz`` and ``/readyz``."""
 
-    def __init__(self, *, store: Store, worker: Work, full: Callable[[], str | None] | None) -> None:
-        """Look at these; ``full`` tells why there is no room for new notifications, None: nobody receives here."""
+    def __init__(
+        self,
+        *,
+        store: Store,
+        worker: Work,
+        full: Callable[[], str | None] | None,
+        strained: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Look at these.
+
+        ``full`` tells why there is no room for new notifications, None: nobody receives here; ``strained`` what
+        strangers do to the door.
+        """
         self._store = store
         self._worker = worker
         self._full = full
+        self._strained = strained
         self._told: set[str] = set()
+        self._look: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
 
     async def alive(self, request: Request) -> Response:
         """Answer 200: the process runs and its event loop turns."""
@@ -45,6 +62,8 @@ class Health:
         parts: dict[str, object] = {"destinations": {name: _say(reason) for name, reason in obstacles.items()}}
         if self._full is not None and (why := self._full()) is not None:
             parts["receiving"], reasons["receiving"] = _say(why), why
+        if (strain := self._strained()) is not None:
+            parts["connections"], reasons["connections"] = _say(strain), strain
         if (trouble := await self._trouble()) is not None:
             reasons["store"] = trouble
         self._tell(reasons)
@@ -55,12 +74,20 @@ class Health:
         """Say why the store does not commit; None: it does."""
         try:
             async with asyncio.timeout(_WITHIN):
-                await self._store.write(_commit)
+                await asyncio.shield(self._look_at_store())
         except TimeoutError:
             return self._store.trouble or f"the store did not commit within {_WITHIN:g} s"
         except Exception as error:
             return self._store.trouble or say(error)
         return None
+
+    def _look_at_store(self) -> asyncio.Task[None]:
+        now = time.monotonic()
+        if self._look is None or (self._look.done() and now - self._looked_at >= _SHARED_FOR):
+            self._look = asyncio.create_task(self._store.write(_commit))
+            self._look.add_done_callback(lambda look: look.cancelled() or look.exception())  # told, if anybody asks
+            self._looked_at = now
+        return self._look
 
     def _tell(self, reasons: Mapping[str, str]) -> None:
         """Log which part is not ready, and why, when that has changed."""

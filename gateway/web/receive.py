@@ -25,6 +25,7 @@ from gateway.delivery.tally import Tally
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, Misfit, NotANotification
+from gateway.log_limit import LogLimit
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import inbox, repeats
 from gateway.store.clock import micros
@@ -38,6 +39,7 @@ from gateway.web.aside import Aside
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
 from gateway.web.clients import client_of
+from gateway.web.closing import may_be_gone
 from gateway.web.paths import shown
 from gateway.web.refusals import Refusals
 from gateway.web.strays import Strays
@@ -75,13 +77,14 @@ class Receiver:
         self._decider = decider
         self._outcomes = outcomes
         self._room = room
-        self._bodies = Bodies(room)
+        self.bodies = Bodies(room)
         self._reporter = reporter
         self._pressure = pressure
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = Refusals()
+        self._refused = LogLimit(log)
         self._strays = Strays(store, self._spawn)
         self._strangers = Tally(_log_strangers)
         self._aside = Aside(store=store, room=room, spawn=self._spawn, within=KEEP_WITHIN)
@@ -122,7 +125,12 @@ class Receiver:
         if not self._authenticator.may_pass(headers):
             return await self._refuse(scope, send, headers)
         try:
-            body = await self._bodies.read(receive, headers.get(b"content-length", (b"",))[0])
+            body = await self.bodies.read(
+                receive,
+                headers.get(b"content-length", (b"",))[0],
+                share=lambda: self._authenticator.share(headers),
+                scope=scope,
+            )
         except CannotKeep as error:
             return await answer.error(send, 503, str(error), answer.retry_later(), (b"connection", b"close"))
         if body is None:
@@ -141,9 +149,11 @@ class Receiver:
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send, headers)
         self._refusals.passed()
-        return await self._keep(notification, receive, send, started)
+        return await self._keep(notification, scope, receive, send, started)
 
-    async def _keep(self, notification: Notification, receive: Receive, send: Send, started: float) -> None:
+    async def _keep(
+        self, notification: Notification, scope: Scope, receive: Receive, send: Send, started: float
+    ) -> None:
         item = self._decider.decide(notification)
         try:
             with self._pressure:
@@ -158,13 +168,13 @@ class Receiver:
             self._log_unmatched(item)
         deadline = started + self._current.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
-            return await self._answer_in_time(kept, item, receive, send, deadline)
+            return await self._answer_in_time(kept, item, scope, receive, send, deadline)
         if kept.deliveries:
             self._hand_over(kept, item, urgent=False)
         if kept.outcome is None:
             return await answer.empty(send)
         await answer.outcome(send, kept.outcome)
-        return self._mark(kept.id, kept.outcome)
+        return self._mark(kept.id, None if may_be_gone(scope) else kept.outcome)
 
     def _log_unmatched(self, item: Keep) -> None:
         """Log what no route matched: each notification of a declared web service, of the others a line a second."""
@@ -176,6 +186,7 @@ class Receiver:
 
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
+        body_took = time.monotonic() - started
         why = self._room.refuses()
         if why is not None:
             return await self._find_repeat(item, why)
@@ -188,7 +199,7 @@ class Receiver:
             if not keeping.cancelled():
                 raise
             # It may still be committed: then its work goes on (see `_kept_late`), and doForms' next try is a repeat.
-            raise CannotKeep("the store did not commit in time; send it again") from None
+            raise CannotKeep(_out_of_time(body_took)) from None
         except Exception as error:
             raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
         finally:
@@ -232,7 +243,9 @@ class Receiver:
 
         self._worker.accept(kept, notification, urgent=urgent)
 
-    async def _answer_in_time(self, kept: Kept, item: Keep, receive: Receive, send: Send, deadline: float) -> None:
+    async def _answer_in_time(
+        self, kept: Kept, item: Keep, scope: Scope, receive: Receive, send: Send, deadline: float
+    ) -> None:
         """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
         left = deadline - time.monotonic()
         waiting = self._outcomes.expect(kept.id, self._store.now() + micros(left))
@@ -246,7 +259,7 @@ class Receiver:
                 await answer.empty(send)
             else:
                 await answer.outcome(send, outcome)
-            self._mark(kept.id, outcome)
+            self._mark(kept.id, None if may_be_gone(scope) else outcome)
         finally:
             self._outcomes.forget(kept.id)
             hung_up.cancel()
@@ -289,7 +302,7 @@ class Receiver:
     async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
         doubled = self._authenticator.doubled(headers)
         why = "no or wrong secret header" if doubled is None else f"the secret header {doubled} came twice"
-        log.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
+        self._refused.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
         if (text := self._refusals.met(doubled)) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
@@ -308,3 +321,13 @@ def _grouped(scope: Scope) -> dict[bytes, list[bytes]]:
     for name, value in scope["headers"]:
         headers.setdefault(name, []).append(value)
     return headers
+
+
+def _out_of_time(body_took: float) -> str:
+    """Tell a body that came slowly from a store that commits slowly: somebody else must look at something else."""
+    if body_took < KEEP_WITHIN / 2:
+        return "the store did not commit in time; send it again"
+    return (
+        f"the body came {body_took:.1f} s after the headers, of the {KEEP_WITHIN:g} s in which doForms must have its "
+        "answer: the network or a proxy is slow, not the store. It may have been kept all the same; send it again"
+    )

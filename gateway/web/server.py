@@ -6,17 +6,23 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.errors import SettingsError
+from gateway.web.connections import Connections
+from gateway.web.protocol import BoundedProtocol
 
 log = structlog.get_logger(__name__)
 
 _QUEUE = 2048
 """Connections that may wait to be accepted."""
+_UNREAD = 32 * 1024
+"""Bytes of each connection that the system holds unread (it doubles that for itself): so much can come at once."""
 _KEEP_IDLE = 130
 """Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy two minutes, others one or less).
 
@@ -31,11 +37,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(application: ASGIApp, finish_within: float) -> _Server:
+def _server(application: ASGIApp, finish_within: float, connections: Connections | None = None) -> _Server:
+    known = Connections() if connections is None else connections
     config = uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http=cast(Any, partial(BoundedProtocol, known=known)),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -61,6 +68,7 @@ def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD)
     try:
         listening.bind((host, port))
     except (OSError, ValueError, OverflowError) as error:  # a name that none can be, a port above the highest
@@ -78,12 +86,14 @@ async def serve_until_told(
     *,
     told: asyncio.Event,
     on_told: Callable[[], float],
+    connections: Connections | None = None,
 ) -> None:
     """Serve until told, then accept no more and let open requests end.
 
-    ``on_told`` is called then; it returns how many seconds the open requests get.
+    ``on_told`` is called then; it returns how many seconds the open requests get. ``connections`` bounds how many
+    there are.
     """
-    server = _server(application, finish_within=1.0)
+    server = _server(application, finish_within=1.0, connections=connections)
     serving = asyncio.create_task(server.serve([listening]))
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -95,10 +105,12 @@ async def serve_until_told(
 
 
 @asynccontextmanager
-async def serving(application: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serving(
+    application: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, connections: Connections | None = None
+) -> AsyncIterator[str]:
     """Serve in the background of this event loop; yields the URL without a slash at its end."""
     with bind(host, port) as listening:
-        server = _server(application, finish_within=1.0)
+        server = _server(application, finish_within=1.0, connections=connections)
         task = asyncio.create_task(server.serve([listening]))
         try:
             yield f"http://{host}:{listening.getsockname()[1]}"

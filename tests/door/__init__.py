@@ -1,0 +1,1 @@
+"""Attacks on the door of a real gateway, with correct notifications beside them."""
