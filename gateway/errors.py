@@ -118,4 +118,13 @@ class Misconfigured(DeliveryError):
 
 
 class Uncertain(DeliveryError):
-    """It may have happened: a time-out after sending, a connection lost before the answer."""
+    """It may have happened: a time-out after sending, a connection lost before the answer.
+
+    ``most_attempts`` is after how many attempts another would end alike, whatever ``retry`` says: then it is in doubt.
+    """
+
+    most_attempts: int | None = None
+
+    def __init__(self, text: str, *, most_attempts: int | None = None) -> None:
+        super().__init__(text)
+        self.most_attempts = most_attempts

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -73,7 +74,7 @@ def serve(
     registry = load_registry()
 
     def load_routes() -> Routes:
-        return load(settings.routes, registry, make_context=make_context)
+        return load(settings.routes, registry, make_context=partial(make_context, mask=mask))
 
     loaded = load_routes()
     mask.learn(loaded.secrets)

@@ -12,7 +12,7 @@ import structlog
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, preview_of, say_fault, say_kind
-from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable
+from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.log import Mask
 from gateway.models import Receipt
 
@@ -96,6 +96,8 @@ class Judge:
                 )
             case Misconfigured():
                 return Attempted(result=Result.MISCONFIGURED, reason=reason, duration=duration)
+            case Uncertain(most_attempts=int(most)):
+                return Attempted(result=Result.UNCERTAIN, reason=reason, most_attempts=most, duration=duration)
         return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
 
     def _seconds(self, wish: object, delivery: Delivery[Any]) -> float | None:

@@ -140,6 +140,8 @@ def _account(name: str, own: AccountTable, defaults: DoformsTable, headers: Head
         blob_path=own.blob_path or defaults.blob_path,
         largest_attachment=(defaults.largest_attachment if own.largest_attachment is None else own.largest_attachment),
         attachment_types=own.attachment_types or defaults.attachment_types,
+        attachment_hosts=defaults.attachment_hosts if own.attachment_hosts is None else own.attachment_hosts,
+        proxy=own.proxy or defaults.proxy,
         headers=headers,
     )
 

@@ -24,6 +24,7 @@ from gateway.delivery.room import Room
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, NotANotification
+from gateway.log import Mask
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import inbox, quarantine, repeats
 from gateway.store.clock import micros
@@ -56,6 +57,7 @@ class Receiver:
         room: Room,
         reporter: Reporter,
         pressure: Pressure,
+        mask: Mask,
     ) -> None:
         self._current = current
         self._store = store
@@ -66,6 +68,7 @@ class Receiver:
         self._bodies = Bodies(room)
         self._reporter = reporter
         self._pressure = pressure
+        self._mask = mask
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +113,7 @@ class Receiver:
         try:
             notification = parse_notification(body, path_event=path_event, received=datetime.now(UTC))
         except NotANotification as error:
-            return await self._quarantine(scope, send, body, str(error))
+            return await self._quarantine(scope, send, body, self._mask.text(str(error)))
         webservice = self._current.webservice(notification.webservice_id)
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):

@@ -40,6 +40,8 @@ async def look(client: httpx.AsyncClient, settings: RestSettings) -> list[Findin
         found = str(failure_of(error, hide=settings.hide))
         return [Finding(where="url", found=found, remedy="Look whether `url` and `ca` are right and the service is up")]
     found = f"the service answered {answer.status_code} to a HEAD request"
+    if answer.status_code == 407:
+        return [Finding(where="proxy", found=found, remedy="Look whether user and password in `proxy` are right")]
     if answer.status_code in (401, 403):
         return [Finding(where="auth", found=found, remedy="Look whether `auth` is right", error=False)]
     if answer.is_redirect:
