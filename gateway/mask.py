@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ _TELLS_MUCH = 12
 """So many first characters of a secret, and half of it, are masked amid a text too: whoever repeated it cut it."""
 _CUT_MARKS = " .\N{HORIZONTAL ELLIPSIS}\"'`)]}>*"
 """What may stand behind the place where a text was cut."""
-_BASE64 = re.compile(r"[A-Za-z0-9+/_=-]*")
+_BASE64 = frozenset(string.ascii_letters + string.digits + "+/_=-")
 _SPACE = re.compile(r"\s")
 
 
@@ -64,7 +65,7 @@ class Mask:
         met = [form for begin, form in self._forms if begin in dense]
         if not met:
             return text
-        spans = sorted(span for form in met for span in _spans(dense, form))
+        spans = [span for form in met for span in _spans(dense, form)]
         return _without(text, dense, spans) if spans else text
 
     def data(self, value: Any) -> Any:
@@ -85,8 +86,8 @@ class Mask:
         return self.data(key if isinstance(key, str | int | float | None) else str(key))
 
 
-def _spans(dense: str, form: _Form) -> Iterator[tuple[int, int]]:
-    """Yield where a form begins and ends, or as much of it as gives it away."""
+def _spans(dense: str, form: _Form) -> Iterator[tuple[int, int, bool]]:
+    """Yield where a form begins and ends, or as much of it as gives it away, and whether it is packed."""
     wanted, last = form.text, len(dense.rstrip(_CUT_MARKS))
     at = dense.find(wanted[:SHORTEST_SECRET])
     while at >= 0:
@@ -95,30 +96,34 @@ def _spans(dense: str, form: _Form) -> Iterator[tuple[int, int]]:
         while end < limit and dense[end] == wanted[end - at]:
             end += 1
         if end - at >= form.enough or end >= last:
-            yield _grown(dense, at, end) if form.packed else (at, end)
+            yield at, end, form.packed
         at = dense.find(wanted[:SHORTEST_SECRET], at + 1)
 
 
-def _grown(dense: str, begin: int, end: int) -> tuple[int, int]:
-    match = _BASE64.match(dense, end)
-    assert match is not None
-    while begin > 0 and _BASE64.fullmatch(dense[begin - 1]):
-        begin -= 1
-    return begin, match.end()
-
-
-def _without(text: str, dense: str, spans: Iterable[tuple[int, int]]) -> str:
+def _without(text: str, dense: str, spans: Iterable[tuple[int, int, bool]]) -> str:
+    """Return the text with asterisks in the place of the spans of it without its blanks."""
     places = range(len(text)) if len(dense) == len(text) else [n for n, one in enumerate(text) if not one.isspace()]
+    found = sorted(_span_in(text, places[begin], places[end - 1] + 1, packed) for begin, end, packed in spans)
     out: list[str] = []
     done = 0
-    for begin, end in spans:
-        first, last = places[begin], places[end - 1] + 1
-        if last <= done:
+    for begin, end in found:
+        if end <= done:
             continue
-        if first > done or not out:
-            out += [text[done:first], MASK]
-        done = last
+        if begin > done or not out:
+            out += [text[done:begin], MASK]
+        done = end
     return "".join([*out, text[done:]])
+
+
+def _span_in(text: str, begin: int, end: int, packed: bool) -> tuple[int, int]:
+    """Return a span; one that is packed with all that is packed together with it."""
+    if not packed:
+        return begin, end
+    while begin > 0 and text[begin - 1] in _BASE64:
+        begin -= 1
+    while end < len(text) and text[end] in _BASE64:
+        end += 1
+    return begin, end
 
 
 def _forms_of(secret: str) -> Iterator[_Form]:

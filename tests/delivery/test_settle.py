@@ -159,3 +159,14 @@ def test_a_receipt_over_four_kilobytes_is_cut() -> None:
 def test_a_receipt_and_a_reason_hold_nothing_that_a_text_column_refuses() -> None:
     assert "\\u0000" not in receipt_json(Receipt(summary="a\x00b"))
     assert clean("a\x00b\ud800c") == "a\N{REPLACEMENT CHARACTER}b?c"
+
+
+@pytest.mark.parametrize(
+    ("before", "state"), [(0, DeliveryState.PENDING), (3, DeliveryState.PENDING), (4, DeliveryState.DEAD)]
+)
+def test_attempts_that_end_alike_are_in_doubt_after_the_most_that_make_sense(before: int, state: DeliveryState) -> None:
+    due = replace(DUE, attempts=before)
+    settled = after(Result.UNCERTAIN, repeatable(Repeatable.YES), due, most_attempts=5)
+    assert (settled.state, settled.doubt) == (state, state is DeliveryState.DEAD)
+    if state is DeliveryState.DEAD:
+        assert settled.reason == "in doubt: given up after 5 attempts that ended alike: the reason"
