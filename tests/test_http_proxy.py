@@ -42,6 +42,18 @@ async def test_plain_request_goes_through_the_proxy() -> None:
     assert b"proxy-authorization" not in server.requests[0].lower()
 
 
+async def test_plain_request_tells_the_proxy_who_sends_it() -> None:
+    closing = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    async with raw_server(closing) as server, proxy_server(login="user:pass") as proxy:
+        async with build_client(proxy=proxy.url.replace("//", "//user:pass@")) as client:
+            assert (await client.get(server.url, headers={"X-One": "1"})).status_code == 200
+            async with client.stream("GET", server.url) as answer:
+                assert answer.status_code == 200
+        async with build_client(proxy=proxy.url) as client:
+            assert (await client.get(server.url)).status_code == 407
+    assert len(server.requests) == 2
+
+
 async def test_tls_goes_through_a_tunnel_and_the_certificate_is_the_services(
     authority: tuple[Path, ssl.SSLContext],
 ) -> None:

@@ -131,11 +131,14 @@ class Transport(AiohttpTransport):
             self.client = self.get_client()
         url = _encoded(str(request.url))
         way = proxy_from_environment(url.scheme, url.host or "", url.port) if self._by_environment else self._way
+        login = None if way is None else way.headers
+        if login and url.scheme == "http":  # the proxy reads the request itself; there is no tunnel to ask for
+            headers, login = [*headers, *login.items()], None
         return await self.client.request(
             request.method,
             url,
             proxy=None if way is None else way.url,
-            proxy_headers=None if way is None else way.headers,
+            proxy_headers=login,
             headers=headers,
             data=content or None,
             allow_redirects=False,

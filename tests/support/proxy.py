@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ class ProxyServer:
             parts = urlsplit(target)
             back, onward = await asyncio.open_connection("127.0.0.1", parts.port or 80)
             path = parts.path + (f"?{parts.query}" if parts.query else "")
-            onward.write(head.replace(target.encode(), path.encode() or b"/", 1))
+            once = re.sub(rb"(?i)\r\nconnection: keep-alive", b"\r\nConnection: close", head)
+            onward.write(once.replace(target.encode(), path.encode() or b"/", 1))
         await asyncio.gather(_pump(reader, onward), _pump(back, writer))
         return None
 
