@@ -288,3 +288,16 @@ async def test_requests_of_an_attempt_know_when_it_ends() -> None:
     await attempted(Looking(), timeout=20.0)
     assert ends() is None
     assert seen == [pytest.approx(20.0, abs=2.0)]
+
+
+async def test_attempts_that_end_alike_are_counted_for_each_delivery_alone() -> None:
+    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    alike, other = Uncertain("no HTTP", most_attempts=3), Unavailable("down")
+    ends_: list[bool] = []
+    for error in (other, other, other, alike, other, alike, alike):
+        delivery = make_delivery(Options(), key="k")
+        [result] = await attempt(Scripted(error), [delivery], timeout=5.0, judge=judge)
+        ends_.append(result.final)
+    [stranger] = await attempt(Scripted(alike), [make_delivery(Options(), key="other")], timeout=5.0, judge=judge)
+    assert ends_ == [False] * 6 + [True]
+    assert not stranger.final

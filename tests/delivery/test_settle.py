@@ -161,12 +161,9 @@ def test_a_receipt_and_a_reason_hold_nothing_that_a_text_column_refuses() -> Non
     assert clean("a\x00b\ud800c") == "a\N{REPLACEMENT CHARACTER}b?c"
 
 
-@pytest.mark.parametrize(
-    ("before", "state"), [(0, DeliveryState.PENDING), (3, DeliveryState.PENDING), (4, DeliveryState.DEAD)]
-)
-def test_attempts_that_end_alike_are_in_doubt_after_the_most_that_make_sense(before: int, state: DeliveryState) -> None:
-    due = replace(DUE, attempts=before)
-    settled = after(Result.UNCERTAIN, repeatable(Repeatable.YES), due, most_attempts=5)
-    assert (settled.state, settled.doubt) == (state, state is DeliveryState.DEAD)
-    if state is DeliveryState.DEAD:
-        assert settled.reason == "in doubt: given up after 5 attempts that ended alike: the reason"
+@pytest.mark.parametrize("final", [False, True])
+def test_attempts_that_end_alike_are_followed_by_no_other_in_the_end(final: bool) -> None:
+    settled = after(Result.UNCERTAIN, repeatable(Repeatable.YES), final=final)
+    assert (settled.state, settled.doubt) == (DeliveryState.DEAD if final else DeliveryState.PENDING, final)
+    if final:
+        assert settled.reason == "in doubt: given up, since its attempts end alike: the reason"

@@ -83,7 +83,7 @@ async def test_what_is_no_http_is_in_doubt_after_five_attempts(world: World, rou
             [(state, reason)] = world.stored("SELECT state, reason FROM deliveries")
     assert len(server.requests) == 5
     assert state == "dead"
-    assert reason.startswith("in doubt: given up after 5 attempts that ended alike: no answer came: ")
+    assert reason.startswith("in doubt: given up, since its attempts end alike: no answer came: ")
 
 
 @pytest.mark.parametrize("form", ["plain", "JSON", "cut"])

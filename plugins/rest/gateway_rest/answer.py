@@ -28,6 +28,7 @@ _PROXY_REMEDY = "Look whether the user and password in `proxy` are right, and wh
 _ID_NAMES = ("id", "key", "uuid")
 _NO_ANSWER_OF_HTTP = 5
 """Attempts after which a service that answers with something else than HTTP is not asked again: it may have acted."""
+_SHOWN = 300
 _PROXY_LOGIN = 407
 
 Hide: TypeAlias = Callable[[str], str]
@@ -61,13 +62,14 @@ def _failure(answer: httpx.Response, options: RestOptions, hide: Hide) -> Delive
     if status == _PROXY_LOGIN:
         return Misconfigured(f"{text}. {_PROXY_REMEDY}")
     if answer.is_redirect:
-        return Rejected(hide(f"{text}, {redirect(answer)}"))
+        return Rejected(f"{text}, {redirect(answer, hide=hide)}")
     return Rejected(text)
 
 
-def redirect(answer: httpx.Response) -> str:
+def redirect(answer: httpx.Response, *, hide: Hide) -> str:
     """Tell where a redirect leads."""
-    return f"a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed"
+    place = hide(answer.headers.get("location", "nowhere"))[:_SHOWN]
+    return f"a redirect to {place!r}; redirects are not followed"
 
 
 def failure_of(error: httpx.HTTPError | httpx.InvalidURL, *, hide: Hide) -> DeliveryError:
@@ -84,7 +86,8 @@ def failure_of(error: httpx.HTTPError | httpx.InvalidURL, *, hide: Hide) -> Deli
         told = f"no answer came: {text}. Look whether `url` is right, and at the service"
         return Uncertain(told, most_attempts=_NO_ANSWER_OF_HTTP)
     if certainly_unsent(error):
-        return Unavailable(f"the service cannot be reached: {text}", whole=True)
+        what = "the proxy" if isinstance(error, httpx.ProxyError) else "the service"
+        return Unavailable(f"{what} cannot be reached: {text}", whole=True)
     return Uncertain(f"no answer came: {text}")
 
 

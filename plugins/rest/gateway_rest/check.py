@@ -45,7 +45,7 @@ async def look(client: httpx.AsyncClient, settings: RestSettings) -> list[Findin
     if answer.status_code in (401, 403):
         return [Finding(where="auth", found=found, remedy="Look whether `auth` is right", error=False)]
     if answer.is_redirect:
-        found = settings.hide(f"{found}, {redirect(answer)}")
+        found = f"{found}, {redirect(answer, hide=settings.hide)}"
         return [Finding(where="url", found=found, remedy="Write the address that it leads to", error=False)]
     if answer.status_code >= 500:
         return [Finding(where="url", found=found, remedy="Look whether the service is well", error=False)]

@@ -72,6 +72,14 @@ async def test_status_that_is_no_success_decides_too(
         await asyncio.sleep(0)
 
 
+async def test_switch_of_protocols_that_nobody_asked_for_is_no_success(
+    service: Any, rest: MakeRest, delivery: Make
+) -> None:
+    service.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + bytes(9))
+    with ends_within(2.0), pytest.raises(Rejected, match="the service answered 101"):
+        await rest().deliver(delivery())
+
+
 async def test_answer_without_a_body_that_has_one_is_an_answer(service: Any, rest: MakeRest, delivery: Make) -> None:
     service.say(b"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\na body!")
     assert (await rest().deliver(delivery())).details == {"status": 204}

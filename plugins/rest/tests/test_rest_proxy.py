@@ -70,7 +70,7 @@ async def test_proxy_that_is_down_is_tried_again_later(scheme: str, rest: MakeRe
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(Unavailable, match="cannot be reached") as caught:
+        with pytest.raises(Unavailable, match="the proxy cannot be reached") as caught:
             await rest(url=f"{scheme}://service.example", proxy=proxy).deliver(delivery())
     assert caught.value.whole
 
