@@ -120,8 +120,8 @@ class Misconfigured(DeliveryError):
 class Uncertain(DeliveryError):
     """It may have happened: a time-out after sending, a connection lost before the answer.
 
-    ``most_attempts`` is after how many attempts that end so there is no other, whatever ``retry`` says, since it would end
-    alike: then the delivery is in doubt.
+    ``most_attempts`` is after how many attempts that end so there is no other, whatever ``retry`` says, since it would
+    end alike: then the delivery is in doubt.
     """
 
     most_attempts: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import Connection
@@ -92,8 +93,13 @@ class Downloads:
         return True
 
     async def _begin(self, row: KeptAttachment) -> Part:
+        beginning = asyncio.ensure_future(asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag))
         try:
-            return await asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag)
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            with suppress(Busy, OSError):
+                (await beginning).close()  # else its lock would stay as long as the process
+            raise
         except Busy:
             until = self._store.now() + micros(_BUSY)
             raise PutOff(until, f"{row.place} is being downloaded by another process") from None

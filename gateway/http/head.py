@@ -44,10 +44,14 @@ class Protocol(ResponseHandler):
         """Take what came; as long as no head is whole it is kept."""
         if not self._open:
             return super().data_received(data)
-        self._seen += data[: LARGEST + 1]
-        super().data_received(data)
-        if not self._open or self._exception is not None:
+        room = LARGEST + 1 - len(self._seen)
+        begun, rest = data[:room], data[room:]
+        self._seen += begun
+        super().data_received(begun)
+        if self._exception is not None:
             return None
+        if not self._open:
+            return super().data_received(rest) if rest else None
         if len(self._seen) > LARGEST:
             self._refuse(HttpProcessingError(message=f"the head of the answer is longer than {LARGEST} bytes"))
         elif self._late is None:

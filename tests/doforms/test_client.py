@@ -332,7 +332,7 @@ async def test_record_that_is_a_bomb_is_refused_at_its_limit_while_the_loop_goes
         calls = [small.fetch(credentials(server.url), RecordKind.SUBMISSION, "k") for _ in range(4)]
         ends = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(end, NotARecord) for end in ends)
-    assert beats.longest < 1.0
+    assert beats.longest < 5.0
 
 
 async def test_record_that_came_compressed_is_read() -> None:
