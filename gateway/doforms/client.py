@@ -156,6 +156,9 @@ class DoformsClient:
                 if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                     await target.expect(None, None, afresh=True)
                     raise Later("doForms does not know the part of the attachment that is still missing")
+                if 300 <= answer.status_code < 400:
+                    text = f"doForms answered {answer.status_code} for the attachment at {path}, and leads nowhere"
+                    raise Later(text, status=None if led else answer.status_code)
                 if not answer.is_success:
                     failure = self._failure(await _beginning(answer), f"the attachment at {path}")
                     raise failure_elsewhere(failure, answer) if led else failure

@@ -254,3 +254,10 @@ async def test_failure_elsewhere_says_nothing_of_doforms(status: int, failure: t
 async def test_a_download_that_leads_nowhere_is_refused(place: str, told: str) -> None:
     with pytest.raises(Refused, match=told):
         await download(leading(p1=place)[0], Kept())
+
+
+@pytest.mark.parametrize("status", [300, 302, 304])
+async def test_redirect_of_a_download_to_nowhere_says_nothing_of_the_api(status: int) -> None:
+    with pytest.raises(Later, match="leads nowhere") as caught:
+        await download(lambda _: httpx.Response(status), Kept())
+    assert type(caught.value) is Later
