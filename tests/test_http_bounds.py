@@ -104,6 +104,38 @@ async def test_answer_without_end_takes_little_and_ends(first: bytes, again: byt
     assert beats.longest < _STOOD
 
 
+async def test_answer_that_nobody_asked_for_answers_nothing() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nfirst"
+    stray = answer.replace(b"first", b"stray")
+    async with raw_server(answer + stray * 3, answer.replace(b"first", b"after")) as server, build_client() as client:
+        assert [(await client.post(server.url)).text for _ in range(2)] == ["first", "after"]
+    assert len(server.requests) == 2
+
+
+async def test_answer_that_comes_late_and_unasked_answers_nothing() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % len(connections))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with build_client() as client, heartbeat() as beats:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert (await client.post(url)).text == "1"
+        for _ in range(200):
+            if connections[0].is_closing():
+                break
+            connections[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 2000)
+            await asyncio.sleep(0.01)
+        assert (await client.post(url)).text == "2"
+    server.close()
+    assert beats.grown < 50 * MEGABYTE
+
+
 async def test_more_is_given_to_whoever_asks_for_it() -> None:
     body = bytes(range(256)) * 4000
     async with raw_server(answered("gzip", gzip.compress(body))) as server:

@@ -29,6 +29,7 @@ class Protocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._open = False
+        self._answered = False
         self._seen = b""
         self._late: asyncio.TimerHandle | None = None
         self._until: float | None = None
@@ -36,14 +37,15 @@ class Protocol(ResponseHandler):
     def set_response_params(self, **params: Any) -> None:
         """Begin a new answer; that of a proxy to CONNECT is none, and none of it may count as one."""
         self._open = "max_line_size" in params
+        self._answered = False
         self._seen = b""
         self._until = ends()
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; as long as no head is whole it is kept."""
-        if not self._open:
-            return super().data_received(data)
+        if not self._open or not data:
+            return self._more(data)
         room = LARGEST + 1 - len(self._seen)
         begun, rest = data[:room], data[room:]
         self._seen += begun
@@ -51,17 +53,28 @@ class Protocol(ResponseHandler):
         if self._exception is not None:
             return None
         if not self._open:
-            return super().data_received(rest) if rest else None
+            return self._more(rest) if rest else None
         if len(self._seen) > LARGEST:
             self._refuse(HttpProcessingError(message=f"the head of the answer is longer than {LARGEST} bytes"))
         elif self._late is None:
             self._late = asyncio.get_running_loop().call_later(share_of(WITHIN, self._until), self._is_late)
         return None
 
+    def _more(self, data: bytes) -> None:
+        """Take what belongs to the body; what nobody asked for is no answer to what is asked next."""
+        if data and self._answered and (self._payload is None or self._payload.is_eof()):
+            self._hang_up()
+            return
+        super().data_received(data)
+
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take an answer whose head is whole; an interim one (1xx) is not yet the answer."""
+        """Take an answer whose head is whole; an interim one (1xx) is not yet the answer, and a second one is none."""
+        if self._answered:
+            self.force_close()
+            return
         status = data[0].code
-        if not 100 <= status < 200 or status == 101:
+        if self._open and (not 100 <= status < 200 or status == 101):
+            self._answered = True
             self._close_head()
         super().feed_data(data, size)
 
@@ -76,9 +89,13 @@ class Protocol(ResponseHandler):
         self._refuse(SocketTimeoutError("the head of the answer had no end in time"))
 
     def _refuse(self, error: Exception) -> None:
-        if self.transport is not None:
-            self.transport.close()
+        self._hang_up()
         self.set_exception(error)
+
+    def _hang_up(self) -> None:
+        self.force_close()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
 
     def _close_head(self) -> None:
         self._open, self._seen = False, b""
