@@ -25,6 +25,12 @@ _BASE64 = frozenset(string.ascii_letters + string.digits + "+/_=-")
 _SPACE = re.compile(r"\s")
 
 
+class Login(str):
+    """A name and a secret as they are sent together, such as ``id:password``; the name alone is no secret."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """A secret as it can stand in a text, without its blanks."""
@@ -32,10 +38,12 @@ class _Form:
     text: str
     packed: bool = False
     """Whether it is part of a longer base64 text, all of which is masked."""
+    whole: bool = False
+    """Whether its beginning alone gives nothing away."""
 
     @property
     def enough(self) -> int:
-        return min(len(self.text), max(_TELLS_MUCH, (len(self.text) + 1) // 2))
+        return len(self.text) if self.whole else min(len(self.text), max(_TELLS_MUCH, (len(self.text) + 1) // 2))
 
 
 class Mask:
@@ -95,7 +103,7 @@ def _spans(dense: str, form: _Form) -> Iterator[tuple[int, int, bool]]:
         limit = min(len(dense), at + len(wanted))
         while end < limit and dense[end] == wanted[end - at]:
             end += 1
-        if end - at >= form.enough or end >= last:
+        if end - at >= form.enough or (end >= last and not form.whole):
             yield at, end, form.packed
         at = dense.find(wanted[:SHORTEST_SECRET], at + 1)
 
@@ -127,16 +135,14 @@ def _span_in(text: str, begin: int, end: int, packed: bool) -> tuple[int, int]:
 
 
 def _forms_of(secret: str) -> Iterator[_Form]:
+    whole = isinstance(secret, Login)
     for written in _written(secret):
-        yield _Form(_SPACE.sub("", written))
+        yield _Form(_SPACE.sub("", written), whole=whole)
     raw = secret.encode(errors="surrogatepass")
     for alone in (raw, raw.strip()):
         for offset in range(3):
-            yield from map(_packed, _base64_of(alone, offset))
-
-
-def _packed(text: str) -> _Form:
-    return _Form(text, packed=True)
+            for packed in _base64_of(alone, offset):
+                yield _Form(packed, packed=True, whole=whole)
 
 
 def _base64_of(raw: bytes, offset: int) -> Iterator[str]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import excerpt
-from gateway.mask import MASK, SHORTEST_SECRET, Mask
+from gateway.mask import MASK, SHORTEST_SECRET, Login, Mask
 
 TOKEN = "tok_9fQ/7a+Zx=e\"4'&ü~pL2vW8sR1uY6bN3mK5jH0gD"
 """43 characters, some of which are written differently in each form."""
@@ -121,3 +121,12 @@ def test_secret_is_masked_before_an_excerpt_is_cut() -> None:
         ):
             assert not leaks(shown, TOKEN)
             assert not leaks(shown, json.dumps(TOKEN)[1:-1])
+
+
+def test_name_of_a_login_is_no_secret_and_its_short_password_is_masked_with_it() -> None:
+    mask = Mask([Login("acme$$1$$Published$$1:secret")])
+    assert mask.text("the web service acme$$1$$Published$$1") == "the web service acme$$1$$Published$$1"
+    assert mask.text("the secret of acme$$1$$Published$$1: it is wrong").endswith("Published$$1: it is wrong")
+    for form in ("acme$$1$$Published$$1:secret", quote("acme$$1$$Published$$1:secret", safe="")):
+        assert mask.text(f"Bearer {form} is unknown") == f"Bearer {MASK} is unknown"
+    assert "c2VjcmV0" not in mask.text(base64_of("acme$$1$$Published$$1:secret"))

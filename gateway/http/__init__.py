@@ -9,10 +9,8 @@ from gateway.http.body import LIMIT, beginning
 from gateway.http.client import build_client
 from gateway.http.deadline import ends_within
 from gateway.http.places import ForbiddenAddress, Reach, fault_of_address, is_private
-from gateway.http.proxy import ENVIRONMENT, fault_of_proxy
 
 __all__ = [
-    "ENVIRONMENT",
     "LIMIT",
     "LONGEST_WAIT",
     "ForbiddenAddress",
@@ -23,7 +21,6 @@ __all__ = [
     "ends_within",
     "excerpt",
     "fault_of_address",
-    "fault_of_proxy",
     "is_private",
     "proxy_status",
     "retry_after",

@@ -9,10 +9,6 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import yarl
 
-ENVIRONMENT = "env"
-"""What stands for the proxies that the environment names: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY."""
-_SCHEMES = ("http", "https")
-
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -20,24 +16,6 @@ class Proxy:
 
     url: yarl.URL
     headers: dict[str, str] | None = field(default=None, repr=False)
-
-
-def fault_of_proxy(text: str) -> str | None:
-    """Tell what is wrong with a proxy as it is configured, without quoting it; None: nothing."""
-    if text == ENVIRONMENT:
-        return None
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return "it is no web address"
-    if parts.scheme.startswith("socks"):
-        return "it is a SOCKS proxy, and only those that speak HTTP can be used"
-    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0 or any(char.isspace() for char in text):
-        return "it is no web address"
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        return "it has a path behind its port, and a proxy has none"
-    return None
 
 
 def parse_proxy(text: str) -> Proxy:

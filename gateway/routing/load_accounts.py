@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from gateway.mask import Login
 from gateway.models import Retry
 from gateway.routing.loaded import Account, Headers, Webservice
 from gateway.routing.merge import Whole
@@ -77,6 +78,8 @@ def load_webservices(
             found = f"the id is also that of webservices.{loaded[table.id].name}"
             problems.add(entry, ("id",), found, "Each web service has an id of its own: correct or remove one")
             continue
+        if table.password is not None and not has_stand_in(resolved):  # too short a password is masked only so
+            references.secrets.append(Login(f"{table.id}:{table.password.get_secret_value()}"))
         loaded[table.id] = Webservice(
             name=name,
             id=table.id,

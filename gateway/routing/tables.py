@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
 from gateway.destinations.options import Resolved, Secret
-from gateway.http import fault_of_proxy
 from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
+from gateway.proxy_address import fault_of_proxy
 from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
 from gateway.routing.problems import mistake, show
 from gateway.routing.sizes import Size
