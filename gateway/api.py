@@ -33,9 +33,11 @@ from gateway.destinations.options import (
 )
 from gateway.destinations.whole_object import whole_object
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
-from gateway.http import certainly_unsent, excerpt, retry_after
+from gateway.http import certainly_unsent, excerpt, proxy_status, retry_after
 from gateway.json_text import to_json
+from gateway.mask import Mask
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
+from gateway.proxy_address import fault_of_proxy
 
 __all__ = [
     "API_VERSION",
@@ -49,6 +51,7 @@ __all__ = [
     "Finding",
     "HtmlTemplate",
     "Logger",
+    "Mask",
     "Misconfigured",
     "Notification",
     "Options",
@@ -71,9 +74,11 @@ __all__ = [
     "every_answer",
     "excerpt",
     "fault_of_attachment_path",
+    "fault_of_proxy",
     "hookimpl",
     "is_template",
     "peek",
+    "proxy_status",
     "retry_after",
     "select_attachments",
     "stream_attachment",

@@ -156,6 +156,7 @@ class Receiving:
             room=self._room,
             reporter=shared.reporter,
             pressure=shared.pressure,
+            mask=shared.mask,
         )
 
     def full(self) -> str | None:

@@ -146,4 +146,14 @@ class Misconfigured(DeliveryError):
 
 
 class Uncertain(DeliveryError):
-    """It may have happened: a time-out after sending, a connection lost before the answer."""
+    """It may have happened: a time-out after sending, a connection lost before the answer.
+
+    ``most_attempts`` is after how many attempts that end so there is no other, whatever ``retry`` says, since it would
+    end alike: then the delivery is in doubt.
+    """
+
+    most_attempts: int | None = None
+
+    def __init__(self, text: str, *, most_attempts: int | None = None) -> None:
+        super().__init__(text)
+        self.most_attempts = most_attempts

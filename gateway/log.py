@@ -11,57 +11,18 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any
 
 import structlog
 
 from gateway.log_writer import QueuedHandler
+from gateway.mask import MASK, Mask
 from gateway.settings import LogFormat
 from gateway.visible import visible_data, visible_json
 
-MASK = "********"
-_SHORTEST_SECRET = 4
-"""A shorter text is not masked: it would blot out half of each line and tell the secret by it."""
-_TOO_SHORT = 10 ** (_SHORTEST_SECRET - 1)
-"""A number below this cannot hold one."""
-
-
-class Mask:
-    """Replaces known secrets in texts by asterisks."""
-
-    def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
-
-    def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets; longer ones are replaced first, so that none shows through as a rest of another."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
-
-    def text(self, text: str) -> str:
-        """Return the text with every known secret masked."""
-        for secret in self._secrets:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
-
-    def data(self, value: Any) -> Any:
-        """Return data (dicts, lists, texts) with every known secret masked, also where only its text shows one."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {self._key(key): self.data(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.data(item) for item in value]
-        if value is None or (isinstance(value, int) and -_TOO_SHORT < value < _TOO_SHORT):
-            return value
-        text = str(value)
-        masked = self.text(text)
-        return value if masked == text else masked
-
-    def _key(self, key: Any) -> Any:
-        return self.data(key if isinstance(key, str | int | float | None) else str(key))
+__all__ = ["MASK", "Mask", "configure"]
 
 
 def configure(format: LogFormat, level: str, mask: Mask) -> None:

@@ -34,7 +34,7 @@ from gateway.destinations.contract import breaches_of, judged
 from gateway.destinations.faults import preview_of
 from gateway.destinations.options import COMPILER, Resolved
 from gateway.destinations.registry import Registry, load_registry
-from gateway.http import build_client
+from gateway.http import build_client, ends_within
 from gateway.routing.load import load
 from gateway.routing.load_destinations import refuse_reserved_names
 from gateway.routing.loaded import Routes
@@ -46,6 +46,7 @@ from gateway.routing.validate import keys_of, models_in
 __all__ = [
     "DestinationConformance",
     "ReadmeConformance",
+    "ends_within",
     "load_example",
     "make_attachment",
     "make_context",

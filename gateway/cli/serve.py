@@ -7,6 +7,7 @@ import atexit
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -72,7 +73,7 @@ def serve(
     registry = load_registry()
 
     def load_routes() -> Routes:
-        return load(settings.routes, registry, make_context=make_context)
+        return load(settings.routes, registry, make_context=partial(make_context, mask=mask))
 
     loaded = load_routes()
     mask.learn(loaded.secrets)

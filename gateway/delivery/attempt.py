@@ -12,6 +12,7 @@ from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, is_cancelled, say_kind
 from gateway.errors import Uncertain
+from gateway.http import ends_within
 
 _OVERDUE = 10.0
 """Seconds that a plugin gets to end after its time limit, before it is told that it hangs."""
@@ -40,7 +41,8 @@ async def attempt(
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            results = await _send(destination, deliveries)
+            with ends_within(timeout):
+                results = await _send(destination, deliveries)
     except (*RAISED, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise

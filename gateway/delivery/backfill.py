@@ -16,7 +16,7 @@ from gateway.delivery.calls import Calls, NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.rematch import decide
-from gateway.doforms.failures import Forbidden, Later, NotAListing, Quota, Unauthorised
+from gateway.doforms.failures import Forbidden, Later, NotAListing, Quota, Unauthorised, WrongApi
 from gateway.doforms.listing import MOST, ListedRecord
 from gateway.doforms.stand_in import stand_in
 from gateway.doforms.windows import Page, walk
@@ -140,7 +140,7 @@ class Backfill:
             raise self._paused(webservice, told) from None
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
-        except (Unauthorised, Quota) as error:
+        except (Unauthorised, Quota, WrongApi) as error:
             await pause_refused(self._pauses, self._current, webservice, error)
             raise self._paused(webservice, error) from error
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from gateway.delivery.calls import NotCalled
 from gateway.delivery.current import Current
 from gateway.delivery.lines import Lines
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.pauses import WRONG_API_FOR, Cause, Kind, Pauses
 from gateway.delivery.places import AccountPlaces, Line
 from gateway.delivery.put_off import PutOff
-from gateway.doforms.failures import Paused, Quota, Unauthorised
+from gateway.doforms.failures import Paused, Quota, Unauthorised, WrongApi
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
 from gateway.models import Notification
@@ -21,7 +22,7 @@ from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
-NOT_NOW = (Unauthorised, Quota, Paused, NotCalled)
+NOT_NOW = (Unauthorised, Quota, Paused, WrongApi, NotCalled)
 """How a call fails that says nothing of what it was made for: it cannot be made in this web service's name now."""
 _PUT_OFF = 60.0
 """Seconds until a delivery looks again whether its web service goes on."""
@@ -38,19 +39,25 @@ def turn_of(notification: Notification, *, urgent: bool) -> Priority:
     return Priority.BACKFILL if is_stand_in(notification) else Priority.FETCH
 
 
-async def pause_refused(pauses: Pauses, current: Current, webservice: Webservice, error: Unauthorised | Quota) -> bool:
-    """Pause a web service whose password is not accepted or whose quota is used up.
+async def pause_refused(
+    pauses: Pauses, current: Current, webservice: Webservice, error: Unauthorised | Quota | WrongApi
+) -> bool:
+    """Pause a web service whose password is not accepted, whose quota is used up or whose address is wrong.
 
-    False: nothing was paused, because the password that was refused is an old one.
+    False: nothing was paused, because what was refused, the password or the address, is an old one.
     """
     if isinstance(error, Quota):
-        cause, until = Cause.QUOTA, error.until
-        await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, until=until, called=webservice.name)
+        until: datetime | None = error.until
+        await pauses.pause(
+            Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=until, called=webservice.name
+        )
         return True
     if current.webservice(webservice.id) != webservice:
         return False
-    cause = Cause.UNAUTHORISED
-    await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, called=webservice.name)
+    wrong_api = isinstance(error, WrongApi)
+    cause = Cause.WRONG_API if wrong_api else Cause.UNAUTHORISED
+    until = datetime.now(UTC) + WRONG_API_FOR if wrong_api else None
+    await pauses.pause(Kind.WEBSERVICE, webservice.id, str(error), cause=cause, until=until, called=webservice.name)
     return True
 
 
@@ -80,7 +87,7 @@ class Callers:
         """Put off what needed a call that failed with one of `NOT_NOW`; pause a web service that may make none."""
         if isinstance(error, Paused):
             self._account_waits(webservice, error)
-        if isinstance(error, Unauthorised | Quota):
+        if isinstance(error, Unauthorised | Quota | WrongApi):
             paused = await pause_refused(self._pauses, self._current, webservice, error)
             if not paused:
                 reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"

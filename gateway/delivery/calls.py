@@ -54,9 +54,9 @@ class Calls:
         steps_back: Callable[[], bool] = lambda: False,
         paused: Callable[[str], str | None] = lambda webservice_id: None,
     ) -> None:
-        self._client = DoformsClient(http=http)
         self._store = store
-        self._mask = mask or Mask()
+        self.mask = mask or Mask()
+        self._client = DoformsClient(http=http, hide=self.mask.text)
         self._steps_back = steps_back
         self._paused = paused
         self._counts = CallCounts(store)
@@ -66,6 +66,7 @@ class Calls:
 
     async def aclose(self) -> None:
         """Write what was counted, and let other processes have this one's slots; no call is made any more."""
+        await self._client.aclose()
         for _, slots in self._slots.values():
             await slots.close()
         await self._counts.close()
@@ -146,7 +147,7 @@ class Calls:
                 raise
             except BaseException as error:
                 self._counts.count(webservice.id, kind, error)
-                error.args = tuple(map(self._mask.data, error.args))
+                error.args = tuple(map(self.mask.data, error.args))
                 if isinstance(error, DoformsError):
                     await self._slow_down(account, limits, error, began)
                 raise
@@ -210,4 +211,10 @@ def _rate_of(account: Account) -> str:
 
 def _credentials(account: Account, webservice: Webservice) -> Credentials:
     assert webservice.password is not None, "calls are made for web services with a password only"
-    return Credentials(api=webservice.api or account.api, webservice_id=webservice.id, password=webservice.password)
+    return Credentials(
+        api=webservice.api or account.api,
+        webservice_id=webservice.id,
+        password=webservice.password,
+        proxy=account.proxy,
+        attachment_hosts=account.attachment_hosts,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from urllib.parse import quote
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from gateway.delivery.setbacks import judge
 from gateway.delivery.spool import Busy, NoRoom, Part, spool_of
 from gateway.delivery.spool_alarm import SpoolAlarm
 from gateway.doforms.blobs import Blob
+from gateway.doforms.client import segment
 from gateway.doforms.download import ANY, Downloaded, Wanted
 from gateway.doforms.failures import Forbidden, Refused, Unwanted
 from gateway.doforms.limits import Priority
@@ -92,8 +93,13 @@ class Downloads:
         return True
 
     async def _begin(self, row: KeptAttachment) -> Part:
+        beginning = asyncio.ensure_future(asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag))
         try:
-            return await asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag)
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            with suppress(Busy, OSError):
+                (await beginning).close()  # else its lock would stay as long as the process
+            raise
         except Busy:
             until = self._store.now() + micros(_BUSY)
             raise PutOff(until, f"{row.place} is being downloaded by another process") from None
@@ -214,7 +220,11 @@ class Downloads:
 
 
 def _path(account: Account, blob: Blob, record: Record) -> str:
-    """Return the path below the API from which to download, each value percent-encoded as one segment."""
+    """Return the path below the API from which to download, each value percent-encoded as one segment.
+
+    Raises:
+        BadKey: a value would lead elsewhere.
+    """
     values = {
         "key": blob.key,
         "id": blob.id or blob.key,
@@ -223,5 +233,5 @@ def _path(account: Account, blob: Blob, record: Record) -> str:
     }
     path = account.blob_path
     for name, value in values.items():
-        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        path = path.replace(f"{{{name}}}", segment(value))
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -12,12 +12,14 @@ import structlog
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, preview_of, say_fault, say_kind
-from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable
+from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.log import Mask
 from gateway.models import Receipt
 
 log = structlog.get_logger(__name__)
 
+_REMEMBERED = 10_000
+"""Deliveries whose attempts are counted."""
 _PREVIEW = 2000
 """Characters of what would have been sent that the receipt of a dry run shows."""
 
@@ -29,6 +31,8 @@ class Judge:
     plugin: str
     destination: str
     mask: Mask
+    alike: dict[str, int] = field(default_factory=dict, compare=False)
+    """Delivery key -> its attempts that ended so that another would end alike."""
 
     def name(self, result: object, delivery: Delivery[Any], duration: float) -> Attempted:
         """Return how an attempt ended that gave or raised ``result``, after so many seconds; never raises."""
@@ -96,7 +100,17 @@ class Judge:
                 )
             case Misconfigured():
                 return Attempted(result=Result.MISCONFIGURED, reason=reason, duration=duration)
+            case Uncertain(most_attempts=int(most)):
+                ends_alike = self._ended_alike(delivery.key) >= most
+                return Attempted(result=Result.UNCERTAIN, reason=reason, final=ends_alike, duration=duration)
         return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
+
+    def _ended_alike(self, key: str) -> int:
+        """Count an attempt that another would not mend; what this process does not remember begins anew."""
+        if len(self.alike) >= _REMEMBERED:
+            self.alike.clear()
+        self.alike[key] = self.alike.get(key, 0) + 1
+        return self.alike[key]
 
     def _seconds(self, wish: object, delivery: Delivery[Any]) -> float | None:
         if wish is None or (isinstance(wish, int | float) and math.isfinite(wish)):

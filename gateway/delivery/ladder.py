@@ -15,7 +15,7 @@ from gateway.delivery.calls import Calls
 from gateway.delivery.lookup import Lookup, windows_of
 from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
-from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
+from gateway.doforms.failures import BadKey, Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import decode_record
 from gateway.doforms.stand_in import is_stand_in
@@ -75,6 +75,7 @@ class Ladder:
 
         Raises:
             NotYet: not found; ask again after a moment.
+            BadKey: it cannot be asked for by its key.
             NotFound: not found, wherever it was looked for.
             Unauthorised: nothing at all may be read in the web service's name.
             Quota, Later, DoformsError: as the client raises them.
@@ -87,6 +88,8 @@ class Ladder:
                 if not _leads_on(error, wanted):
                     raise
                 told = error
+        if isinstance(told, BadKey):
+            raise told
         if not wanted.again and not isinstance(told, Forbidden):
             raise NotYet(str(told)) from told
         if wanted.kind is not RecordKind.SUBMISSION:
@@ -99,7 +102,10 @@ class Ladder:
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
         body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
-        record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
+        try:
+            record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
+        except NotARecord as error:  # it tells how the body begins, and that can repeat the password
+            raise NotARecord(self._calls.mask.text(str(error)), is_page=error.is_page) from None
         if not {record.key, record.id} & {wanted.key, name}:
             raise NotARecord(
                 f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"
@@ -113,7 +119,9 @@ class Ladder:
                 wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
             )
         except DoformsError as error:
-            raise judge_listing(told, error) from told
+            unknown = self.unreadable.was_unknown(wanted.webservice.id) if isinstance(error, Gone) else 0
+            raise judge_listing(told, error, listings_unknown=unknown) from told
+        self.unreadable.was_listed(wanted.webservice.id)
         if not listed:
             where = " and ".join(str(window) for window in windows_of(wanted.notification))
             raise NotFound(f"{told}; nor is it among the records that doForms lists as received from {where}") from told
@@ -132,8 +140,8 @@ class Ladder:
         return NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}")
 
     async def _prove_password(self, wanted: Wanted, told: DoformsError) -> None:
-        """Let a listing prove that the password is right where a record is forbidden; raises what follows if not."""
-        if isinstance(told, Forbidden):
+        """Let a listing prove that password and address are right; raises what follows if they are not."""
+        if isinstance(told, Forbidden) or (isinstance(told, Gone | NotARecord) and told.is_page):
             end = wanted.notification.received
             await prove_password(
                 self._calls, wanted.account, wanted.webservice, told, end=end, priority=wanted.priority

@@ -34,16 +34,22 @@ class Cause(StrEnum):
     """A destination needs a person; ends with a start, a reload, an order, or an hourly probe that works."""
     UNAUTHORISED = "unauthorised"
     """doForms refused a web service's password; ends like the one before."""
+    WRONG_API = "wrong api"
+    """What answers at a web service's ``api`` is not doForms; ends like those before, and is tried more often."""
     QUOTA = "quota"
     """A web service's calls of the day are used up; ends with the day."""
     ORDERED = pauses.ORDERED
     """A person held a destination back; ends when a person says so."""
 
 
-_MENDED_BY_SETTINGS = frozenset({Cause.MISCONFIGURED, Cause.UNAUTHORISED})
+_MENDED_BY_SETTINGS = frozenset({Cause.MISCONFIGURED, Cause.UNAUTHORISED, Cause.WRONG_API})
 
 PROBE_AFTER = timedelta(hours=1)
 """How long a pause that a person should end lasts before one call shows whether its cause is gone."""
+
+
+WRONG_API_FOR = timedelta(minutes=5)
+"""How long a web service waits whose ``api`` leads elsewhere: it may be a page that tells of a repair of doForms."""
 
 
 class Pauses:
@@ -175,6 +181,11 @@ def _remedy(pause: Pause, called: str) -> str:
         return (
             f"Mend its password; then {order}, or `gateway reload` if a running gateway has to learn the new one from "
             "a file; from an environment variable it learns it by a restart. It is tried again by itself once an hour"
+        )
+    if pause.cause == Cause.WRONG_API:
+        return (
+            f"Put `api` (or `proxy`) of [doforms], its account or itself right, then `gateway reload`; {order} "
+            "tries it at once. By itself it is tried each five minutes; nothing is lost meanwhile"
         )
     if pause.cause == Cause.MISCONFIGURED:
         return f"Mend it, then {order} or `gateway reload`; it is tried with one delivery once an hour"

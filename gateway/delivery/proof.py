@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gateway.delivery.calls import Calls
-from gateway.doforms.failures import Forbidden, Later, NotFound, Quota, Unauthorised
+from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotFound, Quota, Unauthorised, WrongApi
 from gateway.doforms.limits import Priority
 from gateway.errors import DoformsError
 from gateway.routing.loaded import Account, Webservice
@@ -14,9 +14,9 @@ _WINDOW = timedelta(minutes=1)
 
 
 async def prove_password(
-    calls: Calls, account: Account, webservice: Webservice, told: Forbidden, *, end: datetime, priority: Priority
+    calls: Calls, account: Account, webservice: Webservice, told: DoformsError, *, end: datetime, priority: Priority
 ) -> None:
-    """Ask for a listing after a refusal; returns if that works: then the password is right.
+    """Ask for a listing after a refusal; returns if that works: then password and address are right.
 
     Raises:
         DoformsError: what follows if it does not, see `judge_listing`.
@@ -27,7 +27,11 @@ async def prove_password(
         raise judge_listing(told, error) from told
 
 
-def judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
+IN_A_ROW = 3
+"""So many listings of which doForms knows nothing, with none that worked in between: `api` is not its address."""
+
+
+def judge_listing(told: DoformsError, error: DoformsError, *, listings_unknown: int = 0) -> DoformsError:
     """Return what follows from a listing that failed too.
 
     That a listing is forbidden says nothing about a web service whose records are not: it is paused only where both
@@ -35,6 +39,8 @@ def judge_listing(told: DoformsError, error: DoformsError) -> DoformsError:
     """
     if isinstance(error, Quota | Later):
         return error
+    if isinstance(error, Gone | NotAListing) and (error.is_page or listings_unknown >= IN_A_ROW):
+        return WrongApi(f"{told}; and for the listing, which doForms always has: {error}. `api` is not its address")
     if isinstance(error, Unauthorised) and (isinstance(told, Forbidden) or not isinstance(error, Forbidden)):
         return error
     return NotFound(f"{told}; and the listing to look for it in failed: {error}")

@@ -20,14 +20,16 @@ from gateway.delivery.lines import Lines
 from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.places import AccountPlaces, Line
+from gateway.delivery.proof import prove_password
 from gateway.delivery.put_off import PutOff
 from gateway.delivery.setbacks import judge
-from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised
+from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised, WrongApi
+from gateway.doforms.limits import Priority
 from gateway.errors import DoformsError
 from gateway.models import ReportState
 from gateway.routing.loaded import Account, Webservice
 from gateway.store import alarms, outbox
-from gateway.store.clock import SECOND, micros
+from gateway.store.clock import SECOND, from_store, micros
 from gateway.store.outbox import Report
 from gateway.store.store import Store
 from gateway.store.texts import clean
@@ -178,10 +180,14 @@ class Reporter:
         except NotCalled as told:
             await self._put_off(report, f"the web service {webservice.name} is paused: {told}")
         except Gone as error:
-            await self._settle(report, ReportState.GONE, str(error))
+            if error.is_page and (wrong := await self._wrong_api(account, webservice, error)) is not None:
+                await pause_refused(self._pauses, self._current, webservice, wrong)
+                await self._put_off(report, str(wrong))
+            else:
+                await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
-        except (Unauthorised, Quota) as error:
+        except (Unauthorised, Quota, WrongApi) as error:
             await pause_refused(self._pauses, self._current, webservice, error)
             await self._put_off(report, str(error))
         except Paused as error:
@@ -205,6 +211,17 @@ class Reporter:
         else:
             wait, counted = judged.wait, report.alone
             await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait, counted=counted, left=True)
+
+    async def _wrong_api(self, account: Account, webservice: Webservice, told: Gone) -> WrongApi | None:
+        """Tell whether a page that says that a notification is not there comes from doForms, by a listing."""
+        try:
+            end = from_store(self._store.now())
+            await prove_password(self._calls, account, webservice, told, end=end, priority=Priority.REPORT)
+        except WrongApi as error:
+            return error
+        except (DoformsError, NotCalled):
+            return None
+        return None
 
     async def _put_off(self, report: Report, reason: str, *, wait: float = 0.0) -> None:
         await self._settle(report, ReportState.DUE, reason, wait=wait, counted=False, left=report.left)

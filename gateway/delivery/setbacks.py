@@ -13,7 +13,7 @@ from gateway.delivery.ladder import NotYet
 from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import Later
+from gateway.doforms.failures import BadKey, Later, Misled
 from gateway.errors import DoformsError
 from gateway.models import FetchState, Retry
 from gateway.routing.loaded import Account
@@ -53,6 +53,8 @@ def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> 
     later = error if isinstance(error, Later) else None
     counted = later is None or not later.too_many
     number = attempts + int(counted)
+    if isinstance(error, BadKey | Misled):
+        return Judged(counted, number, 0.0, "refused")
     wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)
     return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
 

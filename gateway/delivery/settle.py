@@ -47,6 +47,8 @@ class Attempted:
     retry_after: float | None = None
     whole: bool = False
     """The destination as a whole is down."""
+    final: bool = False
+    """An attempt of unknown end that is followed by no other, since so many have ended alike."""
     duration: float = 0.0
     """Seconds."""
 
@@ -88,6 +90,9 @@ def decide(
             return _dead(due, spec, attempted, attempt_id, attempted.reason or "rejected")
         case Result.UNCERTAIN if not may_repeat(spec):
             return _dead(due, spec, attempted, attempt_id, f"in doubt: {attempted.reason}", doubt=True)
+        case Result.UNCERTAIN if attempted.final:
+            reason = f"in doubt: given up, since its attempts end alike: {attempted.reason}"
+            return _dead(due, spec, attempted, attempt_id, reason, doubt=True)
         case Result.MISCONFIGURED | Result.PUT_OFF:
             return _again(due, attempted, attempt_id, moment + micros(attempted.retry_after or 0), counted=False)
         case Result.UNAVAILABLE if attempted.whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from gateway.delivery.logged_alarms import raise_and_log
@@ -23,12 +24,23 @@ class Unreadable:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._in_a_row: dict[str, set[str]] = {}
+        self._unknown: Counter[str] = Counter()
         self._read_at: dict[str, datetime] = {}
 
     def was_read(self, webservice_id: str) -> None:
         """Note that a record of a web service was read."""
         self._in_a_row.pop(webservice_id, None)
+        self._unknown.pop(webservice_id, None)
         self._read_at[webservice_id] = from_store(self._store.now())
+
+    def was_listed(self, webservice_id: str) -> None:
+        """Note that a listing of a web service worked."""
+        self._unknown.pop(webservice_id, None)
+
+    def was_unknown(self, webservice_id: str) -> int:
+        """Note that doForms knows of no listing of a web service; returns how often in a row."""
+        self._unknown[webservice_id] += 1
+        return self._unknown[webservice_id]
 
     async def was_only_listed(self, webservice: Webservice, key: str, told: Exception) -> None:
         """Note that a record is in a listing but could be read neither by its key nor by its id."""

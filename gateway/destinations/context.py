@@ -14,6 +14,7 @@ import structlog
 
 from gateway.destinations.destination import Context, Logger
 from gateway.http import build_client
+from gateway.mask import Mask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,8 +26,9 @@ _THREADS = 16
 class DestinationContext:
     """The `Context` of one destination."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, mask: Mask | None = None) -> None:
         self.name = name
+        self._mask = mask or Mask()
         self.log: Logger = structlog.get_logger("gateway.destinations").bind(destination=name)
         self._threads: ThreadPoolExecutor | None = None
 
@@ -36,7 +38,7 @@ class DestinationContext:
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         """Build an HTTP client; see `gateway.http.build_client`."""
-        return build_client(**options)
+        return build_client(**{"hide": self._mask.text, **options})
 
     async def in_thread(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function in a thread; on cancellation wait for it first, since it cannot be stopped."""
@@ -56,6 +58,6 @@ class DestinationContext:
         return running.result()
 
 
-def make_context(name: str) -> Context:
-    """Make the context of the destination with this name in the routes file."""
-    return DestinationContext(name)
+def make_context(name: str, mask: Mask | None = None) -> Context:
+    """Make the context of the destination with this name in the routes file; ``mask`` knows what must not be told."""
+    return DestinationContext(name, mask)

@@ -137,8 +137,10 @@ class Context(Protocol):
     def http(self, **options: Any) -> httpx.AsyncClient:
         """Build an HTTP client that never repeats a request, follows no redirect and keeps no cookies.
 
-        ``options`` are those of `httpx.AsyncClient`, plus ``ca`` (path of a certificate authority's file). The plugin
-        closes it in `Destination.close`.
+        Of an answer it gives out at most 100,000 bytes of the body, unpacked, and no more than comes within 5 seconds
+        of its status; ``client.stream`` gives all of it in pieces. ``options`` are those of `httpx.AsyncClient`, plus
+        ``ca`` (path of a certificate authority's file), ``limit`` (more bytes) and ``proxy`` (the address of a proxy,
+        or ``"env"``). The plugin closes it in `Destination.close`.
         """
         ...
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from urllib.parse import quote, urlencode
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 from gateway.doforms import download
 from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import (
+    BadKey,
     Forbidden,
     Gone,
     Later,
@@ -25,21 +25,24 @@ from gateway.doforms.failures import (
     Quota,
     Refused,
     Unauthorised,
+    WrongApi,
+    is_page,
 )
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
 from gateway.doforms.record import decode_record
-from gateway.http import excerpt, retry_after
+from gateway.doforms.ways import Ways, failure_elsewhere
+from gateway.http import beginning, build_client, excerpt, proxy_status, retry_after
 from gateway.models import Outcome, RecordKind
 
 LARGEST_RECORD = 64 * 1024 * 1024
 """Bytes; forms of tens of megabytes exist."""
 WITHIN = 120.0
 """Seconds for a whole call: a server that sends a byte now and then must not hold a slot of the account for ever."""
-_MOST_HOPS = 5
 _LOOKED_AT = 2048
 _CLOCKS = timedelta(minutes=15)
 """How far doForms' clock may be behind ours."""
 _WHO = "Look whether the web service's id and password are right"
+_PROXY_LOGIN = "The proxy wants a login: look whether the user and password in `proxy` are right"
 _QUOTA = re.compile(rb"(daily web ?service quota exceeded|over quota|quota exceeded)", re.IGNORECASE)
 _PLACES = {RecordKind.SUBMISSION: "submissions", RecordKind.DISPATCH: "dispatches"}
 
@@ -51,6 +54,10 @@ class Credentials:
     api: str
     webservice_id: str
     password: SecretStr
+    proxy: SecretStr | str | None = None
+    """A proxy's address, or ``"env"`` for those that the environment names."""
+    attachment_hosts: Sequence[str] = ()
+    """Names or patterns of hosts beside that of ``api`` to which a download may lead."""
 
     @property
     def headers(self) -> dict[bytes, bytes]:
@@ -59,24 +66,41 @@ class Credentials:
 
 
 class DoformsClient:
-    """Calls doForms; each call is made once, repeating is the caller's business."""
+    """Calls doForms; each call is made once, repeating is the caller's business.
 
-    def __init__(self, *, http: httpx.AsyncClient, within: float = WITHIN, largest: int = LARGEST_RECORD) -> None:
-        self._http = http
+    ``make`` makes the clients for what ``http`` does not do: proxies, and places that answers lead to. ``hide`` takes
+    secrets out of what answers say.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: httpx.AsyncClient,
+        within: float = WITHIN,
+        largest: int = LARGEST_RECORD,
+        make: Callable[..., httpx.AsyncClient] = build_client,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        self._ways = Ways(http, make)
         self._within = within
         self._largest = largest
+        self._hide = hide
+
+    async def aclose(self) -> None:
+        """Close the connections that were not made by ``http``."""
+        await self._ways.aclose()
 
     async def fetch(self, credentials: Credentials, kind: RecordKind, key: str) -> bytes:
         """Return the JSON of a record as it came, asked for by its key or its id.
 
         Raises:
-            Gone, Unauthorised, Quota, NotARecord, Later: see `gateway.doforms.failures`.
+            BadKey, Gone, Unauthorised, Quota, NotARecord, WrongApi, Later: see `gateway.doforms.failures`.
         """
-        answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{quote(key, safe='')}")
+        answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{segment(key)}", whole=True)
         if not answer.is_success:
-            raise _failure(answer, f"the {kind} {key}")
+            raise self._failure(answer, f"the {kind} {key}")
         if b'"fields"' not in answer.content and _is_over_quota(answer) and not _is_record(answer.content, kind, key):
-            raise _quota(answer)
+            raise self._quota(answer)
         if not answer.content.strip():
             raise NotARecord("doForms answered 200 with an empty body instead of a record")
         return answer.content
@@ -89,28 +113,28 @@ class DoformsClient:
         A listing shorter than it should be has been seen: nothing may be concluded from a record that is missing in it.
 
         Raises:
-            Gone, Refused, Unauthorised, Quota, NotAListing, Later: see `gateway.doforms.failures`.
+            Gone, Refused, Unauthorised, Quota, NotAListing, WrongApi, Later: see `gateway.doforms.failures`.
         """
         window = {"receiveTimeBegin": _moment(begin), "receiveTimeEnd": _moment(end), "limit": limit, "skip": skip}
-        answer = await self._call(credentials, "GET", f"submissions?{urlencode(window)}")
+        answer = await self._call(credentials, "GET", f"submissions?{urlencode(window)}", whole=True)
         if not answer.is_success:
-            raise _failure(answer, f"the submissions received from {_moment(begin)} to {_moment(end)}")
+            raise self._failure(answer, f"the submissions received from {_moment(begin)} to {_moment(end)}")
         if not answer.content.lstrip().startswith(b"[") and _is_over_quota(answer):
-            raise _quota(answer)
+            raise self._quota(answer)
         return decode_listing(answer.content)
 
     async def report(self, credentials: Credentials, key: str, outcome: Outcome) -> None:
         """Tell the outcome of a notification; any 2xx means that it was heard, unless it speaks of the quota.
 
         Raises:
-            Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
+            Gone, Refused, Unauthorised, Quota, WrongApi, Later: see `gateway.doforms.failures`.
         """
-        path = f"notifications/{quote(key, safe='')}"
+        path = f"notifications/{segment(key)}"
         answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
         if not answer.is_success:
-            raise _failure(answer, f"the notification {key}")
+            raise self._failure(answer, f"the notification {key}")
         if _is_over_quota(answer):
-            raise _quota(answer)
+            raise self._quota(answer)
 
     async def download(self, credentials: Credentials, path: str, target: Target, wanted: Wanted) -> Downloaded:
         """Download what is missing of an attachment; what has come stays in the target, however the call ends.
@@ -119,64 +143,125 @@ class DoformsClient:
             Gone, Refused, Unauthorised, Quota, NotAnAttachment, Unwanted, Later: see `gateway.doforms.failures`.
         """
         url = f"{credentials.api.rstrip('/')}/{path}"
-        headers = {**credentials.headers, **download.headers_for(target)}
         try:
-            async with asyncio.timeout(download.WITHIN), self._followed(url, headers) as answer:
+            async with (
+                asyncio.timeout(download.WITHIN),
+                self._ways.followed(
+                    credentials.headers | download.headers_for(target),
+                    url,
+                    proxy=credentials.proxy,
+                    hosts=credentials.attachment_hosts,
+                ) as (answer, led),
+            ):
                 if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                     await target.expect(None, None, afresh=True)
                     raise Later("doForms does not know the part of the attachment that is still missing")
+                if 300 <= answer.status_code < 400:
+                    text = f"doForms answered {answer.status_code} for the attachment at {path}, and leads nowhere"
+                    raise Later(text, status=None if led else answer.status_code)
                 if not answer.is_success:
-                    raise _failure(await self._read(answer), f"the attachment at {path}")
+                    failure = self._failure(await _beginning(answer), f"the attachment at {path}")
+                    raise failure_elsewhere(failure, answer) if led else failure
                 return await download.receive(answer, target, wanted)
         except NotAnAttachment as error:
             if _QUOTA.search(error.body):
-                raise _quota(httpx.Response(httpx.codes.OK, content=error.body)) from error
+                raise self._quota(httpx.Response(httpx.codes.OK, content=error.body)) from error
             raise
         except TimeoutError:
             raise Later(f"the attachment did not come within {download.WITHIN:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Later(f"GET {url} failed: {_told(error)}") from error
 
-    @asynccontextmanager
-    async def _followed(self, url: str, headers: Mapping[bytes, bytes]) -> AsyncIterator[httpx.Response]:
-        """Yield the answer where a download leads: files may lie with another service. Only these calls follow."""
-        place, sent = httpx.URL(url), dict(headers)
-        for _ in range(_MOST_HOPS):
-            async with self._http.stream("GET", place, headers=sent) as answer:
-                if not answer.has_redirect_location:
-                    yield answer
-                    return
-                following = place.join(answer.headers["location"])
-            if following.scheme not in ("https", place.scheme):
-                raise Refused(f"GET {url} leads from {place.scheme} to {following.scheme}, which is not followed")
-            if (following.scheme, following.host, following.port) != (place.scheme, place.host, place.port):
-                sent.pop(b"Authorization", None)  # the password is for doForms alone
-            place = following
-        raise Refused(f"GET {url} leads on and on")
-
     async def _call(
-        self, credentials: Credentials, method: str, path: str, *, json: dict[str, str] | None = None
+        self,
+        credentials: Credentials,
+        method: str,
+        path: str,
+        *,
+        json: dict[str, str] | None = None,
+        whole: bool = False,
     ) -> httpx.Response:
+        """Make a call; ``whole``: of a success all is needed, and not only that it is one."""
         url = f"{credentials.api.rstrip('/')}/{path}"
+        client, status = self._ways.client(credentials.proxy), None
         try:
             async with (
                 asyncio.timeout(self._within),
-                self._http.stream(method, url, json=json, headers=credentials.headers) as answer,
+                client.stream(method, url, json=json, headers=credentials.headers) as answer,
             ):
-                return await self._read(answer)
+                status = answer.status_code
+                return await (self._read(answer) if whole and answer.is_success else _beginning(answer))
         except TimeoutError:
+            if status is not None:
+                text = f"{method} {url} was answered {status}, but the body had no end within {self._within:g} s"
+                raise Later(text, status=status) from None
             raise NoAnswer(f"{method} {url} was not answered within {self._within:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if status is not None:
+                text = f"{method} {url} was answered {status}, but the body failed: {_told(error)}"
+                raise Later(text, status=status) from error
+            if proxy_status(error) == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                raise WrongApi(f"{method} {url} failed: {_told(error)}. {_PROXY_LOGIN}") from error
             raise NoAnswer(f"{method} {url} failed: {_told(error)}") from error
 
     async def _read(self, answer: httpx.Response) -> httpx.Response:
-        body = bytearray()
-        async for chunk in answer.aiter_bytes():
-            body += chunk
-            if len(body) > self._largest:
+        pieces, size = [], 0
+        async for piece in answer.aiter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._largest:
                 raise NotARecord(f"doForms answered with more than {self._largest} bytes; so many are not read")
-        headers = {name: value for name in ("retry-after", "date") if (value := answer.headers.get(name))}
-        return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
+        return _rebuilt(answer, b"".join(pieces))
+
+    def _failure(self, answer: httpx.Response, what: str) -> Exception:
+        if _is_over_quota(answer):
+            return self._quota(answer)
+        status = answer.status_code
+        text = f"doForms answered {status} for {what}{excerpt(answer, hide=self._hide)}"
+        if 300 <= status < 400:
+            location = " ".join(answer.headers.get("location", "nowhere").split())[:300]
+            text += (
+                f", a redirect to {self._hide(location)!r}, which is not followed: `api` is not the address of its API"
+            )
+            return WrongApi(f"{text}. Write the one that doForms names", status=status)
+        if status == httpx.codes.UNAUTHORIZED:
+            return Unauthorised(f"{text}. {_WHO}")
+        if status == httpx.codes.FORBIDDEN:
+            return Forbidden(text, _WHO)
+        if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+            return WrongApi(f"a proxy answered 407 for {what}. {_PROXY_LOGIN}", status=status)
+        if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            return Gone(text, is_page=is_page(answer.content))
+        if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
+            return Refused(text)
+        return Later(text, retry_after=retry_after(answer), status=status)
+
+    def _quota(self, answer: httpx.Response) -> Quota:
+        text = f"doForms says that today's calls are used up{excerpt(answer, hide=self._hide)}"
+        return Quota(text, until=quota_ends(datetime.now(UTC)))
+
+
+def segment(text: str) -> str:
+    """Return a key or id percent-encoded as one segment of a path (RFC 3986, 3.3).
+
+    Raises:
+        BadKey: it would not be one: it is empty, or one or two dots, which lead elsewhere even where they are encoded.
+    """
+    if text.partition(";")[0] in ("", ".", ".."):  # some servers cut a segment there before they look at the dots
+        raise BadKey(f"the key {text[:60]!r} cannot be asked for: in an address it would lead elsewhere")
+    try:
+        return quote(text, safe="$")
+    except UnicodeEncodeError:
+        raise BadKey(f"the key {text[:60]!r} cannot be asked for: it holds what is no character") from None
+
+
+async def _beginning(answer: httpx.Response) -> httpx.Response:
+    return _rebuilt(answer, await beginning(answer))
+
+
+def _rebuilt(answer: httpx.Response, content: bytes) -> httpx.Response:
+    headers = {name: value for name in ("retry-after", "date", "location") if (value := answer.headers.get(name))}
+    return httpx.Response(answer.status_code, headers=headers, content=content)
 
 
 def _moment(moment: datetime) -> str:
@@ -187,22 +272,6 @@ def _moment(moment: datetime) -> str:
 def _told(error: Exception) -> str:
     """Tell what went wrong; the type is told only for want of words: this transport names many alike."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _failure(answer: httpx.Response, what: str) -> Exception:
-    if _is_over_quota(answer):
-        return _quota(answer)
-    status = answer.status_code
-    text = f"doForms answered {status} for {what}{excerpt(answer)}"
-    if status == httpx.codes.UNAUTHORIZED:
-        return Unauthorised(f"{text}. {_WHO}")
-    if status == httpx.codes.FORBIDDEN:
-        return Forbidden(text, _WHO)
-    if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
-        return Gone(text)
-    if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
-        return Refused(text)
-    return Later(text, retry_after=retry_after(answer), status=status)
 
 
 def _is_record(body: bytes, kind: RecordKind, key: str) -> bool:
@@ -216,11 +285,6 @@ def _is_record(body: bytes, kind: RecordKind, key: str) -> bool:
 
 def _is_over_quota(answer: httpx.Response) -> bool:
     return _QUOTA.search(answer.content[:_LOOKED_AT]) is not None
-
-
-def _quota(answer: httpx.Response) -> Quota:
-    text = f"doForms says that today's calls are used up{excerpt(answer)}"
-    return Quota(text, until=quota_ends(datetime.now(UTC)))
 
 
 def quota_ends(moment: datetime) -> datetime:

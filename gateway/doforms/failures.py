@@ -2,10 +2,13 @@
 
 DoformsError
 |-- Later          not now: network, 429, 5xx, an answer that makes no sense
+|   |-- WrongApi   what answers is not doForms' API: it leads elsewhere, or knows none of its paths
 |   |-- NoAnswer   none came: the network, or a time-out
 |   `-- Paused     no call was made: none may be made for the account for some time
 |-- Gone           doForms does not know the thing (404, 410)
 |-- Refused        doForms will never take it (400, 422)
+|   |-- BadKey     it was not asked for: its key cannot stand in an address
+|   `-- Misled     a download leads to where it is not followed
 |-- Unauthorised   the web service's id and password are not accepted (401)
 |   `-- Forbidden  they are, or not, but this thing is not for them (403)
 |-- Quota          the web service's calls for today are used up
@@ -23,6 +26,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from gateway.errors import DoformsError
+
+
+def is_page(body: bytes) -> bool:
+    """Tell whether an answer is a page for people, such as one to log in by: an API answers with JSON."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 class Later(DoformsError):
@@ -43,6 +51,10 @@ class NoAnswer(Later):
     """The call was not answered."""
 
 
+class WrongApi(Later):
+    """What answers is not doForms' API, whatever is asked for: a person must put ``api`` right."""
+
+
 class Paused(Later):
     """No call is made for an account for ``retry_after`` seconds more; ``why`` is what doForms did before."""
 
@@ -52,11 +64,23 @@ class Paused(Later):
 
 
 class Gone(DoformsError):
-    """doForms does not know what was asked for (404, 410)."""
+    """doForms does not know what was asked for (404, 410); ``is_page``: a page for people says so."""
+
+    def __init__(self, text: str, *, is_page: bool = False) -> None:
+        super().__init__(text)
+        self.is_page = is_page
 
 
 class Refused(DoformsError):
     """doForms will not take this call however often it is made (400, 422)."""
+
+
+class BadKey(Refused):
+    """Nothing was asked for, because a key would lead elsewhere than to one thing: it never will be."""
+
+
+class Misled(Refused):
+    """A download leads to where the settings do not let it go: however often it is asked for."""
 
 
 class Unauthorised(DoformsError):
@@ -84,11 +108,19 @@ class Quota(DoformsError):
 
 
 class NotARecord(DoformsError):
-    """A body that holds no record, whatever the status said."""
+    """A body that holds no record, whatever the status said; ``is_page``: it is a page for people."""
+
+    def __init__(self, text: str, *, is_page: bool = False) -> None:
+        super().__init__(text)
+        self.is_page = is_page
 
 
 class NotAListing(DoformsError):
-    """A body that holds no listing of records, whatever the status said."""
+    """A body that holds no listing of records, whatever the status said; ``is_page``: it is a page for people."""
+
+    def __init__(self, text: str, *, is_page: bool = False) -> None:
+        super().__init__(text)
+        self.is_page = is_page
 
 
 class NotAnAttachment(DoformsError):

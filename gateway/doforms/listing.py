@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.doforms.failures import NotAListing
+from gateway.doforms.failures import NotAListing, is_page
 
 MOST = 1000
 """Records that doForms lists in one answer."""
@@ -32,7 +32,8 @@ def decode_listing(raw: bytes) -> list[ListedRecord]:
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError):
-        raise NotAListing(f"doForms answered with no JSON instead of a listing: {_cut(raw)}") from None
+        text = f"doForms answered with no JSON instead of a listing: {_cut(raw)}"
+        raise NotAListing(text, is_page=is_page(raw)) from None
     if isinstance(data, dict):
         data = next((data[wrapper] for wrapper in _WRAPPERS if isinstance(data.get(wrapper), list)), data)
     if not isinstance(data, list):

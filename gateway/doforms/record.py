@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.doforms.collected import Collected
-from gateway.doforms.failures import NotARecord
+from gateway.doforms.failures import NotARecord, is_page
 from gateway.doforms.fields import KNOWN, collect, collect_flat
 from gateway.models import Record, RecordKind
 
@@ -80,7 +80,8 @@ def _parsed(raw: bytes) -> Any:
         except (ValueError, ArithmeticError):  # no JSON, or a number that Python does not take
             return _read(raw, parse_float=_number, parse_int=_number)
     except ValueError:
-        raise NotARecord(f"doForms answered with something that is no JSON instead of a record: {_cut(raw)}") from None
+        text = f"doForms answered with something that is no JSON instead of a record: {_cut(raw)}"
+        raise NotARecord(text, is_page=is_page(raw)) from None
     except RecursionError:
         raise NotARecord(f"doForms answered with JSON that is nested too deep to be read: {_cut(raw)}") from None
 

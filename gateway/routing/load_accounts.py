@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from gateway.mask import Login
 from gateway.models import Retry
 from gateway.routing.header_values import is_name, unsendable
 from gateway.routing.loaded import Account, Headers, Networks, Webservice
@@ -109,6 +110,8 @@ def load_webservices(
             problems.add(entry, ("id",), found, "Each web service has an id of its own: correct or remove one")
             continue
         _refuse_unsendable(entry, ("password",), resolved.get("password"), problems, latin=False)
+        if table.password is not None and not has_stand_in(resolved):  # too short a password is masked only so
+            references.secrets.append(Login(f"{table.id}:{table.password.get_secret_value()}"))
         loaded[table.id] = Webservice(
             name=name,
             id=table.id,
@@ -173,6 +176,8 @@ def _account(name: str, own: AccountTable, defaults: DoformsTable, headers: Head
         blob_path=own.blob_path or defaults.blob_path,
         largest_attachment=(defaults.largest_attachment if own.largest_attachment is None else own.largest_attachment),
         attachment_types=own.attachment_types or defaults.attachment_types,
+        attachment_hosts=defaults.attachment_hosts if own.attachment_hosts is None else own.attachment_hosts,
+        proxy=own.proxy or defaults.proxy,
         headers=headers,
     )
 

@@ -39,6 +39,10 @@ class Account:
     largest_attachment: int = 100_000_000
     """Bytes."""
     attachment_types: tuple[str, ...] = ("*/*",)
+    attachment_hosts: tuple[str, ...] = ()
+    """Hosts, or patterns of them, to which a download may lead."""
+    proxy: SecretStr | str | None = None
+    """Address of the proxy to doForms, or ``env``."""
     headers: Headers = ()
     """Secret headers of its own; empty: those of ``[webhook]``."""
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.destinations.options import Resolved
 from gateway.errors import Problem, RoutesFileError
+from gateway.mask import Mask
 
 Place = tuple[str | int, ...]
 """Keys and indexes inside a table."""
@@ -22,8 +23,6 @@ MISTAKE = "mistake"
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _URL_PASSWORD = re.compile(r"(://[^/?#\s@:]*:)[^@\s]+@")
-_SHORTEST = 4
-"""A shorter secret is not masked: it would blot out half of each line and tell itself by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +91,14 @@ class Problems:
         """Raise them all, in file order, without the secrets."""
         if not self._found:
             return
-        hidden = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
+        mask = Mask(secrets)
         ordered = sorted(self._found, key=lambda pair: pair[0])
-        raise RoutesFileError([_masked(problem, hidden) for _, problem in ordered])
+        raise RoutesFileError([_masked(problem, mask) for _, problem in ordered])
 
 
-def _masked(problem: Problem, secrets: Iterable[str]) -> Problem:
+def _masked(problem: Problem, mask: Mask) -> Problem:
     def masked(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return _URL_PASSWORD.sub(r"\1***@", text)
+        return _URL_PASSWORD.sub(r"\1***@", mask.text(text))
 
     return Problem(file=problem.file, where=problem.where, found=masked(problem.found), remedy=masked(problem.remedy))
 

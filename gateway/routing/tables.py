@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
-from gateway.destinations.options import Secret
+from gateway.destinations.options import Resolved, Secret
 from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
+from gateway.proxy_address import fault_of_proxy
 from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
 from gateway.routing.problems import mistake, show
 from gateway.routing.sizes import Size
+from gateway.routing.store_url import has_password
 from gateway.visible import visible
 
 ANSWER_LIMIT = 3.0
@@ -61,6 +63,30 @@ _PATH_ENDS = {"?": "a question mark, which ends a URL's path", "#": "a hash, whi
 _IN_NO_PATH = frozenset('\\"<>^`{|}')
 """What no path of a URL holds as it is (RFC 3986, 3.3), beside blanks and what cannot be seen."""
 HEALTH_PATHS = ("/healthz", "/readyz")
+
+
+def _proxy(value: Any) -> SecretStr | str:
+    if not isinstance(value, str):
+        raise mistake(f"{show(value)} is no text", _PROXY_REMEDY)
+    if not isinstance(value, Resolved) and has_password(value):
+        raise mistake(
+            "there is a password inside the URL",
+            'Put the whole address behind a reference, such as proxy = "env:DOFORMS_PROXY"',
+        )
+    if not getattr(value, "stand_in", False) and (fault := fault_of_proxy(value)):
+        raise mistake(f"this proxy cannot be used: {fault}", _PROXY_REMEDY)
+    return SecretStr(value) if isinstance(value, Resolved) else value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise mistake(
+            f"{show(value)} is no name of a host",
+            'Write one such as "files.example.com", or "*.example.com" for all below',
+        )
+    if "*" in value and "." not in value.lstrip("*."):
+        raise mistake(f"{show(value)} would let answers lead anywhere", 'Name the hosts, such as "*.files.example.com"')
+    return value.lower()
 
 
 def _path(value: str) -> str:
@@ -133,11 +159,15 @@ def _braced(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))
 
 
+_PROXY_REMEDY = 'Write one such as "http://proxy.example:3128", or "env" for what HTTPS_PROXY and NO_PROXY say'
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9a-fA-F:]*:[0-9a-fA-F:.]*")
 Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 Patterns: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), AfterValidator(_some)]
 Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list)]
 Api: TypeAlias = Annotated[str, AfterValidator(_api)]
 BlobPath: TypeAlias = Annotated[Text, AfterValidator(_blob_path)]
+ProxyAddress: TypeAlias = Annotated[SecretStr | str, PlainValidator(_proxy)]
+Hosts: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_one_or_list)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_one_or_list)]
@@ -225,6 +255,10 @@ class AccountTable(Table):
     """What is larger is not downloaded."""
     attachment_types: Patterns | None = None
     """Types of photos and files that are downloaded, such as ``image/*``."""
+    attachment_hosts: Hosts | None = None
+    """Hosts beside that of ``api`` to which a download may lead, such as ``*.files.example.com``."""
+    proxy: ProxyAddress | None = None
+    """Address of an HTTP proxy to doForms, a reference where it holds a login; ``env``: what HTTPS_PROXY says."""
     headers: dict[str, HeaderValues] = Field(default_factory=dict)
     """Secret headers of this account alone, instead of those of ``[webhook]``."""
 
@@ -254,6 +288,10 @@ class DoformsTable(Table):
     """What is larger is not downloaded."""
     attachment_types: Patterns = ("*/*",)
     """Types of photos and files that are downloaded, such as ``image/*``."""
+    attachment_hosts: Hosts = ()
+    """Hosts beside that of ``api`` to which a download may lead, such as ``*.files.example.com``."""
+    proxy: ProxyAddress | None = None
+    """Address of an HTTP proxy to doForms, a reference where it holds a login; ``env``: what HTTPS_PROXY says."""
 
 
 class WebhookTable(Table):

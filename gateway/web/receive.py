@@ -25,6 +25,7 @@ from gateway.delivery.tally import Tally
 from gateway.delivery.work import Work
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, Misfit, NotANotification
+from gateway.log import Mask
 from gateway.log_limit import LogLimit
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
 from gateway.store import inbox, repeats
@@ -70,6 +71,7 @@ class Receiver:
         room: Room,
         reporter: Reporter,
         pressure: Pressure,
+        mask: Mask,
     ) -> None:
         self._current = current
         self._store = store
@@ -80,6 +82,7 @@ class Receiver:
         self.bodies = Bodies(room)
         self._reporter = reporter
         self._pressure = pressure
+        self._mask = mask
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -287,7 +290,7 @@ class Receiver:
         entry = NewEntry(
             path=scope["path"],
             client=self._client(scope),
-            reason=str(error),
+            reason=self._mask.text(str(error)),
             body=body,
             code=error.code,
             coding=b", ".join(headers.get(b"content-encoding", ())).decode("latin-1") or None,
@@ -297,7 +300,7 @@ class Receiver:
             await self._aside.keep(entry)
         except CannotKeep as why:
             return await answer.error(send, 503, str(why), answer.retry_later())
-        return await answer.error(send, _STATUS.get(error.code, 400), str(error), *_TAKEN.get(error.code, ()))
+        return await answer.error(send, _STATUS.get(error.code, 400), entry.reason, *_TAKEN.get(error.code, ()))
 
     async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
         doubled = self._authenticator.doubled(headers)

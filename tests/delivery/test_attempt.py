@@ -15,6 +15,7 @@ from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.judge import Judge
 from gateway.delivery.settle import Attempted, Result, receipt_json
 from gateway.destinations.destination import Destination
+from gateway.http.deadline import ends
 from gateway.log import Mask
 from gateway.testing import make_context, make_delivery
 from tests.support.sink import Sink
@@ -72,6 +73,8 @@ async def test_a_receipt_is_the_proof_of_a_delivery() -> None:
         (Unavailable("why"), Result.UNAVAILABLE),
         (Misconfigured("why"), Result.MISCONFIGURED),
         (Uncertain("why"), Result.UNCERTAIN),
+        (Uncertain("why", most_attempts=5), Result.UNCERTAIN),
+        (Uncertain("why", most_attempts=None), Result.UNCERTAIN),
         (DeliveryError("why"), Result.UNCERTAIN),
     ],
 )
@@ -271,3 +274,30 @@ async def test_no_results_at_all_make_each_uncertain_and_are_a_bug() -> None:
 @pytest.mark.parametrize("sign", ["é", "\N{GRINNING FACE}"])
 def test_a_receipt_is_cut_to_four_kilobytes_whatever_it_is_written_in(sign: str) -> None:
     assert len(receipt_json(Receipt(summary=sign * 5000, details={"x": sign * 5000}))) <= 4096
+
+
+async def test_requests_of_an_attempt_know_when_it_ends() -> None:
+    seen: list[float | None] = []
+
+    class Looking(Scripted):
+        async def deliver(self, delivery: Delivery[Any]) -> Receipt:
+            until = ends()
+            seen.append(None if until is None else until - time.monotonic())
+            return Receipt(summary="sent")
+
+    await attempted(Looking(), timeout=20.0)
+    assert ends() is None
+    assert seen == [pytest.approx(20.0, abs=2.0)]
+
+
+async def test_attempts_that_end_alike_are_counted_for_each_delivery_alone() -> None:
+    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    alike, other = Uncertain("no HTTP", most_attempts=3), Unavailable("down")
+    ends_: list[bool] = []
+    for error in (other, other, other, alike, other, alike, alike):
+        delivery = make_delivery(Options(), key="k")
+        [result] = await attempt(Scripted(error), [delivery], timeout=5.0, judge=judge)
+        ends_.append(result.final)
+    [stranger] = await attempt(Scripted(alike), [make_delivery(Options(), key="other")], timeout=5.0, judge=judge)
+    assert ends_ == [False] * 6 + [True]
+    assert not stranger.final

@@ -117,7 +117,7 @@ async def test_a_used_up_quota_pauses_the_web_service(parts: Parts, reporter: Re
     assert [pause.cause for pause in await parts.store.read(pauses.list_pauses)] == [Cause.QUOTA]
 
 
-@pytest.mark.parametrize("status", [302, 500, 503])
+@pytest.mark.parametrize("status", [500, 503])
 async def test_what_may_pass_is_told_again_by_report_retry(parts: Parts, reporter: Reporter, status: int) -> None:
     parts.doforms.faults.add(status=status)
     row = await reported(parts, reporter, tried)

@@ -159,3 +159,11 @@ def test_a_receipt_over_four_kilobytes_is_cut() -> None:
 def test_a_receipt_and_a_reason_hold_nothing_that_a_text_column_refuses() -> None:
     assert "\\u0000" not in receipt_json(Receipt(summary="a\x00b"))
     assert clean("a\x00b\ud800c") == "a\N{REPLACEMENT CHARACTER}b?c"
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_attempts_that_end_alike_are_followed_by_no_other_in_the_end(final: bool) -> None:
+    settled = after(Result.UNCERTAIN, repeatable(Repeatable.YES), final=final)
+    assert (settled.state, settled.doubt) == (DeliveryState.DEAD if final else DeliveryState.PENDING, final)
+    if final:
+        assert settled.reason == "in doubt: given up, since its attempts end alike: the reason"

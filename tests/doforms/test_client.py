@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,17 +14,41 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient, quota_ends
-from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotARecord, Quota, Refused, Unauthorised
+from gateway.doforms.failures import (
+    BadKey,
+    Forbidden,
+    Gone,
+    Later,
+    NoAnswer,
+    NotAListing,
+    NotARecord,
+    Quota,
+    Refused,
+    Unauthorised,
+    WrongApi,
+)
 from gateway.doforms.record import decode_record
 from gateway.doforms.simulator import Simulator
 from gateway.errors import DoformsError
 from gateway.http import build_client
 from gateway.models import Outcome, RecordKind
+from tests.support.heartbeat import heartbeat
 from tests.support.tcp import raw_server, unused_port
 
 WEBSERVICE = "acme$$1234$$Published$$5678"
 PASSWORD = "se:cr€t"
 KEY = "ag$/b c%é?#"
+
+
+BROKEN = {
+    "breaks off": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
+    "bad chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "bad gzip": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "another coding": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\nabc",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+    "length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+}
+"""Answers with a status, and with a body that is no whole one."""
 
 
 # One simulator and one client serve the whole module: to end a server takes longer than any test here.
@@ -122,7 +148,7 @@ async def test_any_success_is_a_report_that_was_heard(client: DoformsClient, dof
         (404, Gone),
         (410, Gone),
         (422, Refused),
-        (302, Later),
+        (302, WrongApi),
         (408, Later),
         (409, Later),
         (418, Later),
@@ -236,18 +262,95 @@ async def test_a_refused_connection_is_later_and_says_where(client: DoformsClien
     [
         b"",
         b"garbage\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
         None,
     ],
-    ids=["hangs up", "no HTTP", "breaks off", "bad chunk", "bad gzip", "says nothing"],
+    ids=["hangs up", "no HTTP", "no status", "says nothing"],
 )
 async def test_an_answer_that_makes_no_sense_is_later(client: DoformsClient, answer: bytes | None) -> None:
     async with raw_server(answer) as server:
         with pytest.raises(Later, match=r"PUT http.* failed: \w"):
             await client.report(credentials(server.url), "k", Outcome.FAILED)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
+async def test_broken_answer_to_a_report_counts_by_its_status_and_a_record_must_come_whole(
+    client: DoformsClient, answer: bytes
+) -> None:
+    async with raw_server(answer) as server:
+        await client.report(credentials(server.url), "k", Outcome.FAILED)
+        with pytest.raises(Later, match=r"GET http.* was answered 200, but the body (failed: \w|had no end)") as caught:
+            await client.fetch(credentials(server.url), RecordKind.SUBMISSION, "k")
+    assert not isinstance(caught.value, NoAnswer), "doForms did answer: it is not silent"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("status", [401, 404, 422, 503])
+async def test_broken_answer_that_is_no_success_counts_by_its_status(client: DoformsClient, status: int) -> None:
+    failures = {401: Unauthorised, 404: Gone, 422: Refused, 503: Later}
+    answer = f"HTTP/1.1 {status} Whatever\r\nContent-Length: 100\r\n\r\nwhy it failed".encode()
+    async with raw_server(answer) as server:
+        with pytest.raises(failures[status], match=f"doForms answered {status} .*: why it failed") as caught:
+            await client.fetch(credentials(server.url), RecordKind.SUBMISSION, "k")
+    assert not isinstance(caught.value, NoAnswer)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect_names_its_target_and_what_to_put_right(client: DoformsClient, status: int) -> None:
+    head = f"HTTP/1.1 {status} Moved\r\nConnection: close\r\nContent-Length: 0\r\n"
+    answer = f"{head}Location: https://new.example/api/v3\r\n\r\n".encode()
+    async with raw_server(answer) as server:
+        moment = datetime.now(UTC)
+        for call in (
+            client.fetch(credentials(server.url), RecordKind.SUBMISSION, "k"),
+            client.report(credentials(server.url), "k", Outcome.FAILED),
+            client.list_submissions(credentials(server.url), moment, moment),
+        ):
+            with pytest.raises(WrongApi, match=rf"answered {status} .*'https://new\.example/api/v3'.*`api` is not"):
+                await call
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "..;x", ".;", "\ud800"])
+async def test_key_that_leads_elsewhere_is_never_asked_for(client: DoformsClient, key: str) -> None:
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as server:
+        for call in (
+            client.fetch(credentials(server.url), RecordKind.SUBMISSION, key),
+            client.report(credentials(server.url), key, Outcome.FAILED),
+        ):
+            with pytest.raises(BadKey, match="cannot be asked for"):
+                await call
+    assert server.requests == []
+
+
+async def test_record_that_is_a_bomb_is_refused_at_its_limit_while_the_loop_goes_on() -> None:
+    packed = gzip.compress(bytes(300_000_000), 1)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    async with raw_server(head + packed) as server, build_client() as http, heartbeat() as beats:
+        small = DoformsClient(http=http, largest=20_000_000)
+        calls = [small.fetch(credentials(server.url), RecordKind.SUBMISSION, "k") for _ in range(4)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(end, NotARecord) for end in ends)
+    assert beats.longest < 5.0
+
+
+async def test_record_that_came_compressed_is_read() -> None:
+    body = json.dumps({"key": "k", "fields": [], "more": "x" * 500_000}).encode()
+    packed = gzip.compress(body)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    async with raw_server(head + packed) as server, build_client() as http:
+        got = await DoformsClient(http=http).fetch(credentials(server.url), RecordKind.SUBMISSION, "k")
+    assert got == body
+
+
+async def test_record_with_a_long_cookie_is_fetched(client: DoformsClient) -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=" + b"x" * 60_000 + b'\r\nContent-Length: 23\r\n\r\n{"key":"k","fields":[]}'
+    )
+    async with raw_server(answer) as server:
+        got = await client.fetch(credentials(server.url), RecordKind.SUBMISSION, "k")
+    assert got == b'{"key":"k","fields":[]}'
 
 
 async def test_an_address_that_is_none_is_later(client: DoformsClient) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 import pytest
@@ -11,9 +11,12 @@ from pydantic import SecretStr
 
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Wanted
-from gateway.doforms.failures import Later, NotAnAttachment, Quota, Refused, Unwanted
+from gateway.doforms.failures import Gone, Later, Misled, NotAnAttachment, Quota, Refused, Unwanted
+from gateway.doforms.ways import next_place
+from gateway.errors import DoformsError
 
 WHOLE = b"\xff\xd8\xff" + bytes(range(200))
+FILES = "https://files.example/p1.jpg"
 WANTED = Wanted(expected="image/jpeg", largest=10_000, types=["*/*"])
 
 
@@ -38,11 +41,17 @@ class Kept:
 
 
 async def download(
-    answer: Callable[[httpx.Request], httpx.Response], target: Kept, wanted: Wanted = WANTED
+    answer: Callable[[httpx.Request], httpx.Response],
+    target: Kept,
+    wanted: Wanted = WANTED,
+    hosts: Sequence[str] = (),
 ) -> Downloaded:
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        credentials = Credentials(api="http://doforms", webservice_id="w", password=SecretStr("p"))
-        return await DoformsClient(http=http).download(credentials, "blobs/p1", target, wanted)
+        credentials = Credentials(
+            api="http://doforms", webservice_id="w", password=SecretStr("p"), attachment_hosts=hosts
+        )
+        client = DoformsClient(http=http, make=lambda **_: http)
+        return await client.download(credentials, "blobs/p1", target, wanted)
 
 
 async def test_a_part_of_another_version_is_not_put_behind_the_first_though_the_server_ignores_if_range() -> None:
@@ -182,7 +191,7 @@ def leading(**places: str) -> tuple[Callable[[httpx.Request], httpx.Response], l
 async def test_a_photo_that_lies_elsewhere_is_followed_without_the_password() -> None:
     target = Kept()
     answer, asked = leading(p1="/blobs/here", here="https://files.example/p1.jpg?signed=abc")
-    await download(answer, target)
+    await download(answer, target, hosts=["files.example"])
     assert target.content == WHOLE
     assert [("authorization" in one.headers, str(one.url)) for one in asked] == [
         (True, "http://doforms/blobs/p1"),
@@ -191,9 +200,64 @@ async def test_a_photo_that_lies_elsewhere_is_followed_without_the_password() ->
     ]
 
 
+async def test_password_that_left_its_host_does_not_come_back() -> None:
+    answer, asked = leading(p1="http://files.example/there", there="http://doforms/blobs/here")
+    await download(answer, Kept(), hosts=["*.example"])
+    assert [("authorization" in one.headers, one.url.host) for one in asked] == [
+        (True, "doforms"),
+        (False, "files.example"),
+        (False, "doforms"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://elsewhere.example/p1",
+        "//elsewhere.example/p1",
+        "http://doforms@elsewhere.example/p1",
+        "http://doforms.elsewhere.example/p1",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/latest",
+        "http://2852039166/latest",
+        "http://127.0.0.1/",
+    ],
+)
+async def test_download_that_leads_to_a_host_that_is_not_named_is_refused(place: str) -> None:
+    answer, asked = leading(p1=place)
+    with pytest.raises(Misled, match="neither where `api` is nor among `attachment_hosts`"):
+        await download(answer, Kept(), hosts=["files.example"])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp", "file"])
+def test_download_never_leads_from_https_to_less(scheme: str) -> None:
+    with pytest.raises(Misled, match=f"leads from https to {scheme}"):
+        next_place("https://doforms/blobs/p1", httpx.URL("https://doforms/blobs/p1"), f"{scheme}://doforms/p1", [])
+
+
+@pytest.mark.parametrize(("status", "failure"), [(401, Refused), (403, Refused), (404, Gone), (429, Later)])
+async def test_failure_elsewhere_says_nothing_of_doforms(status: int, failure: type[DoformsError]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        there = httpx.Response(status, text="no")
+        return there if request.url.host == "files.example" else httpx.Response(302, headers={"Location": FILES})
+
+    with pytest.raises(failure, match=r"files\.example was to hand it out") as caught:
+        await download(answer, Kept(), hosts=["files.example"])
+    assert type(caught.value) is failure
+    assert getattr(caught.value, "status", None) is None
+
+
 @pytest.mark.parametrize(
     ("place", "told"), [("/blobs/p1", "leads on and on"), ("file:///etc/passwd", "leads from http to file")]
 )
 async def test_a_download_that_leads_nowhere_is_refused(place: str, told: str) -> None:
     with pytest.raises(Refused, match=told):
         await download(leading(p1=place)[0], Kept())
+
+
+@pytest.mark.parametrize("status", [300, 302, 304])
+async def test_redirect_of_a_download_to_nowhere_says_nothing_of_the_api(status: int) -> None:
+    with pytest.raises(Later, match="leads nowhere") as caught:
+        await download(lambda _: httpx.Response(status), Kept())
+    assert type(caught.value) is Later

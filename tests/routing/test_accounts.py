@@ -146,3 +146,58 @@ def test_a_wrong_key_or_value_is_told_with_its_place_and_remedy(
     assert problem.where == where
     assert found in problem.found
     assert remedy in problem.remedy
+
+
+def test_proxy_and_hosts_of_downloads_are_those_of_the_account_or_of_doforms(load_text) -> None:
+    text = (
+        """
+[doforms]
+proxy = "http://proxy.example:3128"
+attachment_hosts = ["Files.Example"]
+[accounts.acme]
+proxy = "env:PROXY"
+attachment_hosts = "*.files.example"
+[accounts.other]
+"""
+        + service("one", ident="acme$$1")
+        + service("two", ident="other$$1")
+    )
+    loaded = load_text(text, environ={"PROXY": "http://user:pass-word@proxy.example:3128"})
+    acme, other = loaded.accounts["acme"], loaded.accounts["other"]
+    assert acme.proxy.get_secret_value() == "http://user:pass-word@proxy.example:3128"
+    assert "pass-word" in loaded.secrets
+    assert (other.proxy, acme.attachment_hosts) == ("http://proxy.example:3128", ("*.files.example",))
+    assert other.attachment_hosts == ("files.example",)
+
+
+def test_proxy_of_the_environment_is_a_word(load_text) -> None:
+    assert load_text('[doforms]\nproxy = "env"\n' + service("one", ident="acme$$1")).accounts["acme"].proxy == "env"
+    assert load_text(service("one", ident="acme$$1")).accounts["acme"].proxy is None
+
+
+def test_proxy_behind_a_reference_is_not_looked_up_where_no_secret_is(load_text) -> None:
+    text = '[doforms]\nproxy = "env:NOWHERE"\n' + service("one", ident="acme$$1")
+    assert load_text(text, environ={}, secrets=False).accounts
+
+
+@pytest.mark.parametrize("table", ["doforms", "accounts.acme"])
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('proxy = "http://user:pass@proxy.example:3128"', "there is a password inside the URL"),
+        ('proxy = "socks5://proxy.example"', "this proxy cannot be used: it is a SOCKS proxy"),
+        ('proxy = "proxy.example:3128"', "this proxy cannot be used: it is no web address"),
+        ('proxy = "env:BROKEN"', "this proxy cannot be used: it is no web address"),
+        ("proxy = true", "is no text"),
+        ('attachment_hosts = "https://files.example"', "is no name of a host"),
+        ('attachment_hosts = ["files.example", "*"]', "is no name of a host"),
+        ('attachment_hosts = "*.example"', "would let answers lead anywhere"),
+        ('attachment_hosts = ""', "is no name of a host"),
+    ],
+)
+def test_proxy_or_host_that_cannot_be_used_is_told(problems, table: str, line: str, found: str) -> None:
+    text = f"[{table}]\n{line}\n" + service("one", ident="acme$$1")
+    [problem] = problems(text, environ={"BROKEN": "pass-word@nowhere"})
+    assert problem.where.startswith(f"{table}.{line.partition(' ')[0]}")
+    assert found in problem.found
+    assert "pass-word" not in str(problem)

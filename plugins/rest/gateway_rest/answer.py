@@ -17,16 +17,19 @@ from gateway.api import (
     Uncertain,
     certainly_unsent,
     excerpt,
+    proxy_status,
     retry_after,
 )
 from gateway_rest.options import RestOptions
 
 _LATER = frozenset({408, 425, 429})
 _LOGIN = frozenset({401, 403})
+_PROXY_REMEDY = "Look whether the user and password in `proxy` are right, and whether it lets this service through"
 _ID_NAMES = ("id", "key", "uuid")
-_LARGEST = 100_000
-"""Bytes of an answer in which an id is looked for."""
-
+_NO_ANSWER_OF_HTTP = 5
+"""Attempts after which a service that answers with something else than HTTP is not asked again: it may have acted."""
+_SHOWN = 300
+_PROXY_LOGIN = 407
 
 Hide: TypeAlias = Callable[[str], str]
 """Takes secrets out of what the service said."""
@@ -49,21 +52,24 @@ def receipt_of(answer: httpx.Response, options: RestOptions, *, hide: Hide) -> R
 
 def _failure(answer: httpx.Response, options: RestOptions, hide: Hide) -> DeliveryError:
     status = answer.status_code
-    text = hide(f"the service answered {status}{excerpt(answer)}")
+    text = f"the service answered {status}{excerpt(answer, hide=hide)}"
     if status in options.permanent:
         return Rejected(text)
     if status in options.retryable or status in _LATER or status >= 500:
         return Unavailable(text, retry_after=retry_after(answer))
     if status in _LOGIN:
         return Misconfigured(f"{text}. Look whether `auth` is right and may do this")
+    if status == _PROXY_LOGIN:
+        return Misconfigured(f"{text}. {_PROXY_REMEDY}")
     if answer.is_redirect:
-        return Rejected(hide(f"{text}, {redirect(answer)}"))
+        return Rejected(f"{text}, {redirect(answer, hide=hide)}")
     return Rejected(text)
 
 
-def redirect(answer: httpx.Response) -> str:
+def redirect(answer: httpx.Response, *, hide: Hide) -> str:
     """Tell where a redirect leads."""
-    return f"a redirect to {answer.headers.get('location', 'nowhere')!r}; redirects are not followed"
+    place = hide(answer.headers.get("location", "nowhere"))[:_SHOWN]
+    return f"a redirect to {place!r}; redirects are not followed"
 
 
 def failure_of(error: httpx.HTTPError | httpx.InvalidURL, *, hide: Hide) -> DeliveryError:
@@ -71,13 +77,22 @@ def failure_of(error: httpx.HTTPError | httpx.InvalidURL, *, hide: Hide) -> Deli
     text = hide(str(error) or type(error).__name__)
     if isinstance(error, httpx.InvalidURL):
         return Rejected(f"the address cannot be used: {text}")
+    if (status := proxy_status(error)) is not None:
+        told = f"the proxy answered {status} instead of opening the way to the service: {text}"
+        if status in (_PROXY_LOGIN, 403):
+            return Misconfigured(f"{told}. {_PROXY_REMEDY}")
+        return Unavailable(told, whole=True)
+    if isinstance(error, httpx.RemoteProtocolError):
+        told = f"no answer came: {text}. Look whether `url` is right, and at the service"
+        return Uncertain(told, most_attempts=_NO_ANSWER_OF_HTTP)
     if certainly_unsent(error):
-        return Unavailable(f"the service cannot be reached: {text}", whole=True)
+        what = "the proxy" if isinstance(error, httpx.ProxyError) else "the service"
+        return Unavailable(f"{what} cannot be reached: {text}", whole=True)
     return Uncertain(f"no answer came: {text}")
 
 
 def _id_in(answer: httpx.Response) -> str:
-    if "json" not in answer.headers.get("content-type", "") or len(answer.content) > _LARGEST:
+    if "json" not in answer.headers.get("content-type", ""):
         return ""
     try:
         data = json.loads(answer.content)

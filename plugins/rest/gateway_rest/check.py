@@ -40,10 +40,12 @@ async def look(client: httpx.AsyncClient, settings: RestSettings) -> list[Findin
         found = str(failure_of(error, hide=settings.hide))
         return [Finding(where="url", found=found, remedy="Look whether `url` and `ca` are right and the service is up")]
     found = f"the service answered {answer.status_code} to a HEAD request"
+    if answer.status_code == 407:
+        return [Finding(where="proxy", found=found, remedy="Look whether user and password in `proxy` are right")]
     if answer.status_code in (401, 403):
         return [Finding(where="auth", found=found, remedy="Look whether `auth` is right", error=False)]
     if answer.is_redirect:
-        found = settings.hide(f"{found}, {redirect(answer)}")
+        found = f"{found}, {redirect(answer, hide=settings.hide)}"
         return [Finding(where="url", found=found, remedy="Write the address that it leads to", error=False)]
     if answer.status_code >= 500:
         return [Finding(where="url", found=found, remedy="Look whether the service is well", error=False)]

@@ -87,7 +87,9 @@ class Rest(Destination[RestSettings, RestOptions]):
         if self._http is None:
             ca = self.settings.ca
             try:
-                self._http = self.context.http(ca=ca, timeout=None)  # the core limits the whole
+                self._http = self.context.http(
+                    ca=ca, proxy=self.settings.proxy, timeout=None
+                )  # the core limits the whole
             except OSError as error:
                 shown = f"the file {ca}" if ca and "\n" not in ca else "the text"
                 raise Misconfigured(f"{shown} in `ca` cannot be used: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,13 +12,19 @@ import httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.api import Options, Secret, Settings, Template, UrlTemplate, fault_of_attachment_path
+from gateway.api import (
+    Mask,
+    Options,
+    Secret,
+    Settings,
+    Template,
+    UrlTemplate,
+    fault_of_attachment_path,
+    fault_of_proxy,
+)
 from gateway_rest.headers import faults_of, merged
 from gateway_rest.login import Auth, Read, Text, clear
 
-_ASTERISKS = "********"
-_SHORTEST = 4
-"""Characters; hiding a shorter secret would blot out half of a text and tell the secret by it."""
 _Text = Annotated[Secret | str, Field(union_mode="left_to_right")]
 
 
@@ -42,6 +48,11 @@ class RestSettings(Settings):
         None,
         description="Authority to trust instead of the system's: the path of a PEM file, or a reference to its text.",
     )
+    proxy: _Text | None = Field(
+        None,
+        description='Address of an HTTP proxy to go through, a reference where it holds user and password; `"env"`: '
+        "what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.",
+    )
     cert: Any = Field(None, description="Not available in this version.")
     signing_secret: Any = Field(None, description="Not available in this version.")
 
@@ -57,6 +68,13 @@ class RestSettings(Settings):
             raise ValueError("a login must not stand in the address. Use `auth`")
         if "?" in text or "#" in text:
             raise ValueError("the address has a query or a fragment. Put it into `query` of the delivery")
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _usable_proxy(cls, value: Text | None) -> Text | None:
+        if value is not None and (fault := fault_of_proxy(clear(value))):
+            raise ValueError(f"{fault}. Write one such as http://proxy.example:3128, or env")
         return value
 
     @field_validator("headers")
@@ -88,16 +106,13 @@ class RestSettings(Settings):
         return merged(own, headers, self.auth.header(read) if self.auth else {})
 
     def hide(self, text: str) -> str:
-        """Put asterisks in the place of secrets that the service repeats."""
-        for secret in self._hidden:
-            text = text.replace(secret, _ASTERISKS)
-        return text
+        """Put asterisks in the place of secrets that the service repeats, in whatever form."""
+        return self._mask.text(text)
 
     @cached_property
-    def _hidden(self) -> Sequence[str]:
-        given = [self.url, *self.headers.values(), *(self.auth.secrets if self.auth else ())]
-        secrets = {value.get_secret_value() for value in given if isinstance(value, SecretStr)}
-        return sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True)
+    def _mask(self) -> Mask:
+        given = [self.url, self.proxy, *self.headers.values(), *(self.auth.secrets if self.auth else ())]
+        return Mask(value.get_secret_value() for value in given if isinstance(value, SecretStr))
 
 
 _Status = Annotated[int, Field(ge=100, le=599)]

@@ -61,3 +61,25 @@ async def test_a_used_up_quota_pauses_the_web_service(desk: Desk, status: int, c
     [pause] = await desk.parts.store.read(pauses.list_pauses)
     assert (pause.kind, pause.cause) == (Kind.WEBSERVICE, "quota")
     assert (await desk.rows())["p1"].attempts == 0
+
+
+async def test_photo_that_leads_to_a_host_that_is_not_named_is_given_up_at_once(desk: Desk) -> None:
+    place = "http://169.254.169.254/latest/meta-data"
+    desk.parts.doforms.faults.add(path_contains="/blobs/", status=302, headers={"Location": place}, times=None)
+    got = await desk.attached(photo=desk.put())
+    assert got.attachments == ()
+    [row] = (await desk.rows()).values()
+    assert (row.state, row.attempts) == ("given up", 1)
+    assert "refused: GET http" in (row.reason or "")
+    assert "add '169.254.169.254' to `attachment_hosts`" in (row.reason or "")
+    assert len(desk.asked()) == 1
+
+
+@pytest.mark.parametrize("key", [".", "..", "..;/x"])
+async def test_photo_with_a_key_that_leads_elsewhere_is_given_up_without_a_call(desk: Desk, key: str) -> None:
+    got = await desk.attached(photo={"key": key, "fileName": "a.jpg", "type": "image/jpeg"})
+    assert got.attachments == ()
+    [row] = (await desk.rows()).values()
+    assert row.state == "given up"
+    assert "refused: the key" in (row.reason or "")
+    assert desk.asked() == []
