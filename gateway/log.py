@@ -15,7 +15,7 @@ import structlog
 from gateway.settings import LogFormat
 
 MASK = "********"
-_SHORTEST_SECRET = 4
+_SHORTEST_SECRET = 8
 """A shorter text is not masked: it would blot out half of each line and tell the secret by it."""
 _TOO_SHORT = 10 ** (_SHORTEST_SECRET - 1)
 """A number below this cannot hold one."""

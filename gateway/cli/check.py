@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from gateway.cli.loading import load_routes
-from gateway.cli.look_at import look_at
+from gateway.cli.look_at import look_at_all
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
@@ -70,7 +69,7 @@ def check(
         raise typer.Exit(2) from None
     found = _warnings(loaded)
     if connect:
-        found += asyncio.run(_connect(loaded))
+        found += _connect(loaded)
         found += _spool(loaded)
         found += _questions(loaded)
     if json:
@@ -95,15 +94,11 @@ def _warnings(loaded: Routes) -> list[Checked]:
     ]
 
 
-async def _connect(loaded: Routes) -> list[Checked]:
+def _connect(loaded: Routes) -> list[Checked]:
     mask = Mask()
     mask.learn(loaded.secrets)
-    found = await asyncio.gather(*(look_at(loaded, entry) for entry in loaded.destinations.values()))
-    return [
-        _checked(loaded, name, finding, mask)
-        for name, findings in zip(loaded.destinations, found, strict=True)
-        for finding in findings
-    ]
+    found = look_at_all(loaded)
+    return [_checked(loaded, name, finding, mask) for name, findings in found.items() for finding in findings]
 
 
 def _checked(loaded: Routes, destination: str, finding: Finding, mask: Mask) -> Checked:

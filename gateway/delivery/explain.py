@@ -16,6 +16,7 @@ from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
 from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.destinations.faults import RAISED, preview_of, say_fault
+from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.doforms.blobs import find_blobs
 from gateway.models import Event, FetchState, Notification, Record, RecordKind
 from gateway.routing.loaded import DeliverySpec, DestinationEntry, Plan, Route, Routes, Webservice
@@ -195,7 +196,7 @@ def _delivery(
 
 def _preview(entry: DestinationEntry, ready: Prepared) -> str:
     try:
-        return preview_of(entry.instance, ready.delivery)
+        return within(JUDGED_WITHIN, "preview()", preview_of, entry.instance, ready.delivery)
     except RAISED as error:
         return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {say_fault(error)}"
 

@@ -22,7 +22,7 @@ MISTAKE = "mistake"
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _URL_PASSWORD = re.compile(r"(://[^/?#\s@:]*:)[^@\s]+@")
-_SHORTEST = 4
+_SHORTEST = 8
 """A shorter secret is not masked: it would blot out half of each line and tell itself by it."""
 
 

@@ -72,6 +72,9 @@ def paused(kind: str) -> Callable[[Connection, str], bool]:
 WEBSERVICE_WAITS = "the web service "
 """How the reasons of deliveries begin that wait until doForms can be called in a web service's name."""
 
+NOT_OPEN = "destination not open"
+"""The kind of alarm of a destination that could not be opened for a while."""
+
 STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "unmatched": unmatched,
     "record not fetched": not_fetched,
@@ -79,6 +82,7 @@ STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "outcome not reported": not_reported,
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),
+    NOT_OPEN: paused("opening"),
 }
 """By kind of alarm: whether its cause still stands, given its subject."""
 
