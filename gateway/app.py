@@ -38,6 +38,7 @@ from gateway.web.authenticate import Authenticator
 from gateway.web.health import Health
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
+from gateway.web.watchdog import ending_within
 
 log = structlog.get_logger(__name__)
 
@@ -137,16 +138,19 @@ async def _receives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> AsyncIterator[Gateway]:
+async def running(
+    routes: Routes, *, mask: Mask, role: Role = Role.BOTH, current: Current | None = None
+) -> AsyncIterator[Gateway]:
     """Start everything that belongs to these routes and yield the gateway, a web application.
 
     On leaving: what has not been sent is handed back, what is being sent gets ``shutdown_grace``, every answer is
-    marked, the store is closed. The server must have ended before.
+    marked, the store is closed. The server must have ended before. ``current`` is to hold the routes in force, for
+    whoever looks at them from outside.
 
     Raises:
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
-    store, current = Store(routes.store, lease=routes.lease), Current(routes)
+    store, current = Store(routes.store, lease=routes.lease), current or Current(routes)
     pressure, pauses = Pressure(), Pauses(store)
 
     def paused(webservice_id: str) -> str | None:
@@ -212,9 +216,13 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
         StoreError: the store cannot be used.
     """
     _refuse_unfit(routes, settings)
-    told, asked = asyncio.Event(), asyncio.Event()
-    with bind(settings.host, settings.port) as listening, hearing(stop=told.set, reload=asked.set):
-        async with running(routes, mask=mask, role=settings.role) as gateway:
+    told, asked, current = asyncio.Event(), asyncio.Event(), Current(routes)
+    with (
+        bind(settings.host, settings.port) as listening,
+        hearing(stop=told.set, reload=asked.set),
+        ending_within(lambda: current.routes.shutdown_grace),
+    ):
+        async with running(routes, mask=mask, role=settings.role, current=current) as gateway:
 
             async def swap(loaded: Routes) -> None:
                 _refuse_unfit(loaded, settings)

@@ -71,7 +71,7 @@ def load_routes(site: Site, plugin: str) -> str:
 
 
 def refusal(site: Site, code: str, *, named: str = "lamp", others: set[str] = BUILT_IN) -> str:
-    """Install a package that cannot be used; returns why, as it is marked and as a destination that names it is told."""
+    """Install a package that cannot be used; returns why: as it is marked, and as a destination of it is told."""
     site.install("acme-lamp", code)
     registry = load_registry()
     assert set(registry.names()) == others, "it stops no other"

@@ -16,6 +16,7 @@ from gateway.cli.look_at import look_at_all
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
+from gateway.cli.speaking import plugins_speak
 from gateway.delivery.compare import ENOUGH, not_in_record
 from gateway.delivery.drift_rules import brought
 from gateway.delivery.drift_texts import MIXED
@@ -97,7 +98,8 @@ def _warnings(loaded: Routes) -> list[Checked]:
 def _connect(loaded: Routes) -> list[Checked]:
     mask = Mask()
     mask.learn(loaded.secrets)
-    found = look_at_all(loaded)
+    with plugins_speak():
+        found = look_at_all(loaded)
     return [_checked(loaded, name, finding, mask) for name, findings in found.items() for finding in findings]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gateway.cli.options import AsJson
 from gateway.cli.output import print_json, print_table
+from gateway.cli.speaking import plugins_speak
 from gateway.destinations.registry import Plugin, Registry, load_registry
 from gateway.errors import PluginError
 from gateway.routing.load_destinations import refuse_reserved_names
@@ -24,7 +25,8 @@ def _with_clashes(one: Plugin, registry: Registry) -> Plugin:
 
 def plugins(json: AsJson = False) -> None:
     """List the installed destination plugins, with the settings and options that each takes."""
-    registry = load_registry()
+    with plugins_speak():
+        registry = load_registry()
     found = [_with_clashes(one, registry) for one in registry.plugins()]
     if json:
         print_json(found)

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import structlog
 import typer
-import uvloop
 from pydantic import ValidationError
 
 from gateway import app, log
 from gateway.cli.options import ROUTES, RoutesFile, choice_option
+from gateway.cli.run_loop import run_to_its_end
+from gateway.cli.speaking import MASK, leave_within, plugins_speak
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.errors import SettingsError
@@ -24,6 +25,8 @@ from gateway.settings import LogFormat, ProcessSettings, Role
 
 _LET_GO_WITHIN = 0.5
 """Seconds that calls which nobody waits for any more get to end."""
+_LEFT_BEHIND_AFTER = 3.0
+"""Seconds that threads of plugins get to end when all else has."""
 
 
 def serve(
@@ -68,20 +71,26 @@ def serve(
             f"GATEWAY_{str(one['loc'][0]).upper()}: {one['msg']}, found {one['input']!r}" for one in error.errors()
         ]
         raise SettingsError("\n".join(lines)) from None
-    mask = log.Mask()
-    log.configure(settings.log_format, settings.log_level, mask)
-    registry = load_registry()
+
+    def set_up_logging() -> None:
+        log.configure(settings.log_format, settings.log_level, MASK)
+
+    set_up_logging()
+    with plugins_speak(set_up_logging):
+        registry = load_registry()
 
     def load_routes() -> Routes:
-        return load(settings.routes, registry, make_context=make_context)
+        return load(settings.routes, registry, make_context=make_context, learn=MASK.learn)
 
-    loaded = load_routes()
-    mask.learn(loaded.secrets)
-    uvloop.run(_serve(loaded, settings, mask, load_routes))
+    with plugins_speak(set_up_logging):
+        loaded = load_routes()
+    with plugins_speak(set_up_logging):
+        run_to_its_end(_serve(loaded, settings, MASK, load_routes))
 
 
 async def _serve(routes: Routes, settings: ProcessSettings, mask: log.Mask, load_routes: Callable[[], Routes]) -> None:
     await app.serve(routes, settings, mask=mask, load=load_routes)
+    leave_within(_LEFT_BEHIND_AFTER, 0)  # a thread of a plugin that has no end would keep the process
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
