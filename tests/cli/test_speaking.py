@@ -39,7 +39,8 @@ LOUD = {
     "root": f"import logging; logging.error({SECRET})",
     "structlog": f"import structlog; structlog.get_logger().error({SECRET})",
     "warning": f"import warnings; warnings.warn({SECRET})",
-    "handler of its own": f"import logging; logging.basicConfig(stream=sys.stdout, force=True); logging.error({SECRET})",
+    "handler of its own": "import logging; logging.basicConfig(stream=sys.stdout, force=True); "
+    f"logging.error({SECRET})",
     "thread": f"t = threading.Thread(target=print, args=({SECRET},)); t.start(); t.join()",
     "program": "import subprocess; subprocess.run(['echo', 'from a program'])",
     "file descriptor": "import os; os.write(1, b'from below')",

@@ -102,7 +102,7 @@ def gateway_destinations():
 '''
 
 _scope: dict[str, Any] = {"__name__": "tests_wild"}
-exec(compile(CODE, "wild", "exec"), _scope)
+exec(compile(CODE, "wild", "exec", dont_inherit=True), _scope)
 Wild: Any = _scope["Wild"]
 Panic: type[BaseException] = _scope["Panic"]
 
