@@ -26,7 +26,7 @@ help:
 	@echo "make bench   measure: acknowledged and delivered per second"
 	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 RATE=500 A_MINUTE=6000 PROCESSES=1"
-	@echo "make docs    write the configuration reference anew from the models"
+	@echo "make docs    write the references anew: configuration from the models, plugin API from the docstrings"
 	@echo "make clean   remove $(VENV) and what tools left"
 
 $(BIN)/python:
@@ -68,6 +68,7 @@ burst: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.routing.describe > docs/configuration.md
+	$(BIN)/python -m gateway.describe_api > docs/plugin-api.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

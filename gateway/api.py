@@ -9,6 +9,7 @@ from gateway.destinations.attachments import (
 )
 from gateway.destinations.destination import (
     API_VERSION,
+    AnyDestination,
     Context,
     Delivery,
     Destination,
@@ -39,6 +40,7 @@ from gateway.models import Attachment, Event, Notification, Receipt, Record, Rec
 
 __all__ = [
     "API_VERSION",
+    "AnyDestination",
     "Attachment",
     "Context",
     "Delivery",
