@@ -15,9 +15,9 @@ import structlog
 from gateway.settings import LogFormat
 
 MASK = "********"
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 """A shorter text is not masked: it would blot out half of each line and tell the secret by it."""
-_TOO_SHORT = 10 ** (_SHORTEST_SECRET - 1)
+_TOO_SHORT = 10 ** (SHORTEST_SECRET - 1)
 """A number below this cannot hold one."""
 
 
@@ -29,7 +29,7 @@ class Mask:
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Add secrets; longer ones are replaced first, so that none shows through as a rest of another."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
+        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)}
         self._secrets = tuple(sorted(known, key=len, reverse=True))
 
     def text(self, text: str) -> str:

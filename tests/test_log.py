@@ -122,9 +122,9 @@ def test_configuring_again_does_not_double_the_lines(json_lines: Lines) -> None:
 
 def test_a_longer_secret_is_masked_whole_before_a_shorter_one_in_it() -> None:
     mask = Mask()
-    mask.learn(["pass"])
-    mask.learn(["password"])
-    assert mask.text("password pass") == f"{MASK} {MASK}"
+    mask.learn(["long-pass"])
+    mask.learn(["long-password"])
+    assert mask.text("long-password long-pass") == f"{MASK} {MASK}"
 
 
 def test_a_very_short_secret_is_not_masked_since_that_would_tell_it() -> None:

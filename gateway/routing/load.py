@@ -82,6 +82,7 @@ def load(
         destinations={name: each.entry for name, each in destinations.items() if each.entry is not None},
         routes=routes,
         secrets=looked_up,
+        secret_files=tuple(dict.fromkeys([*references.files, *calling.files])),
     )
 
 

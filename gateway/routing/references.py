@@ -47,6 +47,8 @@ class References:
     secrets: list[str] = field(default_factory=list)
     forgiven: set[str] = field(default_factory=set)
     """Where a reference with a trailing ``?`` was left out, as `Entry.at` writes it."""
+    files: list[tuple[str, Path]] = field(default_factory=list)
+    """The files that were looked up, each with the place that names it."""
     learn: Callable[[Iterable[str]], None] = lambda secrets: None
     """Told each text as it is looked up."""
 
@@ -82,6 +84,8 @@ class References:
                 entry, path, f"`{origin}`: {found}", f"{remedy}, or write `{origin}?` if it may be missing"
             )
             return Looked.from_reference(STAND_IN, origin, stand_in=True)
+        if kind == "file":
+            self.files.append((entry.at(path), entry.folder / target))
         parts = list(_parts_to_mask(text))
         self.secrets.extend(parts)
         self.learn(parts)
