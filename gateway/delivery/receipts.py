@@ -25,6 +25,8 @@ _REST = "…"
 
 def plain_text(value: object) -> str:
     """Return the text of a value without lone surrogates and NUL, and not very long."""
+    if type(value) is str and len(value) <= _TEXT and value.isascii() and "\x00" not in value:
+        return value  # as most are
     text = shorten(text_of(value), _TEXT).replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -46,6 +48,8 @@ def _table(table: Mapping[Any, Any], left: list[int], depth: int) -> dict[str, A
 
 def _value(value: object, left: list[int], depth: int) -> Any:
     left[0] -= 1
+    if type(value) is str:
+        return plain_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -58,10 +62,10 @@ def _value(value: object, left: list[int], depth: int) -> Any:
         return value.isoformat()
     if isinstance(value, bytes | bytearray):
         return plain_text(value[:_TEXT].decode("utf-8", "replace"))
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
+    if isinstance(value, (dict, list, tuple, set, frozenset, Mapping)):
         if depth >= _DEEP or left[0] <= 0:
             return _REST
-        return _table(value, left, depth) if isinstance(value, Mapping) else _list(value, left, depth)
+        return _table(value, left, depth) if isinstance(value, (dict, Mapping)) else _list(value, left, depth)
     return plain_text(value)
 
 
