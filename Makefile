@@ -28,7 +28,7 @@ help:
 	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 RATE=500 A_MINUTE=6000 PROCESSES=1"
 	@echo "make hostile attacks, bad answers, bad records and kills beside good traffic: MINUTES=5 SEED=0 STORE=sqlite PROCESSES=1"
-	@echo "make docs    write the configuration reference anew from the models"
+	@echo "make docs    write the references anew: configuration from the models, plugin API from the docstrings"
 	@echo "make clean   remove $(VENV) and what tools left"
 
 $(BIN)/python:
@@ -75,6 +75,7 @@ hostile: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.routing.describe > docs/configuration.md
+	$(BIN)/python -m gateway.describe_api > docs/plugin-api.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,6 +9,7 @@ from gateway.destinations.attachments import (
 )
 from gateway.destinations.destination import (
     API_VERSION,
+    AnyDestination,
     Context,
     Delivery,
     Destination,
@@ -41,6 +42,7 @@ from gateway.proxy_address import fault_of_proxy
 
 __all__ = [
     "API_VERSION",
+    "AnyDestination",
     "Attachment",
     "Context",
     "Delivery",

@@ -43,6 +43,7 @@ from gateway.web.paths import EVENT_PATHS, plain, suffix_of
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
 from gateway.web.strain import Strains
+from gateway.web.watchdog import ending_within
 
 log = structlog.get_logger(__name__)
 
@@ -155,16 +156,19 @@ async def _receives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def running(routes: Routes, *, mask: Mask, role: Role = Role.BOTH) -> AsyncIterator[Gateway]:
+async def running(
+    routes: Routes, *, mask: Mask, role: Role = Role.BOTH, current: Current | None = None
+) -> AsyncIterator[Gateway]:
     """Start everything that belongs to these routes and yield the gateway, a web application.
 
     On leaving: what has not been sent is handed back, what is being sent gets ``shutdown_grace``, every answer is
-    marked, the store is closed. The server must have ended before.
+    marked, the store is closed. The server must have ended before. ``current`` is to hold the routes in force, for
+    whoever looks at them from outside.
 
     Raises:
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
-    store, current = Store(routes.store, lease=routes.lease), Current(routes)
+    store, current = Store(routes.store, lease=routes.lease), current or Current(routes)
     pressure, pauses = Pressure(), Pauses(store)
 
     def paused(webservice_id: str) -> str | None:
@@ -234,7 +238,7 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
     _refuse_unfit(routes, settings)
     allow_most_files()
     told, asked, starting = asyncio.Event(), asyncio.Event(), asyncio.current_task()
-    deadline = Deadline()
+    deadline, current = Deadline(), Current(routes)
 
     def stop() -> None:
         told.set()
@@ -242,9 +246,13 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
             deadline.within(_START_LEFT_WITHIN, "")
             starting.cancel()
 
-    with hearing(stop=stop, reload=asked.set), bind(settings.host, settings.port) as listening:
+    with (
+        hearing(stop=stop, reload=asked.set),
+        ending_within(lambda: current.routes.shutdown_grace),
+        bind(settings.host, settings.port) as listening,
+    ):
         try:
-            async with running(routes, mask=mask, role=settings.role) as gateway:
+            async with running(routes, mask=mask, role=settings.role, current=current) as gateway:
                 starting = None
                 await _serve(
                     gateway, listening, settings, mask=mask, load=load, told=told, asked=asked, deadline=deadline

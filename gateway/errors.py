@@ -128,8 +128,9 @@ class Rejected(DeliveryError):
 class Unavailable(DeliveryError):
     """Nothing was sent and it can work later.
 
-    ``retry_after`` is the other side's wish in seconds, if it told one. ``whole=True`` says that the destination as a
-    whole is down (not just this delivery): the breaker opens and no attempt is counted.
+    ``retry_after`` is the other side's wish in seconds, if it told one; it is honoured up to ``retry.max``.
+    ``whole=True`` says that the destination as a whole is down (not just this delivery): the breaker opens, no attempt
+    is counted, and the next delivery goes after ``retry_after``, at least a second, else after ``breaker.probe_after``.
     """
 
     retry_after: float | None = None

@@ -18,11 +18,11 @@ from typing import Any
 import structlog
 
 from gateway.log_writer import QueuedHandler
-from gateway.mask import MASK, Mask
+from gateway.mask import MASK, SHORTEST_SECRET, Mask
 from gateway.settings import LogFormat
 from gateway.visible import visible_data, visible_json
 
-__all__ = ["MASK", "Mask", "configure"]
+__all__ = ["MASK", "SHORTEST_SECRET", "Mask", "configure"]
 
 
 def configure(format: LogFormat, level: str, mask: Mask) -> None:

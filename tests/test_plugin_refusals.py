@@ -1,4 +1,4 @@
-"""Plugins that cannot be used: each is refused at start, with its package and the way out."""
+"""Plugins that cannot be used: each is marked with its package and the way out, and refused where it is used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from textwrap import dedent
 
 import pytest
 
+from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
-from gateway.errors import PluginError
+from gateway.errors import RoutesFileError
+from gateway.routing.load import load
 
 NUMBERS = itertools.count()
 CLASS = """
@@ -50,12 +52,34 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(tmp_path)
 
 
-def refusal(site: Site, code: str) -> str:
+BUILT_IN = {"database", "rest", "email", "file"}
+ROUTES = """
+[destinations.signal]
+plugin = "{plugin}"
+"""
+
+
+def load_routes(site: Site, plugin: str) -> str:
+    """Load a routes file with a destination of this plugin; returns what is wrong with it."""
+    file = site.folder / "routes.toml"
+    file.write_text(ROUTES.format(plugin=plugin))
+    with pytest.raises(RoutesFileError) as raised:
+        load(file, load_registry(), make_context=make_context)
+    [problem] = raised.value.problems
+    assert problem.where == "destinations.signal.plugin"
+    return problem.found
+
+
+def refusal(site: Site, code: str, *, named: str = "lamp", others: set[str] = BUILT_IN) -> str:
+    """Install a package that cannot be used; returns why: as it is marked, and as a destination of it is told."""
     site.install("acme-lamp", code)
-    with pytest.raises(PluginError) as raised:
-        load_registry()
-    assert "acme-lamp 1.2" in str(raised.value)
-    return str(raised.value)
+    registry = load_registry()
+    assert set(registry.names()) == others, "it stops no other"
+    [marked] = [one for one in registry.plugins() if one.problem]
+    assert "acme-lamp 1.2" in str(marked.problem)
+    assert registry.get(named) is None
+    assert str(marked.problem).rstrip(".") in load_routes(site, named)
+    return str(marked.problem)
 
 
 def test_a_plugin_that_fits_is_there_beside_the_others(site: Site) -> None:
@@ -69,6 +93,13 @@ def test_a_plugin_that_fits_is_there_beside_the_others(site: Site) -> None:
         ("import no_such_module", "cannot be imported from gateway_lamp_"),
         ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
         ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("class Panic(BaseException): ...\nraise Panic('in Rust')", "Panic: in Rust"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("import asyncio\nraise asyncio.CancelledError", "CancelledError"),
+        ("class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute", "Mute"),
+        ("raise BaseExceptionGroup('two', [KeyboardInterrupt(), ValueError('no')])", "ValueError: no"),
+        ("raise RuntimeError('x' * 10_000_000)", "RuntimeError: … (10000000 characters)"),
         ("def gateway_destinations(): return []", "mark gateway_destinations with @hookimpl"),
         (
             "from gateway import api\n@api.hookimpl\ndef gateway_destination(): return []",
@@ -160,7 +191,7 @@ def test_methods_that_fit_in_another_way_are_taken(site: Site) -> None:
 
 
 def test_a_name_that_a_built_in_destination_has_is_refused_with_both_packages(site: Site) -> None:
-    told = refusal(site, CLASS.format(name="rest") + HOOK)
+    told = refusal(site, CLASS.format(name="rest") + HOOK, named="rest", others=BUILT_IN - {"rest"})
     assert "named 'rest'" in told
     assert "doforms-gateway-rest" in told
 
@@ -182,6 +213,22 @@ def test_one_module_under_two_entry_points_is_refused_with_both(site: Site) -> N
     code = CLASS.format(name="lamp") + HOOK
     site.install("acme-lamp", code, entry="a", module=module)
     site.install("other-lamp", code, entry="b", module=module)
-    with pytest.raises(PluginError, match=r"'b' of other-lamp 1\.2 is the same module as the plugin 'a'"):
-        load_registry()
+    registry = load_registry()
+    assert set(registry.names()) == {*BUILT_IN, "lamp"}
+    [marked] = [one for one in registry.plugins() if one.problem]
+    assert "'b' of other-lamp 1.2 is the same module as the plugin 'a'" in str(marked.problem)
     assert module in sys.modules
+
+
+def test_a_broken_class_with_the_name_of_a_built_in_one_leaves_that_alone(site: Site) -> None:
+    site.install("acme-lamp", CLASS.format(name="rest") + "\n    api_version = 9\n" + HOOK)
+    registry = load_registry()
+    assert set(registry.names()) == BUILT_IN
+    assert [one.name for one in registry.plugins() if one.problem] == ["rest"]
+
+
+def test_two_broken_packages_are_both_told_where_an_unknown_plugin_is_named(site: Site) -> None:
+    site.install("acme-lamp", "1 / 0")
+    site.install("other-lamp", "import no_such_module", entry="other")
+    told = load_routes(site, "signal-lamp")
+    assert ("acme-lamp 1.2" in told, "other-lamp 1.2" in told) == (True, True)

@@ -112,7 +112,42 @@ async def test_it_delivers_in_a_running_gateway(site: Path) -> None:
     assert "green" in (site / "lamp.log").read_text()
 
 
-def test_its_own_tests_pass(site: Path) -> None:
-    options = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-c", os.devnull, "--rootdir", str(site)]
-    tested = run(site, "-m", "pytest", *options, str(site / "package" / "tests"))
-    assert tested.returncode == 0, tested.stdout
+@pytest.fixture(scope="module")
+def package(site: Path) -> Path:
+    return site / "package"
+
+
+def test_its_own_tests_pass_as_printed_in_a_fresh_environment(package: Path) -> None:
+    [commands] = re.findall(r"```sh\n(python3 -m venv .*?)```", DOCS, re.DOTALL)
+    commands = commands.replace("python3", sys.executable).replace("doforms-gateway", str(ROOT))
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
+    variables |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    ran = subprocess.run(
+        ["sh", "-e", "-c", commands], cwd=package, env=variables, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " passed" in ran.stdout
+    assert not re.search(r"warning|failed|skipped", ran.stdout.splitlines()[-1])
+
+
+def test_its_types_are_right_for_mypy(package: Path, site: Path) -> None:
+    options = ["--strict", "--namespace-packages", "--explicit-package-bases", "--cache-dir", str(site / "mypy")]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "--config-file", os.devnull, "gateway_lamp", "tests"],
+        cwd=package,
+        env={**os.environ, "MYPYPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_its_types_are_right_for_pyright(package: Path) -> None:
+    settings = {"pythonVersion": "3.11", "typeCheckingMode": "strict", "include": ["gateway_lamp", "tests"]}
+    (package / "pyrightconfig.json").write_text(json.dumps(settings))
+    program = Path(sys.executable).with_name("basedpyright")
+    checked = subprocess.run(
+        [program, "--pythonpath", sys.executable], cwd=package, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

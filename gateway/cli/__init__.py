@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli.later import Later, group_with
+from gateway.cli.later import ALONE, Later, group_with
 from gateway.cli.output import fail, show_problems
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
@@ -95,6 +95,10 @@ app = typer.Typer(
 )
 
 
+_LEFT_BEHIND_AFTER = 3.0
+"""Seconds that threads of plugins get to end when a command has."""
+
+
 def _tell_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"doforms-gateway {__version__}")
@@ -111,17 +115,30 @@ def _gateway(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line. Exit status: 0 done, 1 failed or not found, 2 bad file or usage."""
+    """Run the command line. Exit status: 0 done, 1 failed or not found, 2 bad file or usage.
+
+    Without ``arguments`` those of the process, which then ends soon after, whatever threads plugins have left.
+    """
+    status = 1
     try:
-        app(arguments, prog_name="gateway")
+        app(arguments, prog_name="gateway", obj=ALONE if arguments is None else None)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        raise
     except RoutesFileError as error:
         show_problems(error.problems)
-        sys.exit(2)
+        status = 2
+        sys.exit(status)
     except GatewayError as error:
-        sys.exit(fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code)
+        status = fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code
+        sys.exit(status)
     except Exception as error:
         from gateway.store.engine import is_of_database, say
 
         if not is_of_database(error):
             raise
-        sys.exit(fail(f"the store did not do what was asked: {say(error)}. Try again, and see its own log").exit_code)
+        status = fail(f"the store did not do what was asked: {say(error)}. Try again, and see its own log").exit_code
+        sys.exit(status)
+    finally:
+        if arguments is None and "gateway.cli.speaking" in sys.modules:
+            sys.modules["gateway.cli.speaking"].leave_within(_LEFT_BEHIND_AFTER, status)

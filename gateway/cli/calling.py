@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -10,22 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+from gateway.cli.loading import load_with
 from gateway.cli.options import store, time_option
 from gateway.cli.output import fail, local
+from gateway.cli.speaking import set_up_logging
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.pauses import Pauses
-from gateway.destinations.context import make_context
-from gateway.destinations.registry import load_registry
 from gateway.doforms.windows import aligned
 from gateway.http import build_client
-from gateway.log import Mask, configure
+from gateway.log import Mask
 from gateway.routing.durations import say_duration
-from gateway.routing.load import load
 from gateway.routing.loaded import Reconcile, Routes, Webservice
 from gateway.routing.problems import suggest
-from gateway.settings import LogFormat
 from gateway.store.store import Store
 
 SINCE = time_option(
@@ -86,8 +83,8 @@ def why_no_later(routes: Routes) -> str:
 
 def load_calling(file: Path) -> Routes:
     """Load a routes file with the passwords of web services; no destination's secret is looked up."""
-    routes = load(file, load_registry(), make_context=make_context, environ=os.environ, secrets=False, calls=True)
-    configure(LogFormat.CONSOLE, "ERROR", _mask_of(routes))  # what goes wrong is printed; the log would tell it twice
+    routes = load_with(file, secrets=False, calls=True)
+    set_up_logging("ERROR")  # what goes wrong is printed; the log would tell it twice
     with store(file):  # it is there, and of this gateway
         return routes
 

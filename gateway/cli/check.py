@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,10 +11,12 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from gateway.cli.loading import load_routes
-from gateway.cli.look_at import look_at
+from gateway.cli.look_at import look_at_all
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
+from gateway.cli.speaking import plugins_speak
+from gateway.cli.weak_spots import weak_spots
 from gateway.delivery.compare import ENOUGH, not_in_record
 from gateway.delivery.drift_rules import brought
 from gateway.delivery.drift_texts import MIXED
@@ -71,7 +72,7 @@ def check(
         raise typer.Exit(2) from None
     found = _warnings(loaded)
     if connect:
-        found += asyncio.run(_connect(loaded))
+        found += _connect(loaded)
         found += _spool(loaded)
     found += (connect and _sessions(loaded)) or _store(loaded, connect=connect)
     if json:
@@ -83,9 +84,15 @@ def check(
 
 
 def _warnings(loaded: Routes) -> list[Checked]:
+    file = str(loaded.file)
+    weak = [
+        Checked(file=file, where=one.where, found=one.found, remedy=one.remedy, error=False)
+        for one in weak_spots(loaded)
+    ]
     if loaded.headers:
-        return []
+        return weak
     return [
+        *weak,
         Checked(
             file=str(loaded.file),
             where="webhook.headers",
@@ -96,15 +103,12 @@ def _warnings(loaded: Routes) -> list[Checked]:
     ]
 
 
-async def _connect(loaded: Routes) -> list[Checked]:
+def _connect(loaded: Routes) -> list[Checked]:
     mask = Mask()
     mask.learn(loaded.secrets)
-    found = await asyncio.gather(*(look_at(loaded, entry) for entry in loaded.destinations.values()))
-    return [
-        _checked(loaded, name, finding, mask)
-        for name, findings in zip(loaded.destinations, found, strict=True)
-        for finding in findings
-    ]
+    with plugins_speak():
+        found = look_at_all(loaded)
+    return [_checked(loaded, name, finding, mask) for name, findings in found.items() for finding in findings]
 
 
 def _checked(loaded: Routes, destination: str, finding: Finding, mask: Mask) -> Checked:
@@ -223,14 +227,25 @@ def _ambiguous(webservice: Webservice, known: Mapping[str, Question], asked: Map
 
 def _print(loaded: Routes, found: Sequence[Checked], *, connect: bool) -> None:
     for one in found:
-        colour = "red" if one.error else "yellow"
-        stderr.print(Text.assemble((one.where, f"bold {colour}"), f": {one.found}."), soft_wrap=True)
+        kind, colour = ("error", "red") if one.error else ("warning", "yellow")
+        stderr.print(
+            Text.assemble((f"{kind}: ", colour), (one.where, f"bold {colour}"), f": {one.found}."), soft_wrap=True
+        )
         stderr.print(Text(f"    {one.remedy}", style="cyan"), soft_wrap=True)
-    if any(one.error for one in found):
+    warnings = sum(not one.error for one in found)
+    if errors := len(found) - warnings:
+        told = f"[red]{_count(errors, 'error')}[/], {_count(warnings, 'warning')}; nothing was changed."
+        stderr.print(told, highlight=False)
         return
     named = {"route": loaded.routes, "destination": loaded.destinations, "web service": loaded.webservices}
     counts = ", ".join(f"{len(each)} {kind}{'' if len(each) == 1 else 's'}" for kind, each in named.items())
-    looked = "; every destination answered; doForms was not asked" if connect else ""
-    stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}.", highlight=False, soft_wrap=True)
+    answered = "was looked at" if warnings else "answered"
+    looked = f"; every destination {answered}; doForms was not asked" if connect else ""
+    warned = f"; {_count(warnings, 'warning')}, see above" if warnings else ""
+    stdout.print(f"[green]{loaded.file} is right[/]: {counts}{looked}{warned}.", highlight=False, soft_wrap=True)
     if told := _new_store(loaded):
         stdout.print(told, highlight=False, soft_wrap=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

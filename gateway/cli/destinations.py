@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
-from gateway.cli.output import fail, print_json, print_table
+from gateway.cli.output import fail, local, print_json, print_table
 from gateway.delivery.pauses import Cause, Kind
 from gateway.routing.loaded import Routes
 from gateway.routing.problems import suggest
 from gateway.store import pauses
-from gateway.store.clock import ask
+from gateway.store.clock import ask, from_store
 from gateway.store.pauses import Pause
 from gateway.store.queries import find_standing
 from gateway.store.summaries import Standing
@@ -33,8 +34,15 @@ class Listed:
     plugin: str | None
     """None: it is not in the routes file (any more), but deliveries for it are in the store."""
     state: str
-    """``ready``: nobody and nothing has paused it; whether it is up tells why its deliveries wait."""
+    """``ready``: nobody and nothing has paused it; whether it is up tells why its deliveries wait.
+
+    ``opening``: the running gateway could not open it yet; it tries again by itself.
+    """
     reason: str | None
+    since: datetime | None
+    """Since when it is paused, or could not be opened."""
+    next_try: datetime | None
+    """When it is opened again, or a pause ends by itself."""
     waiting: int
     put_off: str | None
     """Why one of those that wait was put off."""
@@ -47,9 +55,13 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     loaded = load_routes(routes, secrets=False)
     with store(routes) as connection:
         standing = find_standing(connection)
-        paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.DESTINATION}
+        noted = pauses.list_pauses(connection)
+    paused = {one.name: one for one in noted if one.kind == Kind.DESTINATION}
+    opening = {one.name: one for one in noted if one.kind == pauses.OPENING}
     names = sorted({*loaded.destinations, *standing})
-    found = [_listed(name, loaded, standing.get(name, Standing()), paused.get(name)) for name in names]
+    found = [
+        _listed(name, loaded, standing.get(name, Standing()), paused.get(name), opening.get(name)) for name in names
+    ]
     if json:
         print_json(found)
     else:
@@ -82,14 +94,18 @@ def resume(name: Name, routes: RoutesFile = ROUTES) -> None:
     typer.echo(f"{name} goes on. A running gateway notices within a second.")
 
 
-def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None) -> Listed:
+def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None, opening: Pause | None) -> Listed:
     entry = loaded.destinations.get(name)
     state = "not in the routes file" if entry is None else "ready" if entry.enabled else "switched off"
+    is_opening = opening is not None and entry is not None and entry.enabled
+    why = paused or (opening if is_opening else None)
     return Listed(
         name=name,
         plugin=None if entry is None else entry.plugin,
-        state="paused" if paused is not None else state,
-        reason=None if paused is None else paused.reason,
+        state="paused" if paused is not None else "opening" if is_opening else state,
+        reason=None if why is None else why.reason,
+        since=None if why is None else from_store(why.since),
+        next_try=None if why is None else from_store(why.until),
         waiting=standing.waiting,
         put_off=standing.reason,
         dead=standing.dead,
@@ -97,7 +113,17 @@ def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None)
 
 
 def _rows(found: Sequence[Listed]) -> list[Sequence[object]]:
-    return [[one.name, one.plugin, one.waiting, one.dead, [one.state, one.reason, _put_off(one)]] for one in found]
+    return [
+        [one.name, one.plugin, one.waiting, one.dead, [one.state, one.reason, _times(one), _put_off(one)]]
+        for one in found
+    ]
+
+
+def _times(one: Listed) -> str | None:
+    if one.state != "opening" or one.since is None:
+        return None
+    tried = "" if one.next_try is None else f", tried again at {local(one.next_try)}"
+    return f"since {local(one.since)}{tried}"
 
 
 def _put_off(one: Listed) -> str | None:

@@ -15,6 +15,7 @@ from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout
 from gateway.cli.questions import questions_store
+from gateway.cli.speaking import plugins_speak
 from gateway.delivery.compare import NotInRecord
 from gateway.delivery.drift_rules import brought
 from gateway.delivery.explain import Explanation
@@ -63,7 +64,9 @@ def explain(
     except NotANotification as error:
         raise fail(f"{payload}: {error}") from None
     given = _record(record, notification)
-    explanation = explain_notification(loaded, notification, given, _brought(loaded, notification.webservice_id))
+    records = _brought(loaded, notification.webservice_id)
+    with plugins_speak():
+        explanation = explain_notification(loaded, notification, given, records)
     mask = Mask()
     mask.learn(loaded.secrets)
     if json:

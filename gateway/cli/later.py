@@ -9,6 +9,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+_SPEAKS = "gateway speaks"
+ALONE = object()
+"""The object of the context where the process runs nothing but this command."""
+
 
 class Later(TyperCommand):
     """A command, or a group of them, whose module is imported when it runs or shows its own help."""
@@ -35,6 +39,11 @@ class Later(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Let the command itself read its arguments: what runs is the command of the context."""
+        if parent is not None and not parent.meta.get(_SPEAKS):
+            from gateway.cli.speaking import speaking  # takes as long to import as all that the help needs
+
+            parent.meta[_SPEAKS] = True
+            parent.find_root().with_resource(speaking(alone=parent.find_root().obj is ALONE))
         return self.load().make_context(info_name, args, parent, **extra)
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.cli.options import AsJson
 from gateway.cli.output import print_json, print_table
-from gateway.destinations.registry import load_registry
+from gateway.cli.speaking import plugins_speak
+from gateway.destinations.registry import Plugin, Registry, load_registry
+from gateway.errors import PluginError
+from gateway.routing.load_destinations import refuse_reserved_names
+
+
+def _with_clashes(one: Plugin, registry: Registry) -> Plugin:
+    """Mark a plugin whose fields are named like keys of the gateway."""
+    plugin = None if one.problem else registry.get(one.name)
+    try:
+        if plugin is not None:
+            refuse_reserved_names(plugin)
+    except PluginError as error:
+        return replace(one, problem=str(error))
+    return one
 
 
 def plugins(json: AsJson = False) -> None:
     """List the installed destination plugins, with the settings and options that each takes."""
-    found = load_registry().plugins()
+    with plugins_speak():
+        registry = load_registry()
+    found = [_with_clashes(one, registry) for one in registry.plugins()]
     if json:
         print_json(found)
         return
@@ -18,7 +36,9 @@ def plugins(json: AsJson = False) -> None:
         (
             (
                 one.name,
-                [
+                [f"cannot be used: {one.problem}", f"package {one.package} {one.version}"]
+                if one.problem
+                else [
                     one.summary,
                     f"package {one.package} {one.version}",
                     f"settings: {', '.join(one.settings)}",

@@ -7,27 +7,28 @@ import atexit
 import logging
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import structlog
 import typer
-import uvloop
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway import app, first_signals, log
 from gateway.cli.options import ROUTES, RoutesFile, choice_option
+from gateway.cli.run_loop import run_to_its_end
+from gateway.cli.speaking import MASK, leave_within, plugins_speak
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.errors import SettingsError
 from gateway.routing.load import load
 from gateway.routing.loaded import Routes
 from gateway.settings import LogFormat, ProcessSettings, Role
-from gateway.web.deadline import Deadline
 
 _LET_GO_WITHIN = 0.5
 """Seconds that calls which nobody waits for any more get to end."""
+_LEFT_BEHIND_AFTER = 3.0
+"""Seconds that threads of plugins get to end when all else has."""
 
 
 def serve(
@@ -66,18 +67,23 @@ def serve(
         "insecure": insecure,
     }
     settings = _settings({name: value for name, value in given.items() if value not in (None, "")})
-    mask = log.Mask()
-    log.configure(settings.log_format, settings.log_level, mask)
-    log.log_what_python_prints()
+
+    def set_up_logging() -> None:
+        log.configure(settings.log_format, settings.log_level, MASK)
+        log.log_what_python_prints()
+
+    set_up_logging()
     atexit.register(first_signals.ignore)
-    registry = load_registry()
+    with plugins_speak(set_up_logging):
+        registry = load_registry()
 
     def load_routes() -> Routes:
-        return load(settings.routes, registry, make_context=partial(make_context, mask=mask))
+        return load(settings.routes, registry, make_context=make_context, learn=MASK.learn)
 
-    loaded = load_routes()
-    mask.learn(loaded.secrets)
-    uvloop.run(_serve(loaded, settings, mask, load_routes))
+    with plugins_speak(set_up_logging):
+        loaded = load_routes()
+    with plugins_speak(set_up_logging):
+        run_to_its_end(_serve(loaded, settings, MASK, load_routes))
 
 
 def _settings(given: dict[str, Any]) -> ProcessSettings:
@@ -96,7 +102,7 @@ def _say(problem: ErrorDetails, given: dict[str, Any]) -> str:
 
 async def _serve(routes: Routes, settings: ProcessSettings, mask: log.Mask, load_routes: Callable[[], Routes]) -> None:
     await app.serve(routes, settings, mask=mask, load=load_routes)
-    Deadline().within(2 * _LET_GO_WITHIN, "")  # a thread that waits for the store is joined by nobody else
+    leave_within(_LEFT_BEHIND_AFTER, 0)  # a thread that waits for the store, or a plugin's, is joined by nobody else
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.delivery.judge import Judge
 from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
-from gateway.destinations.faults import RAISED, is_cancelled, say_kind
+from gateway.destinations.faults import RAISED, is_ours, say_kind
 from gateway.errors import Uncertain
 from gateway.http import ends_within
 
@@ -43,8 +43,8 @@ async def attempt(
         async with limit:
             with ends_within(timeout):
                 results = await _send(destination, deliveries)
-    except (*RAISED, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+    except RAISED as error:
+        if is_ours(error):
             raise
         late = Uncertain(f"no answer within its time limit of {timeout:g} s")
         results = [late if limit.expired() else error] * len(deliveries)
@@ -60,6 +60,7 @@ async def _send(destination: Destination[Any, Any], deliveries: Sequence[Deliver
     results: object = await destination.deliver_many(deliveries)
     if not isinstance(results, list | tuple):
         raise TypeError(f"deliver_many returned {say_kind(results)} instead of a list of receipts and errors")
-    if len(results) != len(deliveries):
-        raise TypeError(f"deliver_many returned {len(results)} results for {len(deliveries)} deliveries")
-    return results
+    given = list(results)
+    if len(given) != len(deliveries):
+        raise TypeError(f"deliver_many returned {len(given)} results for {len(deliveries)} deliveries")
+    return given

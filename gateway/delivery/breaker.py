@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 from gateway.models import Breaker
 
+_SHORTEST_WISH = 1.0
+"""Seconds between two probes, however soon the other side wants to be asked."""
+_LONGEST_WISH = 6 * 3600.0
+
 
 class BreakerState:
     """Counts failures in a row; ``clock`` returns seconds that only ever rise."""
@@ -45,15 +49,25 @@ class BreakerState:
         self._probing = False
         return was_open
 
-    def failed(self, *, whole: bool) -> bool:
-        """Note that the destination was unavailable; tell whether this opened the breaker."""
+    def failed(self, *, whole: bool, wish: float | None = None, longest: float = _LONGEST_WISH) -> bool:
+        """Note that the destination was unavailable; tell whether this opened the breaker.
+
+        ``wish`` is after how many seconds the other side wants to be asked again, honoured up to ``longest``: instead
+        of ``probe_after`` where it speaks of the destination as a whole, else only if it is the longer wait.
+        """
         self._failures += 1
         self._probing = False
         if not (whole or self.is_open or self._failures >= self.limits.failures):
             return False
         opened = not self.is_open
-        self._probe_at = self._clock() + self.limits.probe_after
+        self._probe_at = self._clock() + self._wait(whole, wish, longest)
         return opened
+
+    def _wait(self, whole: bool, wish: float | None, longest: float) -> float:
+        if wish is None:
+            return self.limits.probe_after
+        wanted = min(max(wish, _SHORTEST_WISH), max(longest, _SHORTEST_WISH))
+        return wanted if whole else max(wanted, self.limits.probe_after)
 
     def cancelled(self) -> None:
         """Note that the probe ended without a word about the destination."""

@@ -18,6 +18,7 @@ from gateway.delivery.prepare import Job, Prepared, prepare
 from gateway.delivery.settle import Result
 from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.destinations.faults import RAISED, preview_of, say_fault
+from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.doforms.blobs import Blob, find_blobs
 from gateway.doforms.download import ANY
 from gateway.models import Attachment, Event, FetchState, Notification, Record, RecordKind
@@ -199,7 +200,8 @@ def _delivery(
 def _preview(entry: DestinationEntry, ready: Prepared, blobs: Sequence[Blob]) -> str:
     stand_ins = tuple(_stand_in(place, blob) for blob in blobs for place in blob.places)
     try:
-        return preview_of(entry.instance, replace(ready.delivery, attachments=stand_ins))
+        delivery = replace(ready.delivery, attachments=stand_ins)
+        return within(JUDGED_WITHIN, "preview()", preview_of, entry.instance, delivery)
     except RAISED as error:
         return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {say_fault(error)}"
 

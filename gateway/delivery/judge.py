@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from gateway.delivery.receipts import plain_table, plain_text
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery, Destination
-from gateway.destinations.faults import RAISED, preview_of, say_fault, say_kind
+from gateway.destinations.faults import (
+    RAISED,
+    is_ours,
+    preview_of,
+    say_fault,
+    say_kind,
+    shorten,
+    text_of,
+    traceback_of,
+)
+from gateway.destinations.limited import JUDGED_WITHIN, awaited_within
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.log import Mask
 from gateway.models import Receipt
@@ -20,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 _REMEMBERED = 10_000
 """Deliveries whose attempts are counted."""
+_REASON = 3900
+"""Characters of a reason that are kept: the store keeps 4000, with what stands around it."""
 _PREVIEW = 2000
 """Characters of what would have been sent that the receipt of a dry run shows."""
 
@@ -61,11 +74,19 @@ class Judge:
             limit=timeout,
         )
 
-    def dry_run(self, destination: Destination[Any, Any], delivery: Delivery[Any]) -> Attempted:
-        """Return the end of a delivery of which only the preview is kept; never raises."""
+    def cancelled(self, deliveries: Sequence[Delivery[Any]]) -> list[Attempted]:
+        """Return the end of deliveries whose task a plugin cancelled itself, by ``asyncio.current_task().cancel()``."""
+        what = "it cancelled the task in which the gateway called it"
+        return [Attempted(result=Result.UNCERTAIN, reason=self._bug(what, one)) for one in deliveries]
+
+    async def dry_run(self, destination: Destination[Any, Any], delivery: Delivery[Any]) -> Attempted:
+        """Return the end of a delivery of which only the preview is kept; never raises but for cancellation."""
         try:
-            shown = self.mask.text(preview_of(destination, delivery))
+            text = await awaited_within(JUDGED_WITHIN, "preview()", preview_of, destination, delivery)
+            shown = plain_text(self.mask.text(text))
         except RAISED as error:
+            if is_ours(error):
+                raise
             reason = f"dry run: nothing was sent, nor can it be shown. {self._bug(say_fault(error), delivery, error)}"
             return Attempted(result=Result.REJECTED, reason=reason)
         receipt = Receipt(summary="dry run: nothing was sent", details={"preview": shown[:_PREVIEW]})
@@ -77,16 +98,16 @@ class Judge:
             if not isinstance(receipt.summary, str):
                 raise TypeError(f"its summary is {say_kind(receipt.summary)} instead of a text")
             return Receipt(
-                summary=self.mask.text(receipt.summary),
-                details=self.mask.data(dict(receipt.details)),
-                left_out=self.mask.data(dict(receipt.left_out)) if receipt.left_out else {},
+                summary=self.mask.text(plain_text(receipt.summary)),
+                details=self.mask.data(plain_table(receipt.details)),
+                left_out=self.mask.data(_texts(receipt.left_out)) if receipt.left_out else {},
             )
         except RAISED as error:
             what = self._bug(f"its receipt cannot be kept: {say_fault(error)}", delivery, error)
             return Receipt(summary=f"sent, without a proof: {what}")
 
     def _error(self, error: DeliveryError, delivery: Delivery[Any], duration: float) -> Attempted:
-        reason = self.mask.text(str(error) or type(error).__name__)
+        reason = self.told(text_of(error) or type(error).__name__)
         match error:
             case Rejected():
                 return Attempted(result=Result.REJECTED, reason=reason, duration=duration)
@@ -94,8 +115,8 @@ class Judge:
                 return Attempted(
                     result=Result.UNAVAILABLE,
                     reason=reason,
-                    retry_after=self._seconds(error.retry_after, delivery),
-                    whole=bool(error.whole),
+                    retry_after=self._seconds(error, delivery),
+                    whole=self._whole(error, delivery),
                     duration=duration,
                 )
             case Misconfigured():
@@ -112,15 +133,33 @@ class Judge:
         self.alike[key] = self.alike.get(key, 0) + 1
         return self.alike[key]
 
-    def _seconds(self, wish: object, delivery: Delivery[Any]) -> float | None:
-        if wish is None or (isinstance(wish, int | float) and math.isfinite(wish)):
-            return wish
+    def _seconds(self, error: Unavailable, delivery: Delivery[Any]) -> float | None:
+        wish: object = None
+        try:
+            wish = error.retry_after
+            if wish is None:
+                return None
+            if isinstance(wish, int | float) and math.isfinite(seconds := float(wish)) and seconds >= 0:
+                return seconds
+        except RAISED as fault:  # a number beyond all bounds, or an attribute that cannot be read
+            wish = fault
         self._bug(f"its retry_after is {say_kind(wish)} instead of seconds", delivery)
         return None
 
+    def _whole(self, error: Unavailable, delivery: Delivery[Any]) -> bool:
+        try:
+            return bool(error.whole)
+        except RAISED as fault:
+            self._bug(f"its `whole` cannot be read: {say_fault(fault)}", delivery, fault)
+            return False
+
+    def told(self, text: str) -> str:
+        """Return a text of the plugin as it is kept: masked first, then cut."""
+        return shorten(self.mask.text(text), _REASON)
+
     def _bug(self, what: str, delivery: Delivery[Any], error: BaseException | None = None) -> str:
         """Log a bug of the plugin; returns it as the reason of the delivery."""
-        told = self.mask.text(what)
+        told = self.told(what)
         log.error(
             "a bug of the plugin: mend it, or tell its author",
             plugin=self.plugin,
@@ -128,6 +167,11 @@ class Judge:
             notification=delivery.notification.key,
             delivery_key=delivery.key,
             error=told,
-            exc_info=error,
+            exception=None if error is None else traceback_of(error),
         )
         return f"a bug of the plugin {self.plugin}: {told}"
+
+
+def _texts(table: Mapping[Any, Any]) -> dict[str, str]:
+    """Return what a receipt says of each question that was left out."""
+    return {key: value if isinstance(value, str) else str(value) for key, value in plain_table(table).items()}

@@ -10,7 +10,9 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection
 
+from gateway.delivery.logged_alarms import Tell, clear_and_log, raised
 from gateway.store import alarms, pauses
+from gateway.store.causes import NOT_OPEN
 from gateway.store.clock import from_store, micros, to_store
 from gateway.store.pauses import Pause
 from gateway.store.store import Store
@@ -94,7 +96,11 @@ class Pauses:
         return [name for (of_kind, name) in self._pauses if of_kind == kind and self.reason(kind, name)]
 
     async def mended(self) -> None:
-        """End the pauses that new settings may have mended: at start and after a reload."""
+        """End the pauses that new settings may have mended: at start and after a reload.
+
+        What is not open yet by then is noted anew at its next try.
+        """
+        await self._store.write(lambda connection: pauses.forget_opening(connection))
         await self.refresh()
         for kind, name in [key for key, pause in self._pauses.items() if pause.cause in _MENDED_BY_SETTINGS]:
             await self.resume(Kind(kind), name)
@@ -146,6 +152,30 @@ class Pauses:
             self._pauses[kind, name] = pause
             await self._store.write(lambda connection: _pause(connection, pause, called or name))
 
+    async def opening(self, name: str, reason: str, *, next_in: float | None, alarm: bool) -> None:
+        """Note that a destination is not open yet, for lists; with ``alarm`` that a person must see to it."""
+        now = self._store.now()
+        entry = Pause(
+            kind=pauses.OPENING,
+            name=name,
+            cause=pauses.OPENING,
+            reason=reason,
+            since=now,
+            until=None if next_in is None else now + micros(next_in),
+        )
+        tell = await self._store.write(lambda connection: _opening(connection, entry, alarm=alarm))
+        tell()
+
+    async def no_longer_opening(self, name: str) -> None:
+        """Note that nobody is about to open a destination."""
+        await self._store.write(lambda connection: pauses.forget_opening(connection, name))
+
+    async def opened(self, name: str) -> None:
+        """Note that a destination is open: what paused it because it could not be opened has ended."""
+        await self.no_longer_opening(name)
+        await clear_and_log(self._store, NOT_OPEN, name)
+        await self.resume_if(Kind.DESTINATION, name, Cause.MISCONFIGURED)
+
     async def resume(self, kind: Kind, name: str) -> None:
         """End a pause whose cause is gone and clear its alarm; one that a person ordered meanwhile stays."""
         with self._change():
@@ -161,6 +191,17 @@ class Pauses:
             yield
         finally:
             self._changing -= 1
+
+
+def _opening(connection: Connection, entry: Pause, *, alarm: bool) -> Tell:
+    pauses.pause(connection, entry)
+    if not alarm:
+        return lambda: None
+    text = (
+        f"it cannot be opened, and its deliveries wait: {entry.reason}. Look whether it can be reached; it is tried "
+        "each minute, and goes on by itself"
+    )
+    return raised(connection, NOT_OPEN, entry.name, text)
 
 
 def _pause(connection: Connection, pause: Pause, called: str) -> None:

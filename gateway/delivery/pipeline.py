@@ -77,6 +77,8 @@ class Pipeline:
         self._gathers_until = math.inf
         self._stopped = False
         self._sending: set[asyncio.Future[list[Attempted]]] = set()
+        self._cut_short = False
+        """Whether what is still being sent is given up, because the gateway ends."""
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
         self._pace = self._make_pace(entry)
@@ -164,6 +166,7 @@ class Pipeline:
         """Wait for what is being sent; what has no end by ``until`` (by `time.monotonic`) is settled as uncertain."""
         while self._running and (left := until - time.monotonic()) > 0:
             await asyncio.wait(self._running, timeout=None if math.isinf(left) else left)
+        self._cut_short = True
         for sending in self._sending:
             sending.cancel()
         if self._running:
@@ -253,13 +256,13 @@ class Pipeline:
         try:
             ended, going = self._prepare(jobs)
             going = await self._begin(going)
-            ended += [(job, self._dry_run(ready), id_) for job, ready, id_ in going if self._is_dry(job)]
             sending = [one for one in going if not self._is_dry(one[0])]
             for group in [sending] if self._many and sending else [[one] for one in sending]:
                 self._start(self._deliver(group))
                 waiting, slots = waiting - len(group), slots - 1
             if not sending:
                 self.breaker.cancelled()
+            ended += await self._dry_runs([one for one in going if self._is_dry(one[0])])
             await self._settle(ended)
         except BaseException:
             if waiting == len(jobs):  # nothing went out: what was to be a probe tells nothing, and another one may go
@@ -324,8 +327,10 @@ class Pipeline:
     def _is_dry(self, job: Job) -> bool:
         return job.spec.dry_run or self.entry.dry_run
 
-    def _dry_run(self, ready: Prepared) -> Attempted:
-        return self._judge.dry_run(self.entry.instance, ready.delivery)
+    async def _dry_runs(self, group: Sequence[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
+        instance = self.entry.instance
+        ends = await asyncio.gather(*(self._judge.dry_run(instance, ready.delivery) for _, ready, _ in group))
+        return [(job, end, id_) for (job, _, id_), end in zip(group, ends, strict=True)]
 
     async def _send(self, group: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
         deliveries = [ready.delivery for _, ready, _ in group]
@@ -339,8 +344,12 @@ class Pipeline:
             if not waiting.cancelled():
                 raise
             sending.cancel()
-            reason = "the gateway was shut down while it was being sent"
-            results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
+            if self._cut_short:
+                reason = "the gateway was shut down while it was being sent"
+                results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
+            else:
+                results = self._judge.cancelled(deliveries)
+                self._judge_destination(results)
         else:
             self._judge_destination(results)
         finally:
@@ -363,7 +372,7 @@ class Pipeline:
                 log.info("destination is back", destination=self.entry.name)
         else:
             for one in down:
-                if self.breaker.failed(whole=one.whole):
+                if self.breaker.failed(whole=one.whole, wish=one.retry_after, longest=self.entry.retry.max):
                     log.warning("destination is down: breaker open", destination=self.entry.name, reason=one.reason)
 
     async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:

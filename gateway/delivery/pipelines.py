@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.opening import Opener
+from gateway.delivery.pauses import Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
-from gateway.destinations.faults import RAISED, is_cancelled, say_fault
-from gateway.errors import DeliveryError, Misconfigured, Unavailable
+from gateway.destinations.faults import RAISED, is_ours, say_fault
 from gateway.log import Mask
 from gateway.routing.loaded import DestinationEntry
 
@@ -41,9 +41,8 @@ class Pipelines:
     ) -> None:
         self._make = make
         self._mask = mask
-        self._opened_within = opened_within
+        self._opener = Opener(pauses=pauses, mask=mask, within=opened_within)
         self._closed_within = closed_within
-        self._pauses = pauses
         self._on_opened = on_opened
         self._by_name: dict[str, Pipeline] = {}
         self._opening: dict[Pipeline, asyncio.Task[None]] = {}
@@ -85,10 +84,12 @@ class Pipelines:
         """Let what is being sent end until then (by `time.monotonic`), and close every destination."""
         for opening in self._opening.values():
             opening.cancel()
+        for pipeline in self._opening:
+            await self._opener.gave_up(pipeline.entry.name)
         standing = list(self._by_name.values())
         await asyncio.gather(*(pipeline.finish(until) for pipeline in (*standing, *self._retiring)))
         closing = [
-            *(asyncio.create_task(_close(pipeline, self._closed_within)) for pipeline in standing),
+            *(asyncio.create_task(_close(pipeline, self._closed_within, self._mask)) for pipeline in standing),
             *self._retiring.values(),
         ]
         if closing:
@@ -96,62 +97,29 @@ class Pipelines:
 
     def _retire(self, pipeline: Pipeline) -> list[Job]:
         if (opening := self._opening.pop(pipeline, None)) is not None:
-            opening.cancel()
+            opening.cancel()  # what the lists say of it ends with the reload
         task = self._retiring[pipeline] = asyncio.create_task(self._see_off(pipeline))
         task.add_done_callback(lambda _: self._retiring.pop(pipeline, None))
         return pipeline.stop()
 
     async def _see_off(self, pipeline: Pipeline) -> None:
         await pipeline.finish()
-        await _close(pipeline, self._closed_within)
+        await _close(pipeline, self._closed_within, self._mask)
 
     async def _open(self, pipeline: Pipeline) -> None:
-        wait = 1.0
-        name = pipeline.entry.name
-        while (error := await self._try_to_open(pipeline)) is not None:
-            await self._tell_unopened(pipeline, error)
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, 60.0)
-        pipeline.opened = True
+        await self._opener.open(pipeline)
         self._opening.pop(pipeline, None)
-        await self._pauses.resume_if(Kind.DESTINATION, name, Cause.MISCONFIGURED)
         self._on_opened()
 
-    async def _try_to_open(self, pipeline: Pipeline) -> BaseException | None:
-        limit = asyncio.timeout(self._opened_within)
-        try:
-            async with limit:
-                await pipeline.entry.instance.open()
-        except (*RAISED, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
-                raise
-            return Unavailable(f"open() had no end within {self._opened_within:g} s") if limit.expired() else error
-        return None
 
-    async def _tell_unopened(self, pipeline: Pipeline, error: BaseException) -> None:
-        """Say why a destination could not be opened; what only a person can mend pauses it."""
-        name, plugin = pipeline.entry.name, pipeline.entry.plugin
-        bug = not isinstance(error, DeliveryError)
-        told = self._mask.text(f"a bug of the plugin {plugin}: {say_fault(error)} in open()" if bug else str(error))
-        level = log.warning if isinstance(error, Unavailable) else log.error
-        level(
-            "destination could not be opened",
-            destination=name,
-            plugin=plugin,
-            error=told,
-            exc_info=error if bug else None,
-        )
-        pipeline.unopened = told
-        if bug or isinstance(error, Misconfigured):
-            await self._pauses.pause(Kind.DESTINATION, name, told, cause=Cause.MISCONFIGURED)
-
-
-async def _close(pipeline: Pipeline, within: float) -> None:
+async def _close(pipeline: Pipeline, within: float, mask: Mask) -> None:
     entry = pipeline.entry
     limit = asyncio.timeout(within)
     try:
         async with limit:
             await entry.instance.close()
     except RAISED as error:
-        told = f"close() had no end within {within:g} s" if limit.expired() else say_fault(error)
+        if is_ours(error) and not limit.expired():
+            raise
+        told = f"close() had no end within {within:g} s" if limit.expired() else mask.text(say_fault(error))
         log.warning("destination could not be closed", destination=entry.name, plugin=entry.plugin, error=told)

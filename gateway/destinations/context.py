@@ -44,7 +44,7 @@ class DestinationContext:
         """Run a blocking function in a thread; on cancellation wait for it first, since it cannot be stopped."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"destination-{self.name}")
-        call = functools.partial(function, *args, **kwargs)
+        call = functools.partial(_outcome, functools.partial(function, *args, **kwargs))
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         cancelled: asyncio.CancelledError | None = None
         while not running.done():
@@ -52,10 +52,20 @@ class DestinationContext:
                 await asyncio.wait([running])
             except asyncio.CancelledError as error:
                 cancelled = error
+        value, raised = running.result()
         if cancelled is not None:
-            running.exception()  # looked at, so that nothing warns of an exception nobody fetched
             raise cancelled
-        return running.result()
+        if raised is not None:
+            raise raised
+        return value  # type: ignore[return-value]
+
+
+def _outcome(call: Callable[[], R]) -> tuple[R | None, BaseException | None]:
+    """Return what a call returned or raised: a future takes neither ``StopIteration`` nor a foreign cancellation."""
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
 
 
 def make_context(name: str, mask: Mask | None = None) -> Context:

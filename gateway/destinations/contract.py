@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gateway.destinations.destination import Destination, Finding, Traits
-from gateway.destinations.faults import say_kind
+from gateway.destinations.destination import Destination, Finding, Traits, Use
+from gateway.destinations.faults import say_kind, text_of
 
 _ARGUMENTS = {
     "__init__": ("settings", "context"),
@@ -21,6 +22,10 @@ _ARGUMENTS = {
     "check": ("uses",),
 }
 """What each method is called with, by position."""
+
+
+_MANY = 1000
+"""Findings of one plugin that are looked at."""
 
 
 def breaches_of(one: type[Destination[Any, Any]]) -> Iterator[str]:
@@ -67,10 +72,22 @@ def findings_of(given: object, method: str) -> list[Finding]:
     """
     if not isinstance(given, Iterable) or isinstance(given, str):
         raise TypeError(f"{method}() returned {say_kind(given)} instead of a list of gateway.api.Finding")
-    found = list(given)
+    found = list(itertools.islice(given, _MANY))
     for one in found:
         if not isinstance(one, Finding):
             raise TypeError(f"{method}() found {say_kind(one)} instead of a gateway.api.Finding")
         if not all(isinstance(text, str) for text in (one.where, one.found, one.remedy)):
-            raise TypeError(f"{method}() found {one!r}, in which where, found and remedy must be texts")
-    return found
+            raise TypeError(f"{method}() found {say_kind(one)}, in which where, found and remedy must be texts")
+    return [_plain(one) for one in found]
+
+
+def _plain(one: Finding) -> Finding:
+    """Return a finding whose texts are plain ones, and not very long."""
+    use = one.use if isinstance(one.use, Use) else None
+    return Finding(
+        where=text_of(one.where),
+        found=text_of(one.found),
+        remedy=text_of(one.remedy),
+        error=bool(one.error),
+        use=use,
+    )

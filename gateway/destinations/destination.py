@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from gateway.destinations.options import Options, Settings
 from gateway.errors import DeliveryError
@@ -208,3 +208,7 @@ class Destination(Generic[S, O]):
     async def check(self, uses: Sequence[Use[O]]) -> Sequence[Finding]:
         """Look whether the destination is there and fits these uses (``gateway check --connect``); change nothing."""
         return ()
+
+
+AnyDestination: TypeAlias = Destination[Any, Any]
+"""A destination of any kind: ``list[type[AnyDestination]]`` is what the hook returns."""

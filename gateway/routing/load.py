@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -35,12 +35,14 @@ def load(
     environ: Mapping[str, str] = os.environ,
     secrets: bool = True,
     calls: bool = False,
+    learn: Callable[[Iterable[str]], None] = lambda secrets: None,
 ) -> Routes:
     """Load the routes file and what it includes.
 
     ``secrets=False`` looks no reference up, but for that of the store where it is set: stand-ins take the place of the
     values, and a destination that cannot be built from them is left out. ``calls=True`` looks up what calls to doForms
-    need all the same: the references of accounts and web services.
+    need all the same: the references of accounts and web services. ``learn`` is told each secret when it is looked up,
+    before a plugin gets it.
 
     Raises:
         RoutesFileError: with every problem at once, in file order.
@@ -49,10 +51,10 @@ def load(
     problems = Problems()
     whole = combine(read(file, problems), problems)
     check_shared(whole.named["shared"], problems)
-    references = References(environ, problems, look_up=secrets)
+    references = References(environ, problems, look_up=secrets, learn=learn)
     gateway, store = _gateway(whole, environ, references, problems)
     webhook = load_webhook(whole.single["webhook"], references, problems)
-    calling = References(environ, problems) if calls and not secrets else references
+    calling = References(environ, problems, learn=learn) if calls and not secrets else references
     webservices, declared = load_webservices(whole, calling, problems)
     accounts = load_accounts(whole, webservices.values(), calling, problems)
     reconcile = load_reconcile(whole, references, problems)
@@ -81,6 +83,7 @@ def load(
         destinations={name: each.entry for name, each in destinations.items() if each.entry is not None},
         routes=routes,
         secrets=looked_up,
+        secret_files=tuple(dict.fromkeys([*references.files, *calling.files])),
     )
 
 

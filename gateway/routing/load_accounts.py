@@ -111,7 +111,9 @@ def load_webservices(
             continue
         _refuse_unsendable(entry, ("password",), resolved.get("password"), problems, latin=False)
         if table.password is not None and not has_stand_in(resolved):  # too short a password is masked only so
-            references.secrets.append(Login(f"{table.id}:{table.password.get_secret_value()}"))
+            login = Login(f"{table.id}:{table.password.get_secret_value()}")
+            references.secrets.append(login)
+            references.learn([login])
         loaded[table.id] = Webservice(
             name=name,
             id=table.id,

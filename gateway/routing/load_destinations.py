@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gateway.destinations.destination import Context, Destination
 from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import Settings
 from gateway.errors import GatewayError, PluginError
 from gateway.models import Breaker, Retry
@@ -33,6 +34,10 @@ class Registry(Protocol):
 
     def names(self) -> list[str]:
         """Return all names."""
+        ...
+
+    def problem(self, name: str) -> str | None:
+        """Tell why what is installed under a name, or might be, cannot be used."""
         ...
 
 
@@ -76,10 +81,7 @@ def load_destinations(
     make_context: Callable[[str], Context],
     problems: Problems,
 ) -> dict[str, LoadedDestination]:
-    """Return every declared destination, loaded as far as it goes; raises PluginError for any installed plugin."""
-    for plugin in map(registry.get, registry.names()):
-        if plugin is not None:
-            refuse_reserved_names(plugin)
+    """Return every declared destination, loaded as far as it goes."""
     return {name: _load(name, entry, registry, references, make_context, problems) for name, entry in entries.items()}
 
 
@@ -112,8 +114,18 @@ def _plugin(entry: Entry, table: Mapping[str, Any], registry: Registry, problems
     if not isinstance(name, str):
         return None
     plugin = registry.get(name)
+    if plugin is not None:
+        try:
+            refuse_reserved_names(plugin)
+        except PluginError as error:
+            problems.add(
+                entry, ("plugin",), str(error).rstrip("."), "Install another version of it, or tell its author"
+            )
+            return None
     if plugin is None:
         found = f'no installed plugin is named "{name}"'
+        if (broken := registry.problem(name)) is not None:
+            found += f", and of what is installed this cannot be used: {broken}"
         remedy = (
             f"{suggest(name, registry.names(), kind='plugin')}. Another needs its package installed beside the gateway"
         )
@@ -162,7 +174,7 @@ def _instance(
     stand_in: bool,
 ) -> Destination[Any, Any] | None:
     try:
-        return plugin(settings, make_context(name))
+        return within(JUDGED_WITHIN, "__init__()", plugin, settings, make_context(name))
     except RAISED as error:  # whatever a plugin raises must not hide the other problems
         if not stand_in:
             told = str(error) if isinstance(error, _SPEAKING) and str(error) else say_fault(error)

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.destinations.contract import judged
 from gateway.destinations.destination import Destination, Finding, Traits
 from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import COMPILER, Options, Unrendered
 from gateway.errors import TemplateError
 from gateway.routing.load_accounts import Declared
@@ -181,7 +182,7 @@ class RouteLoader:
         if instance is None or options is None or entry.incomplete:
             return None
         try:
-            traits, findings = judged(instance, options)
+            traits, findings = within(JUDGED_WITHIN, "traits() and review()", judged, instance, options)
         except RAISED as error:  # whatever a plugin raises must not hide the other problems
             found = f"plugin {instance.name} failed over these options: {say_fault(error)}"
             self.problems.add(entry, (), found, "Change the options, or tell the author of the plugin")

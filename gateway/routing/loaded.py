@@ -185,6 +185,8 @@ class Routes:
     routes: tuple[Route, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Every text that came out of a reference, for masking."""
+    secret_files: tuple[tuple[str, Path], ...] = field(default=(), compare=False)
+    """The files that references name, each with the place that names it."""
 
     def delivery(self, route: str, name: str) -> DeliverySpec | None:
         """Find a loaded delivery by its route's and its own name."""

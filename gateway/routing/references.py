@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class References:
     secrets: list[str] = field(default_factory=list)
     forgiven: set[str] = field(default_factory=set)
     """Where a reference with a trailing ``?`` was left out, as `Entry.at` writes it."""
+    files: list[tuple[str, Path]] = field(default_factory=list)
+    """The files that were looked up, each with the place that names it."""
+    learn: Callable[[Iterable[str]], None] = lambda secrets: None
+    """Told each text as it is looked up."""
 
     def resolve(self, entry: Entry) -> dict[str, Any]:
         """Return the entry's table with all references replaced; forgiven ones that lead nowhere are left out."""
@@ -80,7 +84,11 @@ class References:
                 entry, path, f"`{origin}`: {found}", f"{remedy}, or write `{origin}?` if it may be missing"
             )
             return Looked.from_reference(STAND_IN, origin, stand_in=True)
-        self.secrets.extend(_parts_to_mask(text))
+        if kind == "file":
+            self.files.append((entry.at(path), entry.folder / target))
+        parts = list(_parts_to_mask(text))
+        self.secrets.extend(parts)
+        self.learn(parts)
         return Looked.from_reference(text, origin)
 
     def _from_environment(self, name: str) -> str:

@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.limited import JUDGED_WITHIN, within
+from gateway.destinations.options import Options, Settings
 from gateway.routing.problems import MISTAKE, Entry, Place, Problems, nearest, show, suggest
 from gateway.routing.references import STAND_IN, Looked, has_stand_in
 
@@ -88,7 +90,11 @@ def validate(
     reference was left out.
     """
     try:
-        return _validate_stand_ins(model, table, context)
+        if not issubclass(model, Settings | Options):
+            return _validate_stand_ins(model, table, context)
+        what = f"a validator of {model.__qualname__}"  # it is the plugin's
+        made: M = within(JUDGED_WITHIN, what, _validate_stand_ins, model, table, context)
+        return made
     except ValidationError as error:
         told: dict[Place, tuple[str, str]] = {}
         for details in error.errors(include_url=False):

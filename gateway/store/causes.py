@@ -85,6 +85,9 @@ def paused(kind: str) -> Callable[[Connection, str], bool]:
 WEBSERVICE_WAITS = "the web service "
 """How the reasons of deliveries begin that wait until doForms can be called in a web service's name."""
 
+NOT_OPEN = "destination not open"
+"""The kind of alarm of a destination that could not be opened for a while."""
+
 STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "unmatched": unmatched,
     "record not fetched": not_fetched,
@@ -94,6 +97,7 @@ STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
     "destination paused": paused("destination"),
     "webservice paused": paused("webservice"),
     quarantine.ALARM: quarantine.holds,
+    NOT_OPEN: paused("opening"),
 }
 """By kind of alarm: whether its cause still stands, given its subject."""
 

@@ -14,6 +14,9 @@ from gateway.store.texts import clean
 ORDERED = "ordered"
 """The cause of a pause that a person ordered: only a person ends it, whatever a process finds meanwhile."""
 
+OPENING = "opening"
+"""Kind and cause of what is no pause: a destination that is not open yet, as a process of the gateway notes it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
@@ -61,6 +64,12 @@ def pause(connection: Connection, entry: Pause) -> bool:
         ).returning(pauses.c.name)
     )
     return written.first() is not None
+
+
+def forget_opening(connection: Connection, name: str | None = None) -> None:
+    """Forget that a destination, or any, is not open yet."""
+    statement = delete(pauses).where(pauses.c.kind == OPENING)
+    connection.execute(statement if name is None else statement.where(pauses.c.name == name))
 
 
 def resume(connection: Connection, kind: str, name: str, *, ordered: bool = True) -> bool:

@@ -37,6 +37,7 @@ from gateway.store.summaries import (
     Standing,
 )
 from gateway.store.tables import attempts, backfilled, deliveries, lanes, notifications, pauses, records, renderings
+from gateway.store.texts import read_receipt
 
 BACKFILL, NOTIFICATION = "backfill", "notification"
 """Kinds of notifications: those that stand in for one that never came, and those that did."""
@@ -352,7 +353,7 @@ def _delivery(row: Row[Any]) -> dict[str, Any]:
         "settled": from_store(row.settled_at),
         "reason": row.reason,
         "in_doubt": row.doubt,
-        "receipt": None if row.receipt is None else json.loads(row.receipt),
+        "receipt": read_receipt(row.receipt),
         "delivery_key": row.delivery_key,
         "lane": " ".join(part for part in row.lane_key.split("\x1f") if part),
         "number": row.number,

@@ -109,3 +109,17 @@ def test_a_web_service_whose_account_waits_is_not_ready(run: Run, empty: Path) -
         with database.write() as connection:
             alarms.clear_alarm(connection, kind, "acme")
     database.close()
+
+
+def test_destination_that_is_not_open_yet_says_why_and_since_when(run: Run, empty: Path) -> None:
+    database = sqlite3.connect(empty.with_name("gateway.db"))
+    with database:
+        values = ("opening", "folder", "opening", "the disk is not there", 1_700_000_000_000_000, 1_700_000_060_000_000)
+        database.execute("INSERT INTO pauses VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.close()
+    listed = {one["name"]: one for one in run("destinations", "list", "--routes", empty, "--json").json}
+    folder = listed["folder"]
+    assert (folder["state"], folder["reason"]) == ("opening", "the disk is not there")
+    assert (folder["since"], folder["next_try"]) == ("2023-11-14T22:13:20+00:00", "2023-11-14T22:14:20+00:00")
+    shown = run("destinations", "list", "--routes", empty).words
+    assert "opening the disk is not there since 2023-11-14" in shown

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
+from gateway.cli.simulate import given
 from gateway.cli.simulate.given import webservices_for
 from gateway.cli.simulate.told import counts, tell
 from gateway.doforms.simulator import SCENARIOS, Answer, Request, Simulator
@@ -24,6 +26,9 @@ from tests.support.tcp import unused_port
         (["--target", "127.0.0.1:8080"], "'127.0.0.1:8080' is no http or https URL"),
         (["--header", "secret"], "'secret' is not NAME: VALUE"),
         (["--header", ": secret"], "': secret' is not NAME: VALUE"),
+        (["--header", "X-Key: env:NOT_SET_AT_ALL"], "the environment variable NOT_SET_AT_ALL is not set"),
+        (["--header", "X-Key: file:/nowhere/key"], "/nowhere/key cannot be read"),
+        (["--webservice", "a$$1=env:NOT_SET_AT_ALL:Form"], "the environment variable NOT_SET_AT_ALL is not set"),
         (["--webservice", "acme$$1"], "'acme$$1' is neither ID=PASSWORD nor ID=PASSWORD:FORM"),
         (["--webservice", "=secret"], "'=secret' is neither ID=PASSWORD nor ID=PASSWORD:FORM"),
         (["--every", "often"], "'often' is no duration such as 500ms, 5s or 1m"),
@@ -128,3 +133,13 @@ def test_it_serves_and_plays_until_it_is_interrupted() -> None:
     assert "Web service acme$$1$$Published$$2 for the form 'Site inspection'." in said
     assert f"What doForms believes is shown at {page}\n" in said
     assert "It plays the scenario 'burst', 30 records, seed 7." in said
+
+
+def test_secrets_of_a_simulation_can_be_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWORD", "word:with:colons")
+    key = tmp_path / "key"
+    key.write_text("webhook-secret\n")
+    assert given.header(f"X-Key: file:{key}") == ("X-Key", "webhook-secret")
+    assert given.webservice("a$$1=env:A_PASSWORD:Site inspection") == ("a$$1", "word:with:colons", "Site inspection")
+    assert given.webservice("a$$1=env:A_PASSWORD") == ("a$$1", "word:with:colons", "")
+    assert given.webservice("a$$1=plain:Form") == ("a$$1", "plain", "Form")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from gateway.delivery.breaker import BreakerState
 from gateway.models import Breaker
 
@@ -90,4 +92,31 @@ def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:
     clock.seconds = 30.0
     state.start()
     state.cancelled()
+    assert state.room(10) == 1
+
+
+@pytest.mark.parametrize(
+    ("whole", "wish", "longest", "probed"),
+    [
+        (True, 75.0, 3600.0, 75.0),
+        (True, 5.0, 3600.0, 5.0),
+        (True, 0.0, 3600.0, 1.0),
+        (True, 1e9, 3600.0, 3600.0),
+        (True, 75.0, 0.1, 1.0),
+        (True, None, 3600.0, 30.0),
+        (False, 75.0, 3600.0, 75.0),
+        (False, 5.0, 3600.0, 30.0),
+        (False, None, 3600.0, 30.0),
+    ],
+)
+def test_probe_goes_when_the_other_side_wishes_within_bounds(
+    whole: bool, wish: float | None, longest: float, probed: float
+) -> None:
+    clock = Clock()
+    state = breaker(clock)
+    for _ in range(3):
+        state.failed(whole=whole, wish=wish, longest=longest)
+    clock.seconds = probed - 0.01
+    assert state.room(10) == 0
+    clock.seconds = probed
     assert state.room(10) == 1

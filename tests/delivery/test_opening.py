@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.delivery.leases import Leases
+from gateway.delivery.opening import Opener
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pipelines import Pipelines
@@ -19,10 +20,12 @@ from gateway.delivery.pressure import Pressure
 from gateway.errors import Misconfigured, Unavailable
 from gateway.log import Mask
 from gateway.routing.loaded import DestinationEntry
-from gateway.store import lane_leases
+from gateway.store import lane_leases, pauses
+from gateway.store.pauses import OPENING, Pause
 from gateway.testing import make_context
 from tests.delivery.conftest import Parts, eventually
 from tests.support.sink import Sink
+from tests.support.wild import Panic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,6 +103,13 @@ async def test_a_secret_in_the_text_of_misconfigured_is_masked_in_the_pause_and_
         (KeyError("colour"), "KeyError: 'colour'"),
         (SystemExit(3), "SystemExit: 3"),
         (asyncio.CancelledError(), "CancelledError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (Panic("in Rust"), "Panic: in Rust"),
+        (
+            BaseExceptionGroup("two", [Panic("a"), KeyError("b")]),
+            "BaseExceptionGroup: two (2 sub-exceptions): Panic: a; KeyError: 'b'",
+        ),
     ],
 )
 async def test_a_bug_in_open_pauses_the_destination_until_it_opens(
@@ -165,3 +175,86 @@ async def test_a_close_that_hangs_or_fails_is_told_with_its_plugin(
             await eventually(opened)
     [line] = [one for one in logged if one["event"] == "destination could not be closed"]
     assert (line["destination"], line["plugin"], line["error"]) == ("table", "sink", told)
+
+
+async def noted(parts: Parts) -> Pause | None:
+    found = await parts.store.read(pauses.list_pauses)
+    return next((one for one in found if one.kind == OPENING), None)
+
+
+async def test_unavailable_at_open_is_noted_until_it_opens(parts: Parts) -> None:
+    async with opening(parts, Unavailable(f"no licence for {SECRET}"), Unavailable("still none")) as pipeline:
+        first = await eventually(lambda: noted(parts))
+        assert (first.name, first.reason) == ("table", "no licence for ********")
+        assert first.until is not None
+        assert first.until > first.since
+
+        async def opened() -> bool:
+            return pipeline().opened and await noted(parts) is None
+
+        await eventually(opened)
+    assert await parts.alarms() == []
+
+
+@pytest.mark.parametrize(("wish", "kept"), [(75.0, 60.0), (0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0), ("soon", 1.0)])
+async def test_wish_of_an_unavailable_open_is_honoured_within_bounds(parts: Parts, wish: float, kept: float) -> None:
+    async with opening(parts, Unavailable("busy", retry_after=wish), Unavailable("busy")):
+        one = await eventually(lambda: noted(parts))
+        assert one.until is not None
+        assert one.until - one.since == pytest.approx(kept * 1_000_000)
+
+
+async def test_destination_that_stays_unopened_raises_an_alarm_that_ends_when_it_opens(parts: Parts) -> None:
+    mask = Mask()
+
+    class Slow(Opening):
+        opened = False
+
+        async def open(self) -> None:
+            if not self.opened:
+                raise Unavailable("no way there", retry_after=1.0)
+
+    instance = Slow()
+    opener = Opener(pauses=parts.pauses, mask=mask, within=5.0, alarm_after=0.0)
+    entry = replace(parts.current.routes.destinations["table"], instance=instance)
+    pipeline = Pipeline(
+        entry,
+        store=parts.store,
+        leases=Leases(parts.store, lane_leases.renew),
+        pressure=Pressure(),
+        current=parts.current,
+        mask=mask,
+        on_settled=lambda *_: None,
+        on_delivered=lambda *_: None,
+        on_misconfigured=lambda *_: None,
+        on_room=lambda _: None,
+    )
+    working = asyncio.create_task(opener.open(pipeline))
+    [alarm] = await eventually(parts.alarms)
+    assert (alarm.kind, alarm.subject) == ("destination not open", "table")
+    assert "no way there" in alarm.text
+    await parts.watch().look()
+    assert await parts.alarms(), "it stands as long as its cause"
+    instance.opened = True
+    await asyncio.wait_for(working, 10)
+    assert await parts.alarms() == []
+
+
+async def test_alarm_of_a_destination_that_nobody_opens_any_more_ends(parts: Parts) -> None:
+    await parts.pauses.opening("table", "no way there", next_in=60.0, alarm=True)
+    await parts.pauses.mended()
+    await parts.watch().look()
+    assert await parts.alarms() == []
+
+
+async def test_open_that_has_no_end_yet_is_noted(parts: Parts) -> None:
+    opener = Opener(pauses=parts.pauses, mask=Mask(), within=60.0, slow=0.01)
+    async with opening(parts) as pipeline:
+        made = pipeline()
+    made.entry = replace(made.entry, instance=Opening(60.0))
+    made.unopened = None
+    working = asyncio.create_task(opener.open(made))
+    one = await eventually(lambda: noted(parts))
+    assert (one.reason, one.until) == ("open() has no end yet", None)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)

@@ -73,9 +73,11 @@ async def set_up(folder: Path) -> AsyncIterator[Stage]:
 
 def _furnish(stage: Stage, password: str, key: str) -> None:
     for name in ("secrets", "files"):
-        (stage.folder / name).mkdir()
+        (stage.folder / name).mkdir(mode=0o700)
     for name, value in (("doforms", password), ("webhook", key)):
-        (stage.folder / "secrets" / name).write_text(value)
+        secret = stage.folder / "secrets" / name
+        secret.touch(mode=0o600)
+        secret.write_text(value)
     database = sqlite3.connect(stage.warehouse)
     database.executescript(_TABLES)
     database.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from pathlib import Path
 
 import typer
 
@@ -11,7 +13,24 @@ from gateway.doforms.simulator import FORMS, SCENARIOS, Scenario
 
 PASSWORD = "trial-word"
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_REFERENCE = re.compile(r"(env:[^:]+|file:[^:]+)(?::(.*))?", re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+
+
+def secret(text: str, option: str) -> str:
+    """Return the secret behind ``env:NAME`` or ``file:PATH``, or the text: other users of a machine see commands."""
+    kind, found, target = text.partition(":")
+    if not found or kind not in ("env", "file"):
+        return text
+    try:
+        value = os.environ[target] if kind == "env" else Path(target).read_text(encoding="utf-8")
+    except KeyError:
+        raise typer.BadParameter(f"the environment variable {target} is not set", param_hint=option) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{target} cannot be read: {error}", param_hint=option) from None
+    if not (stripped := value.rstrip("\r\n")):
+        raise typer.BadParameter(f"{text} is empty", param_hint=option)
+    return stripped
 
 
 def header(text: str) -> tuple[str, str]:
@@ -19,13 +38,16 @@ def header(text: str) -> tuple[str, str]:
     name, found, value = text.partition(":")
     if not found or not name.strip():
         raise typer.BadParameter(f"{text!r} is not NAME: VALUE", param_hint="--header")
-    return name.strip(), value.strip()
+    return name.strip(), secret(value.strip(), "--header")
 
 
 def webservice(text: str) -> tuple[str, str, str]:
     """Return the id, the password and the form of a web service."""
     ident, _, rest = text.partition("=")
-    password, _, form = rest.rpartition(":") if ":" in rest else (rest, "", "")
+    if reference := _REFERENCE.fullmatch(rest):
+        password, form = secret(reference[1], "--webservice"), reference[2] or ""
+    else:
+        password, _, form = rest.rpartition(":") if ":" in rest else (rest, "", "")
     if not ident or not password:
         raise typer.BadParameter(f"{text!r} is neither ID=PASSWORD nor ID=PASSWORD:FORM", param_hint="--webservice")
     return ident, password, form

@@ -13,13 +13,17 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of both; 0 takes
 Target = Annotated[str, typer.Option(help="The gateway's webhook.", metavar="URL")]
 Headers = Annotated[
     list[str] | None,
-    typer.Option(help='A secret header, such as "X-Webhook-Key: secret"; can be repeated.', metavar="NAME: VALUE"),
+    typer.Option(
+        help='A secret header, such as "X-Webhook-Key: env:WEBHOOK_KEY"; can be repeated. What stands in the command '
+        "itself every user of the machine can see: `env:NAME` and `file:PATH` lead to a secret.",
+        metavar="NAME: VALUE",
+    ),
 ]
 Webservices = Annotated[
     list[str] | None,
     typer.Option(
         help="A web service that exists; can be repeated. Ids hold `$`: put single quotes around it. The form's "
-        "name follows the last colon and may be left out. None given: "
+        "name follows the last colon and may be left out. The password can be `env:NAME` or `file:PATH`. None given: "
         f"{given.webservices_for(None)[0][0]}={given.PASSWORD}, or one for each form of the scenario.",
         metavar="ID=PASSWORD:FORM",
     ),

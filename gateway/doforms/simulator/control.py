@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gateway.doforms.simulator.api import error
 from gateway.doforms.simulator.fields import to_json
+from gateway.doforms.simulator.guard import guarded
 from gateway.doforms.simulator.notifications import Seen
 from gateway.doforms.simulator.simulator import Simulator
 
@@ -137,9 +138,12 @@ class _Control:
 
 
 def control_routes(simulator: Simulator) -> list[Route]:
-    """Return the routes under ``/control``, for `Simulator.serving`; they ask for no password."""
+    """Return the routes under ``/control``, for `Simulator.serving`.
+
+    They ask for no password, and refuse pages of other sites.
+    """
     control = _Control(simulator)
-    return [
+    routes = [
         Route("/control/webservices", _posted(control.add_webservice), methods=["POST"]),
         Route("/control/records", _posted(control.put_record), methods=["POST"]),
         Route("/control/events", _posted(control.send_event), methods=["POST"]),
@@ -151,6 +155,7 @@ def control_routes(simulator: Simulator) -> list[Route]:
         Route("/control/conditions", control.reset_conditions, methods=["DELETE"]),
         Route("/control/notifications", control.notifications),
     ]
+    return guarded(routes)
 
 
 def _posted(do: Callable[[_Body], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.doforms.simulator.fields import to_json
+from gateway.doforms.simulator.guard import guarded
 from gateway.doforms.simulator.limits import account_of
 from gateway.doforms.simulator.notifications import Seen
 from gateway.doforms.simulator.simulator import Simulator
@@ -185,6 +186,9 @@ def _names(seen: Seen, key: str) -> bool:
 
 
 def page_routes(simulator: Simulator, *, about: str = "") -> list[Route]:
-    """Return the routes of the page, for `Simulator.serving`; ``about`` says what is being played."""
+    """Return the routes of the page, for `Simulator.serving`; ``about`` says what is being played.
+
+    It is shown to no page of another site.
+    """
     page = _Page(simulator, about)
-    return [Route("/", page.overview), Route("/records/{kind}/{key:path}", page.record)]
+    return guarded([Route("/", page.overview), Route("/records/{kind}/{key:path}", page.record)])

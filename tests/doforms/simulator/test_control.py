@@ -90,6 +90,7 @@ async def test_every_command_of_its_page_can_be_given(doforms: Simulator) -> Non
     async with httpx.AsyncClient(base_url=doforms.api.removesuffix("/api/v2")) as http:
         for _, *given, url in commands:
             options = dict(zip(given[::2], given[1::2], strict=True))
-            method = options.get("-X", "POST" if "-d" in options else "GET")
-            answer = await http.request(method, httpx.URL(url).path, content=options.get("-d"))
+            method = options.get("-X", "POST" if "--json" in options else "GET")
+            headers = {"Content-Type": "application/json"} if "--json" in options else {}
+            answer = await http.request(method, httpx.URL(url).path, content=options.get("--json"), headers=headers)
             assert answer.is_success, (given, answer.text)
