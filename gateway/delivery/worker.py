@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from gateway.delivery.apart import AGAIN_AFTER, is_refused_apart
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
@@ -29,6 +30,8 @@ from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
 from gateway.models import DeliveryState, FetchState
 from gateway.routing.loaded import DestinationEntry
+from gateway.routing.render_pool import NotNow, RenderPool
+from gateway.routing.rendering import Task
 from gateway.store import lane_leases, records
 from gateway.store.clock import NEVER, SECOND
 from gateway.store.inbox import Kept, KeptDelivery
@@ -78,6 +81,7 @@ class Worker:
         self._drift = drift
         self._mask = mask
         self._leases = Leases(store, lane_leases.renew)
+        self._renders = RenderPool()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._claims = Claims(store, rooms=self._rooms, start=self._start_all, before=self._look_around)
@@ -112,6 +116,7 @@ class Worker:
             on_delivered=self._drift.delivered,
             on_misconfigured=self._misconfigured,
             on_room=self._claims.has_room,
+            renders=self._renders,
         )
 
     def obstacle(self, destination: str) -> str | None:
@@ -179,6 +184,7 @@ class Worker:
         """Let what is being sent end until then (by `time.monotonic`), and let go of the destinations."""
         self.begin_to_stop()
         await self._pipelines.finish(until)
+        self._renders.close()
         await asyncio.wait([self._claiming, *self._fetches, *self._tasks], timeout=_FOLLOWED_UP_WITHIN)
         if self._tasks:  # what followed from those
             await asyncio.wait(self._tasks, timeout=_FOLLOWED_UP_WITHIN)
@@ -298,7 +304,14 @@ class Worker:
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""
         webservice = self._current.webservice(job.kept.notification.webservice_id)
-        if is_refused(job, webservice, timezone=self._current.routes.timezone):
+        refused = is_refused(job, webservice, timezone=self._current.routes.timezone)
+        if isinstance(refused, Task):
+            try:
+                with pipeline.stepping_aside():
+                    refused = await is_refused_apart(self._renders, refused)
+            except NotNow as error:
+                raise PutOff(self._store.now() + int(AGAIN_AFTER * SECOND), str(error)) from None
+        if refused:
             return
         job.attached = await self._attachments.attached(
             job.kept,
