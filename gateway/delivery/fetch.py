@@ -20,7 +20,7 @@ from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import decode_aside
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Webservice
@@ -107,7 +107,10 @@ class FetchDesk:
             return Records()
         found = await self._store.read(lambda c: records.last_pinned(c, kept.account, key, kept.id))
         if found is not None:
-            record = decode_record(found[1], kind=found[0])
+            try:
+                record = await decode_aside(found[1], kind=found[0])
+            except DoformsError as error:
+                raise GivenUp(f"its last known record cannot be read: {error}") from None
             return Records(record=record, by_kind={found[0]: record}, known=True)
         kind = kept.notification.record_kind
         learnt = await self._store.read(lambda c: record_ids.known(c, kept.account, [key]))
@@ -153,7 +156,7 @@ class FetchDesk:
         while True:
             standing = standing or await self._standing(kept)
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
-                return _records(kept, _decoded(standing.pinned))
+                return _records(kept, await _decoded(standing.pinned))
             webservice = self._may_call(standing)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
@@ -164,7 +167,7 @@ class FetchDesk:
             found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
-        return _records(kept, _decoded(standing.pinned) | found)
+        return _records(kept, await _decoded(standing.pinned) | found)
 
     async def _standing(self, kept: KeptNotification) -> Standing:
         return await self._store.read(lambda c: fetches.standing(c, kept))
@@ -224,8 +227,11 @@ class FetchDesk:
         self._turns.ended(kept.id)
 
 
-def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
-    return {kind: decode_record(body, kind=kind) for kind, body in pinned.items()}
+async def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
+    try:
+        return {kind: await decode_aside(body, kind=kind) for kind, body in pinned.items()}
+    except DoformsError as error:  # kept before this was a bound
+        raise GivenUp(f"the record that was kept cannot be read: {error}") from None
 
 
 def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record]) -> Records:

@@ -17,7 +17,7 @@ from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
 from gateway.doforms.failures import Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import decode_aside
 from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
@@ -99,7 +99,7 @@ class Ladder:
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
         body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
-        record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
+        record = await decode_aside(body, kind=wanted.kind)  # a 200 with something else in it is not a record
         if not {record.key, record.id} & {wanted.key, name}:
             raise NotARecord(
                 f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"

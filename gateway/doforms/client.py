@@ -24,10 +24,11 @@ from gateway.doforms.failures import (
     NotARecord,
     Quota,
     Refused,
+    TooLarge,
     Unauthorised,
 )
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import DECODED_HERE, decode_record
 from gateway.http import excerpt, retry_after
 from gateway.models import Outcome, RecordKind
 
@@ -207,9 +208,11 @@ def _failure(answer: httpx.Response, what: str) -> Exception:
 
 def _is_record(body: bytes, kind: RecordKind, key: str) -> bool:
     """Tell whether a body that speaks of a quota is a flattened record, one of whose answers does."""
+    if len(body) > DECODED_HERE:  # nobody needs so many words to speak of a quota
+        return True
     try:
         record = decode_record(body, kind=kind)
-    except NotARecord:
+    except (NotARecord, TooLarge):
         return False
     return key in (record.key, record.id)
 

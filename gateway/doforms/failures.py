@@ -10,6 +10,7 @@ DoformsError
 |   `-- Forbidden  they are, or not, but this thing is not for them (403)
 |-- Quota          the web service's calls for today are used up
 |-- NotARecord     a success that holds no record, or another one
+|-- TooLarge       a record that is beyond what the gateway takes apart
 |-- NotAListing    a success that holds no listing
 |-- NotFound       a record that could not be read, wherever it was looked for
 |-- NotAnAttachment  a success that holds something else than the photo or file
@@ -85,6 +86,10 @@ class Quota(DoformsError):
 
 class NotARecord(DoformsError):
     """A body that holds no record, whatever the status said."""
+
+
+class TooLarge(DoformsError):
+    """A record that holds more than the gateway takes apart; fetching it again would not make it smaller."""
 
 
 class NotAListing(DoformsError):
