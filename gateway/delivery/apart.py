@@ -18,7 +18,7 @@ async def made_ready_apart(renders: RenderPool, job: Job, apart: Apart) -> Prepa
     try:
         if task is None:
             return await renders.in_thread(lambda: finish(job, None))
-        return await renders.work_off(task, lambda done: finish(job, done))
+        return await renders.work_off(task, lambda done: finish(job, done), is_much=apart.is_much)
     except NotNow as error:
         return Attempted(result=Result.PUT_OFF, reason=str(error), retry_after=AGAIN_AFTER)
     except GatewayError as error:

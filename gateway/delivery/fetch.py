@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
@@ -20,7 +20,7 @@ from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority
-from gateway.doforms.record import decode_aside
+from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Webservice
@@ -44,6 +44,8 @@ class Records:
     by_kind: dict[RecordKind, Record] = field(default_factory=dict)
     known: bool = False
     """Whether ``record`` has been fetched, now or for an earlier notification."""
+    are_large: bool = False
+    """Whether going through them takes longer than may be done in the event loop."""
 
 
 class FetchDesk:
@@ -111,7 +113,8 @@ class FetchDesk:
                 record = await decode_aside(found[1], kind=found[0])
             except DoformsError as error:
                 raise GivenUp(f"its last known record cannot be read: {error}") from None
-            return Records(record=record, by_kind={found[0]: record}, known=True)
+            large = len(found[1]) > DECODED_HERE
+            return Records(record=record, by_kind={found[0]: record}, known=True, are_large=large)
         kind = kept.notification.record_kind
         learnt = await self._store.read(lambda c: record_ids.known(c, kept.account, [key]))
         if kind is None or not learnt:
@@ -156,7 +159,7 @@ class FetchDesk:
         while True:
             standing = standing or await self._standing(kept)
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
-                return _records(kept, await _decoded(standing.pinned))
+                return _records(kept, await _decoded(standing.pinned), standing.pinned.values())
             webservice = self._may_call(standing)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
@@ -167,7 +170,8 @@ class FetchDesk:
             found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
-        return _records(kept, await _decoded(standing.pinned) | found)
+        by_kind = await _decoded(standing.pinned) | {kind: one.record for kind, one in found.items()}
+        return _records(kept, by_kind, [*standing.pinned.values(), *(one.body for one in found.values())])
 
     async def _standing(self, kept: KeptNotification) -> Standing:
         return await self._store.read(lambda c: fetches.standing(c, kept))
@@ -183,7 +187,7 @@ class FetchDesk:
 
     async def _call(
         self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
-    ) -> dict[RecordKind, Record]:
+    ) -> dict[RecordKind, Found]:
         kept = standing.kept
         account = self._current.account(webservice)
         started = time.monotonic()
@@ -215,7 +219,7 @@ class FetchDesk:
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         for one in found.values():
             self._saw(webservice, one.record)
-        return {kind: one.record for kind, one in found.items()}
+        return found
 
     async def _pin(self, standing: Standing, found: Mapping[RecordKind, Found]) -> None:
         kept = standing.kept
@@ -234,7 +238,8 @@ async def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Recor
         raise GivenUp(f"the record that was kept cannot be read: {error}") from None
 
 
-def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record]) -> Records:
+def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record], bodies: Iterable[bytes]) -> Records:
     kind = kept.notification.record_kind
     record = by_kind.get(kind) if kind is not None else None
-    return Records(record=record, by_kind=by_kind, known=record is not None)
+    large = any(len(body) > DECODED_HERE for body in bodies)
+    return Records(record=record, by_kind=by_kind, known=record is not None, are_large=large)

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.delivery.attached import NOTHING, Attached
 from gateway.delivery.current import missing_need
 from gateway.delivery.fetch import Records
+from gateway.delivery.own import own
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
 from gateway.destinations.faults import RAISED, say_fault
@@ -60,6 +61,8 @@ class Apart:
 
     task: Task | None
     """What is to be rendered; None: it was rendered before, and is only to be read."""
+    is_much: bool = True
+    """Whether rendering it is known to be too much; else it is its record that is large."""
 
 
 def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> Prepared | Attempted | Apart:
@@ -69,7 +72,8 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
     notification = job.kept.notification
     try:
         if job.due.rendered is not None:
-            return Apart(task=None) if len(job.due.rendered) > LARGEST_HERE else read_again(job, job.due.rendered)
+            large = job.records.are_large or len(job.due.rendered) > LARGEST_HERE
+            return Apart(task=None) if large else read_again(job, job.due.rendered)
         missing = missing_need(notification, job.spec.needs)
         if missing is not None and notification.event is not Event.DELETE:
             return Attempted(
@@ -82,6 +86,8 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
             plan=planned(job.spec.options.for_event(notification.event)),
             names=scope,
         )
+        if job.records.are_large:
+            return Apart(task=replace(task, names=_needed(task, scope)), is_much=False)
         try:
             return made_ready(job, work_off_here(task))
         except TooMuchHere:
@@ -221,7 +227,7 @@ def _delivery(job: Job, data: dict[str, Any]) -> Delivery[Any]:
         deadline=_deadline(job),
         event=notification.event,
         notification=notification,
-        record=record,
+        record=None if record is None else own(record),
         attachments=job.attached.attachments,
     )
 

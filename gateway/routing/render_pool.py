@@ -25,7 +25,8 @@ from gateway.routing.render_process import (
     TASK,
     TOO_LARGE,
 )
-from gateway.routing.rendering import LARGEST_RENDERED, Refused, Rendered, Task, packed
+from gateway.routing.rendering import LARGEST_RENDERED, Refused, Rendered, Task, packed, work_off_here
+from gateway.routing.work import TooMuchHere
 
 PROCESSES = 2
 """Deliveries that are rendered in processes of their own at the same time."""
@@ -205,14 +206,16 @@ class RenderPool:
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="render")
         self._waiting = 0
 
-    async def work_off(self, task: Task, then: Callable[[Refused | Rendered], T]) -> T:
+    async def work_off(self, task: Task, then: Callable[[Refused | Rendered], T], *, is_much: bool = True) -> T:
         """Judge and render, and call ``then`` with what came of it, all in a thread; returns what ``then`` does.
+
+        Without ``is_much`` it is tried in this process first.
 
         Raises:
             TemplateError: a template cannot be evaluated for this record, or takes too much time or memory.
             NotNow: too many wait for that, or the process gave no answer.
         """
-        return await self.in_thread(lambda: then(self._work_off(task)))
+        return await self.in_thread(lambda: then(self._work_off(task, is_much=is_much)))
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes long, but is bounded, in one of the threads.
@@ -232,7 +235,10 @@ class RenderPool:
         if not running.cancelled():
             running.exception()  # looked at: whoever asked may have gone meanwhile
 
-    def _work_off(self, task: Task) -> Refused | Rendered:
+    def _work_off(self, task: Task, *, is_much: bool) -> Refused | Rendered:
+        if not is_much:
+            with suppress(TooMuchHere):
+                return work_off_here(task)
         process = self._idle.pop()
         try:
             return process.work_off(packed(task))
