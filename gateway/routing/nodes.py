@@ -12,13 +12,14 @@ from jinja2 import nodes
 
 from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
+from gateway.routing.addresses import harmless
 from gateway.routing.asked import Asked, asked
 from gateway.routing.bounds import bounded, settled, text_of
 from gateway.routing.content import reads_content
 from gateway.routing.costs import counted_nodes
 from gateway.routing.parse import attributes, compiled, is_one_expression, mentioned, parsed
 from gateway.routing.sandbox import EMPTY, FAILURES, HTML, TEXT, URL
-from gateway.routing.work import spend
+from gateway.routing.work import CALL, spend
 
 Names = Mapping[str, Any]
 _COMPILED = 2000
@@ -133,6 +134,9 @@ class Text(_Source):
         spend(self._steps)
         with bounded():
             text = str(self._guarded(lambda: "".join(self._template.generate(names))))
+        if self._mark.html:
+            spend(CALL + 4 * len(text))
+            return harmless(text, self.source)
         return self._whole_path(text) if self._mark.url else text
 
     def _whole_path(self, text: str) -> str:

@@ -30,6 +30,7 @@ from gateway.routing.bounds import (
     write,
 )
 from gateway.routing.costs import counted_nodes, pay_for_call, pay_for_numbers
+from gateway.routing.escaped import HTML_FILTERS, Escaped
 from gateway.routing.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL, alike, fill, holds
 from gateway.routing.names import Strict
 from gateway.routing.work import CALL, STEP, spend
@@ -106,7 +107,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
             optimized=False,  # it would calculate while compiling
         )
-        self.filters = dict(FILTERS_WITH_NULL)
+        self._escapes = autoescape
+        self.filters = {**FILTERS_WITH_NULL, **(HTML_FILTERS if autoescape else {})}
         self.tests = dict(TESTS_WITH_NULL)
         self.globals = {"dict": dict, "namespace": self.globals["namespace"], "range": self._range}
 
@@ -114,6 +116,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for refused in tree.find_all(_REFUSED):
             raise TemplateSyntaxError("includes, blocks and macros are not available", refused.lineno)
+        if self._escapes:
+            tree = Escaped().visit(tree)
         return _Rules().visit(tree)  # type: ignore[no-any-return]
 
     def expression(self, tree: nodes.Template) -> TemplateExpression:
