@@ -29,6 +29,65 @@ def own(record: Record) -> Record:
     return made
 
 
+def own_when_read(record: Record) -> Record:
+    """Return a record that is copied as soon as somebody reads an answer of it: most plugins read none."""
+    return _OwnWhenRead(record)
+
+
+_set = object.__setattr__
+_COPIED = ("fields", "tables", "paths", "kinds", "raw")
+
+
+class _OwnWhenRead(Record):
+    """A record that stands for a copy of another."""
+
+    __slots__ = ("_copy", "_original")
+    _copy: Record | None
+    _original: Record
+
+    def __new__(cls, original: Record | None = None, /, **values: Any) -> Any:
+        """Make one of an original; of values, as `dataclasses.replace` does, a plain record."""
+        return Record(**values) if original is None else object.__new__(cls)
+
+    def __init__(self, original: Record, /) -> None:
+        _set(self, "kind", original.kind)
+        _set(self, "key", original.key)
+        _set(self, "id", original.id)
+        _set(self, "_original", original)
+        _set(self, "_copy", None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled as the copy."""
+        return _same, (self._whole(),)
+
+    def __eq__(self, other: object) -> bool:
+        """Be equal to every record that holds the same."""
+        whole = other._whole() if isinstance(other, _OwnWhenRead) else other
+        return self._whole() == whole
+
+    __hash__ = Record.__hash__
+
+    def _whole(self) -> Record:
+        copied = self._copy
+        if copied is None:
+            copied = own(self._original)
+            _set(self, "_copy", copied)
+        return copied
+
+
+def _same(record: Record) -> Record:
+    return record
+
+
+def _read(name: str) -> property:
+    return property(lambda record: getattr(record._whole(), name))
+
+
+for _name in _COPIED:
+    setattr(_OwnWhenRead, _name, _read(_name))
+_OwnWhenRead.__name__ = _OwnWhenRead.__qualname__ = Record.__qualname__
+
+
 class _Copied:
     """What was copied already; the levels are gone through one after the other, as they may be many."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.delivery.attached import NOTHING, Attached
 from gateway.delivery.current import missing_need
 from gateway.delivery.fetch import Records
-from gateway.delivery.own import own
+from gateway.delivery.own import own, own_when_read
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
 from gateway.destinations.faults import RAISED, say_fault
@@ -227,7 +227,7 @@ def _delivery(job: Job, data: dict[str, Any]) -> Delivery[Any]:
         deadline=_deadline(job),
         event=notification.event,
         notification=notification,
-        record=None if record is None else own(record),
+        record=None if record is None else own(record) if job.records.are_large else own_when_read(record),
         attachments=job.attached.attachments,
     )
 

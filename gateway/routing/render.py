@@ -33,11 +33,11 @@ _FROM_TEXT: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What is to be rendered of options, free of the plugin's classes: another process can do it."""
 
-    fields: tuple[tuple[str, Any], ...]
+    fields: Sequence[tuple[str, Any]]
     """Key in the file, and what stands there: templates, plain values, or plans of what is below."""
     per_row: frozenset[str]
     """The keys that are rendered for each row."""
@@ -49,13 +49,12 @@ class Plan:
 
 def planned(options: BaseModel) -> Plan:
     """Take options apart into what is to be rendered; what was left out stays left out."""
-    fields = [one for one in _fields(type(options)) if one[0] in options.model_fields_set]
-    return Plan(
-        fields=tuple((key, _part(getattr(options, name))) for name, key, _ in fields),
-        per_row=frozenset(key for _, key, per_row in fields if per_row),
-        rows=_part(getattr(options, "rows", None)) if _takes_rows(type(options)) else None,
-        takes_rows=_takes_rows(type(options)),
-    )
+    kind, given = type(options), options.model_fields_set
+    fields = [(key, _part(getattr(options, name))) for name, key, _ in _fields(kind) if name in given]
+    if not _takes_rows(kind):
+        return Plan(fields, frozenset(), None, False)
+    per_row = frozenset(key for name, key, per_row in _fields(kind) if per_row and name in given)
+    return Plan(fields, per_row, _part(getattr(options, "rows", None)), True)
 
 
 def _part(value: Any) -> Any:

@@ -16,7 +16,7 @@ LARGEST_RENDERED = 64 * 1024 * 1024
 """Bytes of what is rendered for one delivery, as it is kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Task:
     """What is to be judged and rendered for a delivery."""
 
@@ -34,7 +34,7 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rendered:
     """The options as plain data, and as they are kept; of one of them the other follows."""
 

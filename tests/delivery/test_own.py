@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from gateway.answers import Answers
-from gateway.delivery.own import own
+from gateway.delivery.own import own, own_when_read
 from gateway.doforms.blobs import with_known
 from gateway.doforms.record import decode_record
 from gateway.errors import TemplateError
@@ -89,6 +92,39 @@ def test_a_record_with_what_is_known_of_its_photos_is_copied_too() -> None:
 def test_a_record_of_which_only_the_key_is_known_is_copied() -> None:
     one = Record(kind=RecordKind.SUBMISSION, key="k")
     assert own(one) == one
+
+
+def test_a_copy_that_is_made_when_it_is_read_is_a_record_like_any() -> None:
+    one = record()
+    made = own_when_read(one)
+    assert isinstance(made, Record)
+    assert (made.kind, made.key, made.id) == (one.kind, one.key, one.id)
+    assert made == one
+    assert one == made
+    assert made == own_when_read(one)
+    assert made != replace(one, key="other")
+    assert repr(made) == repr(one)
+    assert not parts(made).keys() & parts(one).keys()
+    assert made.fields is made.fields
+    assert made.fields["rows"] is made.tables["rows"]
+    with pytest.raises(AttributeError):
+        made.key = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, replace, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_that_is_made_when_it_is_read_can_be_copied(again: Callable[[Record], Record]) -> None:
+    assert again(own_when_read(record())) == record()
+    assert replace(own_when_read(record()), key="k2").key == "k2"
+
+
+def test_what_is_changed_in_one_that_is_made_when_it_is_read_is_changed_nowhere_else() -> None:
+    one = record()
+    before = copy.deepcopy(one)
+    first, second = own_when_read(one), own_when_read(one)
+    first.fields.clear()  # type: ignore[attr-defined]
+    first.raw["fields"].clear()
+    assert one == before
+    assert second == before
 
 
 @quick
