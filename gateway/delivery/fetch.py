@@ -13,6 +13,7 @@ from gateway.delivery.callers import NOT_NOW, Callers, turn_of
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
+from gateway.delivery.held import Held, HeldRecords
 from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
@@ -25,12 +26,15 @@ from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Webservice
 from gateway.store import fetches, record_ids, records
+from gateway.store.clock import SECOND
 from gateway.store.fetches import Standing
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
+_ROOM_AGAIN = 5.0
+"""Seconds after which it is looked again whether there is room for a large record."""
 """Seconds between two looks at a fetch that another process makes."""
 Saw = Callable[[Webservice, Record], None]
 """Called with each record that was fetched and pinned."""
@@ -46,6 +50,8 @@ class Records:
     """Whether ``record`` has been fetched, now or for an earlier notification."""
     are_large: bool = False
     """Whether going through them takes longer than may be done in the event loop."""
+    held: Held | None = None
+    """Counts them as long as they are large and held."""
 
 
 class FetchDesk:
@@ -71,6 +77,7 @@ class FetchDesk:
         self.unreadable = self._ladder.unreadable
         self._joint: JointWork[Records] = JointWork()
         self._turns = FetchTurns(store)
+        self._held = HeldRecords()
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def keep_turns(self) -> None:
@@ -158,8 +165,9 @@ class FetchDesk:
         wait = _FIRST_LOOK
         while True:
             standing = standing or await self._standing(kept)
+            self._look_for_room(standing)
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
-                return _records(kept, await _decoded(standing.pinned), standing.pinned.values())
+                return self._records(kept, await _decoded(standing.pinned), standing.pinned.values())
             webservice = self._may_call(standing)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
@@ -171,7 +179,25 @@ class FetchDesk:
         finally:
             await self._turns.give_back(kept.id)
         by_kind = await _decoded(standing.pinned) | {kind: one.record for kind, one in found.items()}
-        return _records(kept, by_kind, [*standing.pinned.values(), *(one.body for one in found.values())])
+        return self._records(kept, by_kind, [*standing.pinned.values(), *(one.body for one in found.values())])
+
+    def _look_for_room(self, standing: Standing) -> None:
+        """Raise PutOff while too much of large records is held to take another one apart."""
+        if not self._held.has_room(_large_bytes(standing.pinned.values())):
+            until = self._store.now() + int(_ROOM_AGAIN * SECOND)
+            raise PutOff(until, "it waits until less of large records is held in memory", in_line=True)
+
+    def _records(self, kept: KeptNotification, by_kind: dict[RecordKind, Record], bodies: Iterable[bytes]) -> Records:
+        kind = kept.notification.record_kind
+        record = by_kind.get(kind) if kind is not None else None
+        size = _large_bytes(bodies)
+        return Records(
+            record=record,
+            by_kind=by_kind,
+            known=record is not None,
+            are_large=size > 0,
+            held=self._held.take(size) if size else None,
+        )
 
     async def _standing(self, kept: KeptNotification) -> Standing:
         return await self._store.read(lambda c: fetches.standing(c, kept))
@@ -238,8 +264,6 @@ async def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Recor
         raise GivenUp(f"the record that was kept cannot be read: {error}") from None
 
 
-def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record], bodies: Iterable[bytes]) -> Records:
-    kind = kept.notification.record_kind
-    record = by_kind.get(kind) if kind is not None else None
-    large = any(len(body) > DECODED_HERE for body in bodies)
-    return Records(record=record, by_kind=by_kind, known=record is not None, are_large=large)
+def _large_bytes(bodies: Iterable[bytes]) -> int:
+    """Return the bytes of what is not decoded in the event loop."""
+    return sum(len(body) for body in bodies if len(body) > DECODED_HERE)

@@ -42,6 +42,8 @@ _SETTLED_WITHIN = 5.0
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
 OnDelivered = Callable[[Job, Receipt], None]
+_Ended = tuple[Job, Attempted, int | None]
+_Going = tuple[Job, Prepared, int]
 
 
 class Pipeline:
@@ -253,9 +255,9 @@ class Pipeline:
         waiting, slots = len(jobs), self._slots_for(len(jobs))
         try:
             ended, going, apart = self._prepare(jobs)
-            jobs = [job for job, *_ in (*ended, *going)]
-            waiting = len(jobs)
-            self._start_apart(apart)
+            waiting = len(jobs := [job for job, *_ in (*ended, *going)])
+            for job, what in apart:
+                self._apart[self._start(self._make_ready_apart(job, what))] = job
             going = await self._begin(going)
             ended += [(job, self._dry_run(ready), id_) for job, ready, id_ in going if self._is_dry(job)]
             sending = [one for one in going if not self._is_dry(one[0])]
@@ -293,10 +295,6 @@ class Pipeline:
         for job in jobs:
             self._leases.forget(job.due.lane_id, job.due.token)
 
-    def _start_apart(self, apart: Sequence[tuple[Job, Apart]]) -> None:
-        for job, what in apart:
-            self._apart[self._start(self._make_ready_apart(job, what))] = job
-
     async def _make_ready_apart(self, job: Job, apart: Apart) -> None:
         """Make a delivery ready that takes long, holding no slot and no room of others, and queue it again."""
         try:
@@ -308,12 +306,8 @@ class Pipeline:
             raise
         self.put(job)
 
-    def _prepare(
-        self, batch: Sequence[Job]
-    ) -> tuple[list[tuple[Job, Attempted, int | None]], list[tuple[Job, Prepared, int]], list[tuple[Job, Apart]]]:
-        ended: list[tuple[Job, Attempted, int | None]] = []
-        going: list[tuple[Job, Prepared, int]] = []
-        apart: list[tuple[Job, Apart]] = []
+    def _prepare(self, batch: Sequence[Job]) -> tuple[list[_Ended], list[_Going], list[tuple[Job, Apart]]]:
+        ended, going, apart = list[_Ended](), list[_Going](), list[tuple[Job, Apart]]()
         for job in batch:
             if job.due.in_doubt and not may_repeat(job.spec):
                 reason = "an earlier attempt was cut short by a crash"

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from gateway.delivery.apart import AGAIN_AFTER, is_refused_apart
+from gateway.delivery.apart import seen_in, will_not_be_sent
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims
 from gateway.delivery.current import Current
@@ -21,7 +21,7 @@ from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pipelines import Pipelines
-from gateway.delivery.prepare import Job, is_refused
+from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
@@ -30,8 +30,7 @@ from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
 from gateway.models import DeliveryState, FetchState
 from gateway.routing.loaded import DestinationEntry
-from gateway.routing.render_pool import NotNow, RenderPool
-from gateway.routing.rendering import Task
+from gateway.routing.render_pool import RenderPool
 from gateway.store import lane_leases, records
 from gateway.store.clock import NEVER, SECOND
 from gateway.store.inbox import Kept, KeptDelivery
@@ -304,14 +303,8 @@ class Worker:
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""
         webservice = self._current.webservice(job.kept.notification.webservice_id)
-        refused = is_refused(job, webservice, timezone=self._current.routes.timezone)
-        if isinstance(refused, Task):
-            try:
-                with pipeline.stepping_aside():
-                    refused = await is_refused_apart(self._renders, refused)
-            except NotNow as error:
-                raise PutOff(self._store.now() + int(AGAIN_AFTER * SECOND), str(error)) from None
-        if refused:
+        timezone, aside = self._current.routes.timezone, pipeline.stepping_aside
+        if await will_not_be_sent(self._renders, job, webservice, timezone=timezone, aside=aside, now=self._store.now):
             return
         job.attached = await self._attachments.attached(
             job.kept,
@@ -319,7 +312,7 @@ class Worker:
             required=job.spec.attachments_required,
             aside=pipeline.stepping_aside,
         )
-        job.records = job.attached.seen_in(job.records)
+        job.records = await seen_in(job)
 
     async def _settle_unsent(self, job: Job, why: PutOff | GivenUp) -> None:
         if isinstance(why, PutOff):
