@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from html import unescape
 
+from gateway.routing.work import STEP, spend
+
 ALLOWED = frozenset({"http", "https", "mailto"})
 """The schemes of addresses that answers may bring; one without a scheme is fine, too."""
 _NEVER = frozenset({"javascript", "vbscript", "data"})
@@ -37,6 +39,8 @@ _LITERAL = re.compile(r"=\s*[\"']?\s*([a-zA-Z][a-zA-Z0-9+.-]*+):")
 _REFRESH = re.compile(r"url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
 _CSS_ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?")
 _CSS_ACTS = re.compile(r"(?:javascript|vbscript)\s*+:|expression\s*+\(|-moz-binding|behavior\s*+:", re.IGNORECASE)
+_A_LETTER = STEP
+"""What looking at a letter of an address costs."""
 _DECODED = 5
 """How often entities are decoded: mail programs pass HTML on to each other."""
 
@@ -75,6 +79,7 @@ def _if_refused(
 ) -> tuple[int, int, str] | None:
     for kind in ("double", "single", "bare"):
         value = found[kind]
+        spend(STEP + _A_LETTER * len(value or ""))
         if value and is_refused(value, source) and not (found[0].strip() in source and not _is_script(value)):
             return found.start(kind), found.end(kind), _HARMLESS
     return None

@@ -135,7 +135,7 @@ class Text(_Source):
         with bounded():
             text = str(self._guarded(lambda: "".join(self._template.generate(names))))
         if self._mark.html:
-            spend(CALL + 4 * len(text))
+            spend(CALL + 2 * len(text))
             return harmless(text, self.source)
         return self._whole_path(text) if self._mark.url else text
 

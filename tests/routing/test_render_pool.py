@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -142,6 +145,26 @@ def test_a_process_knows_no_secrets_and_does_not_look_into_the_working_folder(
         assert b"secret" not in environ
     finally:
         one.close()
+
+
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    code = (
+        "import sys, time; from tests.routing.test_render_pool import *\n"
+        "one = RenderProcess(); one.work_off(packed(task('x {{ record.key }}'))); print(pid(one), flush=True)\n"
+        "time.sleep(60)"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    started = Path(f"/proc/{int(starter.stdout.readline())}/cmdline")
+    assert b"render_process" in started.read_bytes()
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    for _ in range(200):
+        if not started.exists() or b"render_process" not in started.read_bytes():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it goes on alone")
 
 
 def test_a_command_renders_apart_and_leaves_no_process() -> None:
