@@ -165,9 +165,10 @@ class Pipeline:
         self._stopped = True
         if self._wake is not None:
             self._wake.cancel()
-        for task in self._apart:
+        apart, self._apart = self._apart, {}
+        for task in apart:
             task.cancel()
-        return [*self._apart.values(), *self.take_back()]
+        return [*apart.values(), *self.take_back()]
 
     async def finish(self, until: float = math.inf) -> None:
         """Wait for what is being sent; what has no end by ``until`` (by `time.monotonic`) is settled as uncertain."""
@@ -207,8 +208,7 @@ class Pipeline:
             self._start(self._run(jobs))
 
     def _slots_for(self, count: int) -> int:
-        """Return how many of the sends that may be made at once so many deliveries are."""
-        return 1 if self._many else count
+        return 1 if self._many else count  # of the sends that may be made at once
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -296,13 +296,13 @@ class Pipeline:
             self._leases.forget(job.due.lane_id, job.due.token)
 
     async def _make_ready_apart(self, job: Job, apart: Apart) -> None:
-        """Make a delivery ready that takes long, holding no slot and no room of others, and queue it again."""
         try:
-            with self.stepping_aside():
+            with self.stepping_aside():  # it holds no slot and no room of others meanwhile
                 job.ready = await made_ready_apart(self._renders, job, apart)
         except BaseException:
             self.left(1)
-            self._let_lapse([job])
+            if asyncio.current_task() in self._apart:  # else it was handed back, and may be on its way elsewhere
+                self._let_lapse([job])
             raise
         self.put(job)
 
