@@ -45,7 +45,7 @@ async def test_what_costs_much_is_delivered_and_others_overtake_it(tmp_path: Pat
     async with running(routes_of(tmp_path, doforms, MUCH), mask=Mask()) as gateway, serving(gateway) as url:
         doforms.target = f"{url}/webhooks/doforms"
         seen = [await doforms.create(WEBSERVICE, {"site": "Dock"}) for _ in range(5)]
-        await doforms.until(lambda: all(one.belief == "completed" for one in seen))
+        await doforms.until(lambda: all(one.belief == "completed" for one in seen), timeout=60.0)
         assert [(state, attempts) for state, attempts, _ in await states(gateway)] == [("delivered", 1)] * 5
 
 
@@ -54,7 +54,7 @@ async def test_a_condition_that_costs_much_skips(tmp_path: Path, doforms: Simula
     async with running(routes_of(tmp_path, doforms, "x", more), mask=Mask()) as gateway, serving(gateway) as url:
         doforms.target = f"{url}/webhooks/doforms"
         seen = await doforms.create(WEBSERVICE, {"site": "Dock"})
-        await doforms.until(lambda: seen.belief == "completed")
+        await doforms.until(lambda: seen.belief == "completed", timeout=60.0)
         [(state, _, reason)] = await states(gateway)
         assert (state, reason) == ("skipped", "`when` of the route route is false for this record")
 
@@ -66,9 +66,9 @@ async def test_a_crowd_of_them_is_put_off_and_costs_no_attempt(
     monkeypatch.setattr("gateway.delivery.apart.AGAIN_AFTER", 0.2)
     async with running(routes_of(tmp_path, doforms, MUCH), mask=Mask()) as gateway, serving(gateway) as url:
         doforms.target = f"{url}/webhooks/doforms"
-        seen = await asyncio.gather(*(doforms.create(WEBSERVICE, {"site": "Dock"}) for _ in range(6)))
-        await doforms.until(lambda: all(one.belief == "completed" for one in seen))
-        assert [(state, attempts) for state, attempts, _ in await states(gateway)] == [("delivered", 1)] * 6
+        seen = await asyncio.gather(*(doforms.create(WEBSERVICE, {"site": "Dock"}) for _ in range(3)))
+        await doforms.until(lambda: all(one.belief == "completed" for one in seen), timeout=60.0)
+        assert [(state, attempts) for state, attempts, _ in await states(gateway)] == [("delivered", 1)] * 3
 
 
 async def test_a_gateway_that_is_stopped_hands_back_what_is_being_rendered(tmp_path: Path, doforms: Simulator) -> None:
@@ -77,7 +77,7 @@ async def test_a_gateway_that_is_stopped_hands_back_what_is_being_rendered(tmp_p
         doforms.target = f"{url}/webhooks/doforms"
         await doforms.create(WEBSERVICE, {"site": "endless"}, key="endless")
         good = await doforms.create(WEBSERVICE, {"site": "Dock"}, key="good")
-        await doforms.until(lambda: good.belief == "completed")
+        await doforms.until(lambda: good.belief == "completed", timeout=60.0)
         assert [state for state, _, _ in await states(gateway)] == ["pending", "delivered"]
     mended = routes_of(tmp_path, doforms, "{{ record.fields.site }}")
     async with running(mended, mask=Mask()) as gateway:
