@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.errors import TemplateError
@@ -34,6 +34,11 @@ class Answers(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         return self._paths[name]
+
+    def relate(self, own: Callable[[Any], Any]) -> None:
+        """Have beside the values own things, as ``own`` makes them, instead of those of what it was copied from."""
+        self.several = {name: list(paths) for name, paths in self.several.items()}
+        self._paths = own(self._paths)
 
     def _refuse(self, name: str) -> None:
         if name in self.several:

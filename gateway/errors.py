@@ -73,6 +73,8 @@ class Misfit(StrEnum):
     """It is text, but no JSON."""
     TOO_DEEP = "too-deep"
     """It is nested deeper than is read."""
+    TOO_MANY = "too-many"
+    """It holds more values and names than any notification has, or is nested deeper."""
     NO_OBJECT = "no-object"
     """It is JSON, but no object."""
     IDENTIFIER = "identifier"

@@ -29,6 +29,9 @@ from gateway.store.clock import SECOND
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
+_LARGE = 500
+"""Questions and rows of a record that is gone through in a thread."""
+
 
 class AttachmentDesk:
     """Where deliveries ask for the attachments of their record."""
@@ -57,7 +60,7 @@ class AttachmentDesk:
         """
         if record is None or kept.notification.event is Event.DELETE:
             return NOTHING
-        if not (blobs := find_blobs(record)):
+        if not (blobs := await _blobs(record)):
             await self._rows(kept, ())  # fetched again, it may name none of those that it named before
             return NOTHING
         await self._joint.ask(kept.id, lambda waits: self._download_all(kept, record, blobs, waits=waits), aside=aside)
@@ -122,6 +125,13 @@ class AttachmentDesk:
         if row.state is AttachmentState.SPOOLED:
             return not await asyncio.to_thread(spool_of(self._current.routes).holds, row.file, row.size)
         return row.state is AttachmentState.DUE and (row.due_at is None or row.due_at <= self._store.now())
+
+
+async def _blobs(record: Record) -> list[Blob]:
+    """Return the attachments of a record; a large one is gone through in a thread."""
+    if len(record.paths) + sum(map(len, record.tables.values())) < _LARGE:
+        return find_blobs(record)
+    return await asyncio.to_thread(find_blobs, record)
 
 
 def _attachment(spool: Spool, place: str, row: KeptAttachment) -> Attachment:

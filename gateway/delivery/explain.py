@@ -14,7 +14,7 @@ from gateway.delivery.decide import account_of
 from gateway.delivery.fetch import Records
 from gateway.delivery.lanes import delivery_key
 from gateway.delivery.mappings import Mappings, mappings
-from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.prepare import Job, Prepared, prepare_here
 from gateway.delivery.settle import Result
 from gateway.delivery.several import InSeveralPlaces, in_several_places
 from gateway.destinations.faults import RAISED, preview_of, say_fault
@@ -188,7 +188,7 @@ def _delivery(
     )
     job = Job(due=_due(notification, spec), kept=_kept(notification, webservice), route=route, spec=spec)
     job.records = records
-    ready = prepare(job, webservice, timezone=routes.timezone)
+    ready = prepare_here(job, webservice, timezone=routes.timezone)
     if not isinstance(ready, Prepared):
         return told("skipped" if ready.result is Result.SKIPPED else "dead", ready.reason)
     entry = routes.destinations[spec.destination]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
@@ -13,6 +13,7 @@ from gateway.delivery.callers import NOT_NOW, Callers, turn_of
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
 from gateway.delivery.fetch_turns import FetchTurns
+from gateway.delivery.held import Held, HeldRecords
 from gateway.delivery.joint import Aside, JointWork, Waits
 from gateway.delivery.ladder import Found, Ladder, NotYet, Wanted
 from gateway.delivery.pauses import Kind, Pauses
@@ -20,11 +21,12 @@ from gateway.delivery.places import Line
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, Record, RecordKind
 from gateway.routing.loaded import Webservice
 from gateway.store import fetches, record_ids, records
+from gateway.store.clock import SECOND
 from gateway.store.fetches import Standing
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
@@ -32,6 +34,8 @@ from gateway.store.store import Store
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at a fetch that another process makes."""
+_ROOM_AGAIN = 5.0
+"""Seconds after which it is looked again whether there is room for a large record."""
 _DIED = "the process that fetched it died, or lost its lease"
 Saw = Callable[[Webservice, Record], None]
 """Called with each record that was fetched and pinned."""
@@ -45,6 +49,10 @@ class Records:
     by_kind: dict[RecordKind, Record] = field(default_factory=dict)
     known: bool = False
     """Whether ``record`` has been fetched, now or for an earlier notification."""
+    are_large: bool = False
+    """Whether going through them takes longer than may be done in the event loop."""
+    held: Held | None = None
+    """Counts them as long as they are large and held."""
 
 
 class FetchDesk:
@@ -70,6 +78,7 @@ class FetchDesk:
         self.unreadable = self._ladder.unreadable
         self._joint: JointWork[Records] = JointWork()
         self._turns = FetchTurns(store)
+        self._held = HeldRecords()
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def keep_turns(self) -> None:
@@ -125,8 +134,12 @@ class FetchDesk:
             return Records()
         found = await self._store.read(lambda c: records.last_pinned(c, kept.account, key, kept.id))
         if found is not None:
-            record = decode_record(found[1], kind=found[0])
-            return Records(record=record, by_kind={found[0]: record}, known=True)
+            try:
+                record = await decode_aside(found[1], kind=found[0])
+            except DoformsError as error:
+                raise GivenUp(f"its last known record cannot be read: {error}") from None
+            large = len(found[1]) > DECODED_HERE
+            return Records(record=record, by_kind={found[0]: record}, known=True, are_large=large)
         kind = kept.notification.record_kind
         learnt = await self._store.read(lambda c: record_ids.known(c, kept.account, [key]))
         if kind is None or not learnt:
@@ -170,8 +183,9 @@ class FetchDesk:
         wait = _FIRST_LOOK
         while True:
             standing = standing or await self._standing(kept)
+            self._look_for_room(standing)
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
-                return _records(kept, _decoded(standing.pinned))
+                return self._records(kept, await _decoded(standing.pinned), standing.pinned.values())
             webservice = self._may_call(standing)
             if _was_left(standing.kept, self._store.now()):
                 await self._setbacks.left(standing.kept, self._current.account(webservice), _DIED)
@@ -184,7 +198,26 @@ class FetchDesk:
             found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
-        return _records(kept, _decoded(standing.pinned) | found)
+        by_kind = await _decoded(standing.pinned) | {kind: one.record for kind, one in found.items()}
+        return self._records(kept, by_kind, [*standing.pinned.values(), *(one.body for one in found.values())])
+
+    def _look_for_room(self, standing: Standing) -> None:
+        """Raise PutOff while too much of large records is held to take another one apart."""
+        if not self._held.has_room(_large_bytes(standing.pinned.values())):
+            until = self._store.now() + int(_ROOM_AGAIN * SECOND)
+            raise PutOff(until, "it waits until less of large records is held in memory", in_line=True)
+
+    def _records(self, kept: KeptNotification, by_kind: dict[RecordKind, Record], bodies: Iterable[bytes]) -> Records:
+        kind = kept.notification.record_kind
+        record = by_kind.get(kind) if kind is not None else None
+        size = _large_bytes(bodies)
+        return Records(
+            record=record,
+            by_kind=by_kind,
+            known=record is not None,
+            are_large=size > 0,
+            held=self._held.take(size) if size else None,
+        )
 
     async def _standing(self, kept: KeptNotification) -> Standing:
         return await self._store.read(lambda c: fetches.standing(c, kept))
@@ -200,7 +233,7 @@ class FetchDesk:
 
     async def _call(
         self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
-    ) -> dict[RecordKind, Record]:
+    ) -> dict[RecordKind, Found]:
         kept = standing.kept
         account = self._current.account(webservice)
         started = time.monotonic()
@@ -232,7 +265,7 @@ class FetchDesk:
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         for one in found.values():
             self._saw(webservice, one.record)
-        return {kind: one.record for kind, one in found.items()}
+        return found
 
     async def _pin(self, standing: Standing, found: Mapping[RecordKind, Found]) -> None:
         kept = standing.kept
@@ -250,11 +283,13 @@ def _was_left(kept: KeptNotification, moment: int) -> bool:
     return held and kept.fetch_due_at is not None and kept.fetch_due_at <= moment
 
 
-def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
-    return {kind: decode_record(body, kind=kind) for kind, body in pinned.items()}
+async def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
+    try:
+        return {kind: await decode_aside(body, kind=kind) for kind, body in pinned.items()}
+    except DoformsError as error:  # kept before this was a bound
+        raise GivenUp(f"the record that was kept cannot be read: {error}") from None
 
 
-def _records(kept: KeptNotification, by_kind: dict[RecordKind, Record]) -> Records:
-    kind = kept.notification.record_kind
-    record = by_kind.get(kind) if kind is not None else None
-    return Records(record=record, by_kind=by_kind, known=record is not None)
+def _large_bytes(bodies: Iterable[bytes]) -> int:
+    """Return the bytes of what is not decoded in the event loop."""
+    return sum(len(body) for body in bodies if len(body) > DECODED_HERE)

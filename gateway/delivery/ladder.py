@@ -17,7 +17,7 @@ from gateway.delivery.proof import judge_listing, prove_password
 from gateway.delivery.unreadable import Unreadable
 from gateway.doforms.failures import BadKey, Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.limits import Priority
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import decode_aside
 from gateway.doforms.stand_in import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
@@ -103,7 +103,7 @@ class Ladder:
     async def _read(self, wanted: Wanted, name: str) -> Found:
         body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
         try:
-            record = decode_record(body, kind=wanted.kind)  # a 200 with something else in it is not a record
+            record = await decode_aside(body, kind=wanted.kind)  # a 200 with something else in it is not a record
         except NotARecord as error:  # it tells how the body begins, and that can repeat the password
             raise NotARecord(self._calls.mask.text(str(error)), is_page=error.is_page) from None
         if not {record.key, record.id} & {wanted.key, name}:

@@ -13,19 +13,21 @@ from typing import Any
 
 import structlog
 
+from gateway.delivery.apart import made_ready_apart
 from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.current import Current
 from gateway.delivery.judge import Judge
 from gateway.delivery.leases import Leases
 from gateway.delivery.limits import Pace
-from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.prepare import Apart, Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
 from gateway.delivery.shared_pace import SharedPace, shared_pace
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
+from gateway.routing.render_pool import RenderPool
 from gateway.store.queue import Begin, Settled, Settlement
 from gateway.store.store import Store
 
@@ -40,6 +42,8 @@ _SETTLED_WITHIN = 5.0
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
 OnDelivered = Callable[[Job, Receipt], None]
+_Ended = tuple[Job, Attempted, int | None]
+_Going = tuple[Job, Prepared, int]
 
 
 class Pipeline:
@@ -58,8 +62,11 @@ class Pipeline:
         on_delivered: OnDelivered,
         on_misconfigured: Callable[[str, str], None],
         on_room: Callable[[str], None],
+        renders: RenderPool | None = None,
     ) -> None:
         self._store = store
+        self._renders = renders or RenderPool()
+        self._apart: dict[asyncio.Task[None], Job] = {}
         self._leases = leases
         self._pressure = pressure
         self._current = current
@@ -160,7 +167,10 @@ class Pipeline:
         self._stopped = True
         if self._wake is not None:
             self._wake.cancel()
-        return self.take_back()
+        apart, self._apart = self._apart, {}
+        for task in apart:
+            task.cancel()
+        return [*apart.values(), *self.take_back()]
 
     async def finish(self, until: float = math.inf) -> None:
         """Wait for what is being sent; what has no end by ``until`` (by `time.monotonic`) is settled as uncertain."""
@@ -209,13 +219,13 @@ class Pipeline:
         return [alone]
 
     def _slots_for(self, count: int) -> int:
-        """Return how many of the sends that may be made at once so many deliveries are."""
-        return 1 if self._many else count
+        return 1 if self._many else count  # of the sends that may be made at once
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _gathers(self, queued: int) -> float:
         """Return the seconds that a batch still waits for others to join it."""
@@ -246,6 +256,7 @@ class Pipeline:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._apart.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a delivery broke off; its lease will lapse", destination=self.entry.name, exc_info=error)
         self.pump()
@@ -254,7 +265,10 @@ class Pipeline:
         """Prepare deliveries and begin their attempts together, and send them: together or each by itself."""
         waiting, slots = len(jobs), self._slots_for(len(jobs))
         try:
-            ended, going = self._prepare(jobs)
+            ended, going, apart = self._prepare(jobs)
+            waiting = len(jobs := [job for job, *_ in (*ended, *going)])
+            for job, what in apart:
+                self._apart[self._start(self._make_ready_apart(job, what))] = job
             going = await self._begin(going)
             sending = [one for one in going if not self._is_dry(one[0])]
             for group in [sending] if self._many and sending else [[one] for one in sending]:
@@ -292,11 +306,19 @@ class Pipeline:
         for job in jobs:
             self._leases.forget(job.due.lane_id, job.due.token)
 
-    def _prepare(
-        self, batch: Sequence[Job]
-    ) -> tuple[list[tuple[Job, Attempted, int | None]], list[tuple[Job, Prepared, int]]]:
-        ended: list[tuple[Job, Attempted, int | None]] = []
-        going: list[tuple[Job, Prepared, int]] = []
+    async def _make_ready_apart(self, job: Job, apart: Apart) -> None:
+        try:
+            with self.stepping_aside():  # it holds no slot and no room of others meanwhile
+                job.ready = await made_ready_apart(self._renders, job, apart)
+        except BaseException:
+            self.left(1)
+            if asyncio.current_task() in self._apart:  # else it was handed back, and may be on its way elsewhere
+                self._let_lapse([job])
+            raise
+        self.put(job)
+
+    def _prepare(self, batch: Sequence[Job]) -> tuple[list[_Ended], list[_Going], list[tuple[Job, Apart]]]:
+        ended, going, apart = list[_Ended](), list[_Going](), list[tuple[Job, Apart]]()
         for job in batch:
             if job.due.in_doubt and not may_repeat(job.spec):
                 reason = "an earlier attempt was cut short by a crash"
@@ -306,9 +328,11 @@ class Pipeline:
             ready = prepare(job, webservice, timezone=self._current.routes.timezone)
             if isinstance(ready, Attempted):
                 ended.append((job, ready, None))
+            elif isinstance(ready, Apart):
+                apart.append((job, ready))
             else:
                 going.append((job, ready, self._store.attempt_id()))
-        return ended, going
+        return ended, going, apart
 
     async def _begin(self, going: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Prepared, int]]:
         if not going:

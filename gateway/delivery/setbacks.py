@@ -13,7 +13,7 @@ from gateway.delivery.ladder import NotYet
 from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
-from gateway.doforms.failures import BadKey, Later, Misled
+from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
 from gateway.errors import DoformsError
 from gateway.models import FetchState, Retry
 from gateway.routing.loaded import Account
@@ -88,10 +88,11 @@ class Setbacks:
         """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
         spent = kept.fetch_spent / SECOND + duration
         judged = judge(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
-        reason = f"the record could not be fetched: {f'{judged.verdict}: ' if judged.verdict else ''}{error}"
+        verdict = judged.verdict if not isinstance(error, TooLarge) else "given up at once"
+        reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
         key, record = kept.notification.key, kept.notification.record_key
         log.warning("fetch failed", notification=key, record=record, attempt=judged.number, reason=reason)
-        if judged.verdict is None:
+        if verdict is None:
             await self._put_off(kept, reason, wait=judged.wait, duration=duration, counted=judged.counted)
         await self._give_up(kept, reason, spent=judged.wait + duration)
 

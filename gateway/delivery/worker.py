@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from gateway.delivery.apart import seen_in, will_not_be_sent
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims, taken_with
 from gateway.delivery.current import Current
@@ -23,7 +24,7 @@ from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pipelines import Pipelines
-from gateway.delivery.prepare import Job, is_refused
+from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
@@ -32,6 +33,7 @@ from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
 from gateway.models import DeliveryState, FetchState
 from gateway.routing.loaded import DestinationEntry
+from gateway.routing.render_pool import RenderPool
 from gateway.store import lane_leases, records
 from gateway.store.clock import NEVER, SECOND
 from gateway.store.inbox import Kept
@@ -83,6 +85,7 @@ class Worker:
         self._questions = KnownQuestions(store=store, met=drift.met)
         self._leases = Leases(store, lane_leases.renew)
         self._deaths = Deaths(store=store, current=current, desk=desk, leases=self._leases)
+        self._renders = RenderPool()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
         self._claims = Claims(
@@ -127,6 +130,7 @@ class Worker:
             on_delivered=self._drift.delivered,
             on_misconfigured=self._misconfigured,
             on_room=self._claims.has_room,
+            renders=self._renders,
         )
 
     def obstacle(self, destination: str) -> str | None:
@@ -194,6 +198,7 @@ class Worker:
         """Let what is being sent end until then (by `time.monotonic`), and let go of the destinations."""
         self.begin_to_stop()
         await self._pipelines.finish(until)
+        self._renders.close()
         await asyncio.wait([self._claiming, *self._fetches, *self._tasks], timeout=_FOLLOWED_UP_WITHIN)
         if self._tasks:  # what followed from those
             await asyncio.wait(self._tasks, timeout=_FOLLOWED_UP_WITHIN)
@@ -331,7 +336,8 @@ class Worker:
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""
         webservice = self._current.webservice(job.kept.notification.webservice_id)
-        if is_refused(job, webservice, timezone=self._current.routes.timezone):
+        timezone, aside = self._current.routes.timezone, pipeline.stepping_aside
+        if await will_not_be_sent(self._renders, job, webservice, timezone=timezone, aside=aside, now=self._store.now):
             return
         job.attached = await self._attachments.attached(
             job.kept,
@@ -339,7 +345,7 @@ class Worker:
             required=job.spec.attachments_required,
             aside=pipeline.stepping_aside,
         )
-        job.records = job.attached.seen_in(job.records)
+        job.records = await seen_in(job)
 
     async def _settle_unsent(self, job: Job, why: PutOff | GivenUp) -> None:
         if isinstance(why, PutOff):

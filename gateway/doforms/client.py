@@ -24,12 +24,13 @@ from gateway.doforms.failures import (
     NotARecord,
     Quota,
     Refused,
+    TooLarge,
     Unauthorised,
     WrongApi,
     is_page,
 )
 from gateway.doforms.listing import MOST, ListedRecord, decode_listing
-from gateway.doforms.record import decode_record
+from gateway.doforms.record import DECODED_HERE, decode_record
 from gateway.doforms.ways import Ways, failure_elsewhere
 from gateway.http import beginning, build_client, excerpt, proxy_status, retry_after
 from gateway.models import Outcome, RecordKind
@@ -276,9 +277,11 @@ def _told(error: Exception) -> str:
 
 def _is_record(body: bytes, kind: RecordKind, key: str) -> bool:
     """Tell whether a body that speaks of a quota is a flattened record, one of whose answers does."""
+    if len(body) > DECODED_HERE:  # nobody needs so many words to speak of a quota
+        return True
     try:
         record = decode_record(body, kind=kind)
-    except NotARecord:
+    except (NotARecord, TooLarge):
         return False
     return key in (record.key, record.id)
 

@@ -13,6 +13,7 @@ DoformsError
 |   `-- Forbidden  they are, or not, but this thing is not for them (403)
 |-- Quota          the web service's calls for today are used up
 |-- NotARecord     a success that holds no record, or another one
+|-- TooLarge       a record that is beyond what the gateway takes apart
 |-- NotAListing    a success that holds no listing
 |-- NotFound       a record that could not be read, wherever it was looked for
 |-- NotAnAttachment  a success that holds something else than the photo or file
@@ -113,6 +114,10 @@ class NotARecord(DoformsError):
     def __init__(self, text: str, *, is_page: bool = False) -> None:
         super().__init__(text)
         self.is_page = is_page
+
+
+class TooLarge(DoformsError):
+    """A record that holds more than the gateway takes apart; fetching it again would not make it smaller."""
 
 
 class NotAListing(DoformsError):

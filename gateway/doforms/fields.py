@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.doforms.collected import BLOB, EMPTY, NAMELESS, ROW, TABLE, Collected
+from gateway.doforms.record_bounds import below
 
 _WITHOUT_ANSWER = frozenset(
     {"text", "string", "strings", "integer", "long", "number", "decimal", "double", "boolean"}
@@ -45,7 +46,7 @@ def collect_flat(values: Mapping[str, Any], prefix: str, into: Collected, depth:
 def _field(one: Mapping[str, Any], prefix: str, into: Collected, depth: int) -> None:
     name, inner = _name(one), one.get("fields")
     if isinstance(inner, Mapping):
-        collect_flat(inner, prefix if name is None else f"{prefix}{name}.", into, depth + 1)
+        collect_flat(inner, prefix if name is None else below(prefix, name), into, depth + 1)
     elif isinstance(inner, list) and inner:
         _inside(name, inner, prefix, into, depth)
     elif not isinstance(inner, list):
@@ -68,7 +69,7 @@ def _inside(name: str | None, inner: list[Any], prefix: str, into: Collected, de
     elif (rows := _rows(inner, depth)) is not None:
         into.add_table(prefix, name, rows)
     else:
-        collect(inner, f"{prefix}{name}.", into, depth + 1)
+        collect(inner, below(prefix, name), into, depth + 1)
 
 
 def _nameless_section(inner: list[Any], prefix: str, into: Collected, depth: int) -> None:

@@ -10,6 +10,8 @@ from gateway.doforms.failures import NotAListing, is_page
 
 MOST = 1000
 """Records that doForms lists in one answer."""
+LARGEST = 2 * 1024 * 1024
+"""Bytes of a listing: some ten times what doForms needs for so many."""
 _WRAPPERS = ("submissions", "items", "data")
 _SHOWN = 200
 
@@ -27,8 +29,10 @@ def decode_listing(raw: bytes) -> list[ListedRecord]:
     """Decode the body of a listing, in doForms' order.
 
     Raises:
-        NotAListing: the body is empty, no JSON, no array, or an array with something in it that has no key.
+        NotAListing: the body is empty, too large, no JSON, no array, or an array with something in it that has no key.
     """
+    if len(raw) > LARGEST:
+        raise NotAListing(f"doForms answered with a listing of {len(raw)} bytes; at most {LARGEST} are taken apart")
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.doforms.record_bounds import holds_more
 from gateway.errors import Misfit, NotANotification
 from gateway.models import Event, Notification
 
@@ -17,6 +18,8 @@ LONGEST_KEY = 512
 MOST_BYTES = 1024
 """Bytes of an identifier in UTF-8: PostgreSQL's indexes hold two of them in a row, with 2,704 at most."""
 _DEEPEST = 100
+_MOST_VALUES = 10_000
+"""Values and names in the body; reading them takes some milliseconds."""
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text column takes: NUL and lone surrogates."""
 
@@ -70,6 +73,11 @@ def fits(key: str) -> bool:
 def _object(body: bytes) -> Mapping[str, Any]:
     if not body or body.isspace():
         raise NotANotification("the body is empty; a notification is a JSON object", code=Misfit.EMPTY)
+    if holds_more(body, _MOST_VALUES):
+        raise NotANotification(
+            f"the body holds more than {_MOST_VALUES} values and names or is nested too deep; a notification has a few",
+            code=Misfit.TOO_MANY,
+        )
     try:
         data = json.loads(body.decode())  # decoded here: json guesses at UTF-16
     except UnicodeDecodeError as error:

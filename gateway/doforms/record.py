@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from gateway.doforms.collected import Collected
-from gateway.doforms.failures import NotARecord, is_page
+from gateway.doforms.failures import NotARecord, TooLarge, is_page
 from gateway.doforms.fields import KNOWN, collect, collect_flat
+from gateway.doforms.record_bounds import LONGEST_NUMBER, check_depth, check_size
 from gateway.models import Record, RecordKind
 
 _WRAPPERS = ("submission", "dispatch", "record")
@@ -21,14 +25,39 @@ _FARTHEST = 4000
 Written out, or made a whole number, ``1e999999999`` would fill the memory.
 """
 _FAR = re.compile(rb"[eE][+-]?\d{4}")
+_LONGEST_FAR = 6
+_PIECE = 256 * 1024
+DECODED_HERE = 64 * 1024
+"""Bytes of a body that is decoded in the event loop; it takes some milliseconds."""
+_DECODING = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
 
 def decode_record(raw: bytes, *, kind: RecordKind) -> Record:
-    """Decode the body of a fetched record. Whatever a record holds is in ``paths``, and nothing in it makes this fail.
+    """Decode the body of a fetched record: whatever a record holds is in ``paths``.
 
     Raises:
         NotARecord: the body is empty, no JSON, JSON without a key, or an error.
+        TooLarge: it is beyond the bounds of `gateway.doforms.record_bounds`.
     """
+    try:
+        return _decoded(raw, kind)
+    except TooLarge as error:
+        raise TooLarge(f"the {kind} of {len(raw)} bytes is more than the gateway takes: {error}") from None
+
+
+async def decode_aside(raw: bytes, *, kind: RecordKind) -> Record:
+    """Decode as `decode_record` does; what is large in a thread, one after the other, so that the event loop goes on.
+
+    Raises:
+        NotARecord, TooLarge: as `decode_record` does.
+    """
+    if len(raw) <= DECODED_HERE:
+        return decode_record(raw, kind=kind)
+    return await asyncio.get_running_loop().run_in_executor(_DECODING, partial(decode_record, raw, kind=kind))
+
+
+def _decoded(raw: bytes, kind: RecordKind) -> Record:
+    check_size(raw)
     data = _record_object(raw, kind)
     collected = Collected()
     fields = data.get("fields")
@@ -62,6 +91,7 @@ def _record_object(raw: bytes, kind: RecordKind) -> dict[str, Any]:
     if not raw.strip():
         raise NotARecord("doForms answered with an empty body instead of a record")
     data = _parsed(raw)
+    check_depth(raw, data)
     for wrapper in sorted(_WRAPPERS, key=lambda one: one != kind.value):  # both may be there: that of its kind counts
         if _is_wrapped(data, wrapper):
             data = data[wrapper]
@@ -75,7 +105,7 @@ def _record_object(raw: bytes, kind: RecordKind) -> dict[str, Any]:
 def _parsed(raw: bytes) -> Any:
     try:
         try:
-            fraction = _number if _FAR.search(raw) else Decimal
+            fraction = _number if _has_far(raw) else Decimal
             return _read(raw, parse_float=fraction)
         except (ValueError, ArithmeticError):  # no JSON, or a number that Python does not take
             return _read(raw, parse_float=_number, parse_int=_number)
@@ -84,6 +114,11 @@ def _parsed(raw: bytes) -> Any:
         raise NotARecord(text, is_page=is_page(raw)) from None
     except RecursionError:
         raise NotARecord(f"doForms answered with JSON that is nested too deep to be read: {_cut(raw)}") from None
+
+
+def _has_far(raw: bytes) -> bool:
+    """Tell whether a number may lie too far away; piece by piece, so that other threads get their turn."""
+    return any(_FAR.search(raw, place, place + _PIECE + _LONGEST_FAR) for place in range(0, len(raw), _PIECE))
 
 
 def _read(raw: bytes, **numbers: Any) -> Any:
@@ -107,7 +142,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(digits: str) -> Any:
-    """Read a number however many digits it has; one that lies too far from zero or from one stays a text."""
+    """Read a number; one of too many digits, or that lies too far from zero or from one, stays a text."""
+    if len(digits) > LONGEST_NUMBER:
+        return digits
     try:
         return int(digits)
     except ValueError:  # a fraction, or more digits than Python turns into a whole number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial, wraps
 from typing import Any
@@ -18,6 +18,8 @@ from jinja2.tests import TESTS
 from gateway.errors import TemplateError
 from gateway.json_text import to_json
 from gateway.routing.bounds import check_filter, check_joined, check_operands, checked, rounds, settled, text_of
+from gateway.routing.costs import pay_for_comparing, pay_for_filter, pay_for_test
+from gateway.routing.work import CALL, STEP, is_counted, paid, size_of, spend, weigh
 
 _OF_NULL: Mapping[str, Any] = {"length": 0, "count": 0, "list": [], "items": []}
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -55,6 +57,7 @@ def holds(name: str, left: Any, right: Any) -> bool:
     if name in ("in", "notin"):
         return _inside(left, right) == (name == "in")
     left, right = alike(left, right)
+    pay_for_comparing(left, right)
     if name in ("eq", "ne"):
         return bool((left == right) == (name == "eq"))
     if left is None or right is None:
@@ -70,6 +73,7 @@ def holds(name: str, left: Any, right: Any) -> bool:
 def _inside(left: Any, right: Any) -> bool:
     if right is None or (left is None and isinstance(right, str)):
         return False
+    spend(STEP + (weigh(left, right) if isinstance(right, str) else 0))
     if isinstance(right, (list, tuple)):
         return any(holds("eq", left, item) for item in right)
     return bool(left in right)
@@ -104,7 +108,9 @@ def _with_null(name: str, one: Callable[..., Any]) -> Callable[..., Any]:
         if len(args) > place and args[place] is None:
             return _OF_NULL.get(name)
         check_filter(name, args[place:], kwargs)
-        return checked(one(*args, **kwargs))
+        pay_for_filter(name, args[place:], kwargs)
+        made = checked(one(*args, **kwargs))
+        return paid(made, growing=name == "unique") if isinstance(made, Iterator) and is_counted() else made
 
     return filtered
 
@@ -116,6 +122,8 @@ def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
 
 def _tojson(value: Any, indent: int | None = None) -> str:
     check_filter("tojson", (value, indent), {})
+    if is_counted():
+        spend(CALL + 4 * weigh(value) * (1 + (indent or 0)))
     return to_json(settled(value), indent=indent)
 
 
@@ -137,6 +145,8 @@ def _sum(environment: Environment, iterable: Any, attribute: str | int | None = 
     for item in _answered(environment, iterable, attribute):
         number = item if attribute is None else make_attrgetter(environment, attribute)(item)
         total, number = alike(total, number)
+        check_operands("+", total, number)
+        spend(STEP + sum(size_of(one) for one in (total, number) if isinstance(one, (int, Decimal))))
         total = total + number
     return total
 
@@ -179,7 +189,24 @@ FILTERS_WITH_NULL: Mapping[str, Callable[..., Any]] = {
     "tojson": _tojson,
     "string": text_of,
 }
+
+
+def _bounded_test(name: str, one: Any) -> Callable[..., Any]:
+    place = 1 if hasattr(one, "jinja_pass_arg") else 0
+
+    @wraps(one)
+    def tested(*args: Any, **kwargs: Any) -> Any:
+        if name in _OF_NUMBERS and isinstance(args[0], str):
+            raise TemplateError(f"`{name}` is a test of numbers, and {args[0]!r:.40} is a text")
+        pay_for_test((*args[place:], *kwargs.values()))
+        return one(*args, **kwargs)
+
+    return tested
+
+
+_OF_NUMBERS = frozenset({"odd", "even", "divisibleby"})
+"""Of a text Python would fill in the ``%`` of it."""
 TESTS_WITH_NULL: Mapping[str, Callable[..., Any]] = {
-    **TESTS,  # type: ignore[dict-item]
+    **{name: _bounded_test(name, one) for name, one in TESTS.items()},
     **{name: partial(holds, comparison) for name, comparison in _COMPARING.items()},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError as JinjaError
@@ -11,13 +12,18 @@ from jinja2 import nodes
 
 from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
+from gateway.routing.addresses import harmless
 from gateway.routing.asked import Asked, asked
 from gateway.routing.bounds import bounded, settled, text_of
 from gateway.routing.content import reads_content
+from gateway.routing.costs import counted_nodes
 from gateway.routing.parse import attributes, compiled, is_one_expression, mentioned, parsed
 from gateway.routing.sandbox import EMPTY, FAILURES, HTML, TEXT, URL
+from gateway.routing.work import CALL, spend
 
 Names = Mapping[str, Any]
+_COMPILED = 2000
+"""Templates that a process which only renders keeps compiled."""
 
 
 class Node(Unrendered):
@@ -44,8 +50,8 @@ class Literal(Node):
         self.value = value
 
     def evaluate(self, names: Names) -> Any:
-        """Return it."""
-        return self.value
+        """Return it; of a list or table a copy, as what is rendered may be changed by whoever gets it."""
+        return fresh(self.value)
 
     def peek(self) -> Any:
         """Return it."""
@@ -61,6 +67,8 @@ class _Source(Node):
         if reads_content(tree, source):
             self.mentions |= {"attachments"}
         self.asked = asked(tree)
+        self._extra = tuple(extra)
+        self._steps = counted_nodes(tree.find_all(nodes.Node)) + (len(source) >> 2)
 
     def peek(self) -> Any:
         """Return the ellipsis."""
@@ -83,11 +91,17 @@ class Expression(_Source):
         if not is_one_expression(tree):
             raise TemplateError(f"`{source}` is not one expression")
         super().__init__(source, tree, extra)
+        self._expression = expression
         self._path = attributes(tree)
         self._run = compiled(source, lambda: TEXT.expression(tree))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as text."""
+        return _expression, (self.source, self._expression, self._extra)
+
     def evaluate(self, names: Names) -> Any:
         """Return the value with its type."""
+        spend(self._steps)
         if self._path:
             return self._guarded(lambda: settled(self._looked_up(names)))
         with bounded():
@@ -107,21 +121,39 @@ class Text(_Source):
 
     def __init__(self, source: str, mark: TemplateMark, extra: Iterable[str] = ()) -> None:
         super().__init__(source, parsed(source, source), extra)
-        self._is_path = mark.url
+        self._mark = mark
         environment = HTML if mark.html else URL if mark.url else TEXT
         self._template = compiled(source, lambda: environment.from_string(source))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as text."""
+        return _text, (self.source, self._mark, self._extra)
+
     def evaluate(self, names: Names) -> str:
         """Return the text."""
+        spend(self._steps)
         with bounded():
             text = str(self._guarded(lambda: "".join(self._template.generate(names))))
-        return self._whole_path(text) if self._is_path else text
+        if self._mark.html:
+            spend(CALL + 2 * len(text))
+            return harmless(text, self.source)
+        return self._whole_path(text) if self._mark.url else text
 
     def _whole_path(self, text: str) -> str:
         """Return a path; one that lacks a whole segment would lead elsewhere, to the list instead of the thing."""
         if any(piece and not piece.strip(EMPTY) for piece in text.partition("?")[0].split("/")):
             raise TemplateError(f"`{self.source}`: a part of the path is empty, as its value is null or an empty text")
         return text.replace(EMPTY, "")
+
+
+@lru_cache(maxsize=_COMPILED)
+def _expression(source: str, expression: str, extra: tuple[str, ...]) -> Expression:
+    return Expression(source, expression, extra)
+
+
+@lru_cache(maxsize=_COMPILED)
+def _text(source: str, mark: TemplateMark, extra: tuple[str, ...]) -> Text:
+    return Text(source, mark, extra)
 
 
 class AsText(Node):
@@ -186,6 +218,15 @@ class Items(Node):
     def parts(self) -> Iterable[tuple[int, Node]]:
         """Return its items by their numbers."""
         return enumerate(self._items)
+
+
+def fresh(value: Any) -> Any:
+    """Return a copy of a value with lists and tables in it that nobody else has."""
+    if isinstance(value, dict):
+        return {key: fresh(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fresh(item) for item in value]
+    return value
 
 
 def flat(items: Iterable[Any]) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -32,22 +33,66 @@ _FROM_TEXT: Mapping[str, Any] = {
 }
 
 
+@dataclass(slots=True)
+class Plan:
+    """What is to be rendered of options, free of the plugin's classes: another process can do it."""
+
+    fields: Sequence[tuple[str, Any]]
+    """Key in the file, and what stands there: templates, plain values, or plans of what is below."""
+    per_row: frozenset[str]
+    """The keys that are rendered for each row."""
+    rows: Any
+    """What gives the rows; None: there is no such option, or it was left out."""
+    takes_rows: bool
+    """Whether something is rendered for each row, if it is set."""
+
+
+def planned(options: BaseModel) -> Plan:
+    """Take options apart into what is to be rendered; what was left out stays left out."""
+    kind, given = type(options), options.model_fields_set
+    fields = [(key, _part(getattr(options, name))) for name, key, _ in _fields(kind) if name in given]
+    if not _takes_rows(kind):
+        return Plan(fields, frozenset(), None, False)
+    per_row = frozenset(key for name, key, per_row in _fields(kind) if per_row and name in given)
+    return Plan(fields, per_row, _part(getattr(options, "rows", None)), True)
+
+
+def _part(value: Any) -> Any:
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, BaseModel):
+        return planned(value)
+    if isinstance(value, Mapping):
+        return {key: _part(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_part(item) for item in value]
+    if isinstance(value, Unrendered):  # of a kind that is not ours
+        raise TemplateError("a template field was not compiled by the gateway")
+    return value if isinstance(value, (str, int, float, Decimal, type(None))) else to_jsonable_python(value)
+
+
 def render(options: BaseModel, names: Mapping[str, Any]) -> dict[str, Any]:
     """Render every template field of (unrendered) options; what was left out stays left out.
 
     Raises:
         TemplateError: a template cannot be evaluated for this record.
     """
+    return carry_out(planned(options), names)
+
+
+def carry_out(plan: Plan, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Render what was planned.
+
+    Raises:
+        TemplateError: a template cannot be evaluated for this record.
+    """
     data: dict[str, Any] = {}
-    for name, key, per_row in _fields(type(options)):
-        if name not in options.model_fields_set:
-            continue
-        value = getattr(options, name)
-        if per_row:
-            data[key] = None if value is None else _per_row(options, value, names)
+    for key, value in plan.fields:
+        if key in plan.per_row:
+            data[key] = None if value is None else _per_row(plan.rows, value, names)
         else:
             data[key] = _value(value, names)
-    if isinstance(data.get("rows"), Mapping) and any(per_row for _, _, per_row in _fields(type(options))):
+    if plan.takes_rows and isinstance(data.get("rows"), Mapping):
         data["rows"] = [data["rows"]]  # doForms gave one row without a list around it
     return data
 
@@ -72,8 +117,12 @@ def _marks(info: Any) -> list[Any]:
     return found
 
 
-def _per_row(options: BaseModel, value: Any, names: Mapping[str, Any]) -> list[Any]:
-    rows = getattr(options, "rows", None)
+@cache
+def _takes_rows(kind: type[BaseModel]) -> bool:
+    return any(per_row for _, _, per_row in _fields(kind))
+
+
+def _per_row(rows: Any, value: Any, names: Mapping[str, Any]) -> list[Any]:
     if rows is None:
         return [_value(value, {**names, "row": {}})]
     found = _value(rows, names)
@@ -86,18 +135,14 @@ def _per_row(options: BaseModel, value: Any, names: Mapping[str, Any]) -> list[A
     return [_value(value, {**names, "row": row}) for row in flat(found)]
 
 
-def _value(value: Any, names: Mapping[str, Any]) -> Any:
-    if isinstance(value, Node):
-        return value.evaluate(names)
-    if isinstance(value, BaseModel):
-        return render(value, names)
-    if isinstance(value, Mapping):
-        return {key: _value(item, names) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_value(item, names) for item in value]
-    if isinstance(value, Unrendered):  # of a kind that is not ours
-        raise TemplateError("a template field was not compiled by the gateway")
-    return value if isinstance(value, (str, int, float, Decimal, type(None))) else to_jsonable_python(value)
+def _value(part: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(part, Node):
+        return part.evaluate(names)
+    if isinstance(part, Plan):
+        return carry_out(part, names)
+    if isinstance(part, Mapping):
+        return {key: _value(item, names) for key, item in part.items()}
+    return [_value(item, names) for item in part] if isinstance(part, list) else part
 
 
 def validate_rendered(kind: type[O], data: Mapping[str, Any]) -> O:

@@ -6,7 +6,7 @@ false. Time, the size of what is built and the number of rounds are bounded, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from decimal import localcontext
 from typing import Any
 from urllib.parse import quote
@@ -29,8 +29,11 @@ from gateway.routing.bounds import (
     text_of,
     write,
 )
+from gateway.routing.costs import counted_nodes, pay_for_call, pay_for_numbers
+from gateway.routing.escaped import HTML_FILTERS, Escaped
 from gateway.routing.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL, alike, fill, holds
 from gateway.routing.names import Strict
+from gateway.routing.work import CALL, STEP, spend
 
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock, nodes.Block)
 _NEVER_ENDING = frozenset({"/", "**"})
@@ -42,6 +45,23 @@ _UNBOUNDED = frozenset({"encode", "expandtabs", "format_map", "to_bytes", "trans
 
 class _Generator(CodeGenerator):
     """Joins with ``~`` by the gateway's rules for texts."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        """Calculate nothing while compiling: that would be bounded by nobody."""
+        if not isinstance(node, (nodes.TemplateData, nodes.Const)):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
+
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
+        if not isinstance(node.arg, nodes.Slice):
+            super().visit_Getitem(node, frame)
+            return
+        self.write("environment.sliced(")
+        self.visit(node.node, frame)
+        for part in (node.arg.start, node.arg.stop, node.arg.step):
+            self.write(", ")
+            self.visit(part or nodes.Const(None), frame)
+        self.write(")")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - jinja2's name
         self.write("environment.joined((")
@@ -65,7 +85,9 @@ class _Rules(NodeTransformer):
         if node.recursive:
             raise TemplateSyntaxError("recursive loops are not available", node.lineno)
         written = sum(len(text.data) for text in node.find_all(nodes.TemplateData))
-        node.iter = nodes.Filter(node.iter, "rounds", [nodes.Const(written)], [], None, None, lineno=node.lineno)
+        steps = counted_nodes(node.find_all(nodes.Node))
+        paid = [nodes.Const(written), nodes.Const(steps)]
+        node.iter = nodes.Filter(node.iter, "rounds", paid, [], None, None, lineno=node.lineno)
         return node
 
 
@@ -78,8 +100,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, *, autoescape: bool = False, url: bool = False) -> None:
         put_in: Callable[[Any], Any] = _encoded if url else write
-        super().__init__(undefined=StrictUndefined, autoescape=autoescape, finalize=put_in, keep_trailing_newline=True)
-        self.filters = dict(FILTERS_WITH_NULL)
+        super().__init__(
+            undefined=StrictUndefined,
+            autoescape=autoescape,
+            finalize=put_in,
+            keep_trailing_newline=True,
+            optimized=False,  # it would calculate while compiling
+        )
+        self._escapes = autoescape
+        self.filters = {**FILTERS_WITH_NULL, **(HTML_FILTERS if autoescape else {})}
         self.tests = dict(TESTS_WITH_NULL)
         self.globals = {"dict": dict, "namespace": self.globals["namespace"], "range": self._range}
 
@@ -87,6 +116,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for refused in tree.find_all(_REFUSED):
             raise TemplateSyntaxError("includes, blocks and macros are not available", refused.lineno)
+        if self._escapes:
+            tree = Escaped().visit(tree)
         return _Rules().visit(tree)  # type: ignore[no-any-return]
 
     def expression(self, tree: nodes.Template) -> TemplateExpression:
@@ -100,6 +131,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _range(self, *numbers: Any) -> range:
         return limited(range(*(int(number) for number in numbers)))
 
+    def sliced(self, obj: Any, start: Any, stop: Any, step: Any) -> Any:
+        """Return a part of a text or list."""
+        if isinstance(obj, Sized):
+            spend(STEP + len(obj))
+        return obj[start:stop:step]
+
+    _range.is_paid_for = True  # type: ignore[attr-defined]
+
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look an item up; in null and in what a form holds, what is not there is null."""
         return self._found(obj, argument, super().getitem)
@@ -109,6 +148,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._found(obj, attribute, super().getattr)
 
     def _found(self, obj: Any, name: Any, otherwise: Callable[[Any, Any], Any]) -> Any:
+        spend(STEP)
         if obj is None:
             return None
         if isinstance(obj, Strict):
@@ -132,6 +172,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if __obj is None:
             raise TemplateError("null cannot be called: write answers without (), and name and value of each as |items")
         check_method(__obj, args)
+        pay_for_call(__obj, args, kwargs)
         return checked(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -142,6 +183,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return super().call_binop(context, operator, left, right)
         left, right = alike(left, right)
         check_operands(operator, left, right)
+        pay_for_numbers(operator, left, right)
         if operator == "%" and isinstance(left, str):
             return checked(fill(left, right))
         if operator in _NEVER_ENDING:
@@ -161,8 +203,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             left = right
         return True
 
+    compared.is_paid_for = True  # type: ignore[attr-defined]
+
     def joined(self, parts: tuple[Any, ...]) -> str:
         """Join texts with ``~``."""
+        spend(STEP * len(parts))
         texts = [text_of(part) for part in parts]
         check_joined("", texts)
         return markup_join(texts)
@@ -170,9 +215,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 def _formatting(pattern: str, fill_in: Callable[..., str]) -> Callable[..., str]:
     def formatted(*args: Any, **kwargs: Any) -> str:
+        spend(CALL)
         check_filled(pattern, (*args, *kwargs.values()))
         return fill_in(*map(_shown, args), **{name: _shown(value) for name, value in kwargs.items()})
 
+    formatted.is_paid_for = True  # type: ignore[attr-defined]
     return formatted
 
 

@@ -86,6 +86,13 @@ def _record(name: str, one: Record | None, key: str | None) -> Strict:
     )
 
 
+def key_alone(name: str, record: Strict) -> Strict:
+    """Return a record of which only key and id are shown."""
+    return Strict(
+        name, {"key": record["key"], "id": record["id"], "fields": {}, "tables": {}, "paths": {}, "raw": None}
+    )
+
+
 def _webservice(one: Webservice | None) -> Strict:
     values: Mapping[str, Any] = {
         "name": one.name if one else None,

@@ -15,6 +15,7 @@ from gateway.errors import TemplateError
 from gateway.routing.nodes import AsText, Expression, Items, Literal, Names, Node, Table, Text
 from gateway.routing.parse import Misspelt, is_one_expression, parsed
 from gateway.routing.problems import Place, mistakes
+from gateway.routing.render import Plan
 
 _SYNTAX = re.compile(r"\{\{|\{%|\{#")
 
@@ -123,6 +124,8 @@ def mentions(value: Any) -> frozenset[str]:
     """Return the names in scope that anything in a value (options, a condition, None) reads."""
     if isinstance(value, Node):
         return value.mentions
+    if isinstance(value, Plan):
+        return mentions(dict(value.fields)) | mentions(value.rows)
     if isinstance(value, BaseModel):
         return frozenset().union(*(mentions(getattr(value, name)) for name in type(value).model_fields))
     if isinstance(value, Mapping):

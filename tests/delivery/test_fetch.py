@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from gateway.delivery.held import HeldRecords
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.models import Event, FetchState, RecordKind
@@ -260,3 +262,36 @@ async def test_a_record_that_only_routes_loaded_later_need_is_fetched_then(parts
     assert found.by_kind[RecordKind.DISPATCH].fields["state"] == "open"
     assert found.record.fields["site"] == "Dock"
     assert parts.asked() == ["r1", "d1"]
+
+
+async def test_large_records_are_held_within_a_bound_and_the_next_is_put_off(parts: Parts) -> None:
+    parts.desk._held = HeldRecords(250_000)
+    for name in ("r1", "r2", "r3"):
+        parts.doforms.put_record(WEBSERVICE, name, {"site": "Dock " * 20_000})
+    first = await parts.desk.records(await parts.keep("n1", "r1"))
+    second = await parts.desk.records(await parts.keep("n2", "r2"))
+    assert first.are_large
+    third = await parts.keep("n3", "r3")
+    found = await parts.desk.records(third)  # what was not fetched yet has no size: it is pinned, and then counts
+    assert parts.desk._held.has_room(1) is False
+    with pytest.raises(PutOff, match="less of large records") as raised:
+        await parts.desk.records(await parts.kept(third.id))
+    assert raised.value.in_line
+    del first, second, found
+    gc.collect()
+    assert (await parts.desk.records(await parts.kept(third.id))).record is not None
+
+
+async def test_small_records_are_not_counted(parts: Parts) -> None:
+    parts.desk._held = HeldRecords(1)
+    kept = await parts.keep("n1")
+    found = [await parts.desk.records(kept) for _ in range(3)]
+    assert not any(one.are_large or one.held for one in found)
+
+
+async def test_a_record_that_is_too_large_is_given_up_at_once(parts: Parts) -> None:
+    parts.doforms.put_record(WEBSERVICE, "r1", [{"name": "s" * 2000, "fields": [{"name": "q", "text": "x"}]}])
+    kept = await parts.keep("n1")
+    with pytest.raises(GivenUp, match=r"given up at once: the submission of \d+ bytes is more than the gateway takes"):
+        await parts.desk.records(kept)
+    assert (await parts.row("n1")).fetch_state == FetchState.GIVEN_UP

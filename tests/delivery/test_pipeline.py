@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -16,7 +18,9 @@ from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.log import Mask
 from gateway.store import lane_leases
-from tests.delivery.conftest import Parts
+from tests.delivery.conftest import ROUTES, Parts
+from tests.support.keeping import WEBSERVICE
+from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -97,3 +101,30 @@ async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(
         await pipeline._run([Job(due=due, kept=kept, route=route, spec=spec)])
     assert pipeline.breaker.is_open
     assert pipeline.breaker.room(5) == 1
+
+
+async def test_a_delivery_that_is_made_ready_elsewhere_is_handed_back_with_its_lease_by_a_stop(
+    parts: Parts, tmp_path: Path
+) -> None:
+    crossed = "{{ range(9000) | select('in', range(9000) | list) | list }}"
+    text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=crossed)
+    parts.current.load(load_routes(tmp_path, text))
+    pipeline = pipeline_of(parts)
+    pipeline.opened = True
+    kept = await parts.keep("n1")
+    [due] = await parts.store.claim({"table": 1})
+    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    job = Job(due=due, kept=kept, route=route, spec=spec)
+    pipeline._leases.hold(due.lane_id, due.token, due.lease_until)
+    pipeline.underway += 1
+    pipeline.put(job)
+    for _ in range(500):
+        await asyncio.sleep(0.02)
+        if pipeline._apart and not pipeline._slots:
+            break
+    assert (pipeline._slots, pipeline.underway) == (0, 0), "it keeps no slot and no room of others"
+    assert pipeline.stop() == [job]
+    pipeline._renders.close()
+    await pipeline.finish()
+    assert pipeline.underway == 0
+    assert pipeline._leases.valid(due.lane_id, due.token), "whoever leads it on needs it"

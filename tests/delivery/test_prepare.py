@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,13 +14,14 @@ from pydantic import field_validator
 
 from gateway.api import Options, Template
 from gateway.delivery.fetch import Records
-from gateway.delivery.prepare import Job, Prepared, prepare
+from gateway.delivery.prepare import Apart, Job, Prepared, finish, prepare, prepare_here
 from gateway.delivery.settle import Attempted, Result
 from gateway.doforms.record import decode_record
 from gateway.json_text import to_json
 from gateway.models import Event, FetchState, Notification, Record, RecordKind
 from gateway.routing.loaded import Routes
 from gateway.routing.render import pin, unpin
+from gateway.routing.rendering import packed, work_off
 from gateway.store.records import KeptNotification
 from tests.delivery.conftest import ROUTES
 from tests.delivery.test_settle import DUE
@@ -227,3 +229,84 @@ def test_a_delete_needs_no_key(load: Load) -> None:
     routes = load("{{ record.fields.site }}")
     gone = notification(record=None, event=Event.DELETE)
     assert prepared(job(routes, gone, record=None), routes).delivery.options.text is None
+
+
+def test_what_a_plugin_changes_in_a_delivery_reaches_no_other_and_no_later_attempt(load: Load) -> None:
+    routes = load("{{ record.fields }}")
+    one = job(routes)
+    first = prepared(one, routes).delivery
+    first.record.fields["site"] = "changed"
+    first.record.raw["fields"].clear()
+    first.record.paths.clear()
+    first.options.text.clear()
+    later = prepared(one, routes).delivery
+    assert later.record == RECORD
+    assert later.options.text == {"site": "Dock", "score": Decimal("7.50")}
+
+
+def test_what_a_plugin_changes_in_literal_options_is_changed_for_it_alone(tmp_path: Path) -> None:
+    text = ROUTES.format(api="http://127.0.0.1:1", webservice=WEBSERVICE, more="", text="x")
+    routes = load_routes(tmp_path, text.replace('text = "x"', 'text = { a = ["b", { c = 1 }], d = [[1]] }'))
+    one = job(routes)
+    first = prepared(one, routes).delivery.options.text
+    first["a"][1]["c"] = 2
+    first["a"].append("e")
+    first["d"][0].clear()
+    assert prepared(one, routes).delivery.options.text == {"a": ["b", {"c": 1}], "d": [[1]]}
+
+
+def test_a_record_that_is_large_is_made_ready_elsewhere_and_the_same(load: Load) -> None:
+    routes = load()
+    one = job(routes)
+    here = prepared(one, routes)
+    one.records = replace(one.records, are_large=True)
+    apart = prepare(one, routes.webservices[WEBSERVICE])
+    assert isinstance(apart, Apart)
+    assert apart.task is not None
+    assert not apart.is_much
+    done = finish(one, work_off(apart.task))
+    assert isinstance(done, Prepared)
+    assert done.rendered == here.rendered
+    assert done.delivery.options == here.delivery.options
+
+
+def test_a_template_that_costs_much_is_rendered_elsewhere(load: Load) -> None:
+    routes = load("{{ range(90000) | map('string') | list | length }}")
+    one = job(routes)
+    apart = prepare(one, routes.webservices[WEBSERVICE])
+    assert isinstance(apart, Apart)
+    assert apart.is_much
+    ready = prepare_here(one, routes.webservices[WEBSERVICE])
+    assert isinstance(ready, Prepared)
+    assert ready.delivery.options.text == 90_000
+
+
+def test_only_records_that_templates_read_are_sent_elsewhere(load: Load) -> None:
+    routes = load("{{ range(90000) | map('string') | list | length }} {{ record.key }}")
+    apart = prepare(job(routes), routes.webservices[WEBSERVICE])
+    assert isinstance(apart, Apart)
+    assert apart.task is not None
+    assert apart.task.names["record"]["key"] == RECORD.key
+    assert apart.task.names["record"]["fields"] == {}
+    assert len(packed(apart.task)) < 5_000
+
+
+def test_what_was_made_ready_elsewhere_gets_its_whole_time(load: Load) -> None:
+    routes = load()
+    one = job(routes)
+    ready = prepared(one, routes)
+    one.ready = replace(ready, delivery=replace(ready.delivery, deadline=datetime(2020, 1, 1, tzinfo=UTC)))
+    again = prepared(one, routes)
+    assert again.rendered == ready.rendered
+    assert again.delivery.deadline > datetime.now(UTC)
+
+
+def test_what_was_rendered_before_and_is_large_is_read_elsewhere(load: Load) -> None:
+    routes = load()
+    one = job(routes, rendered=pin({"text": "x" * 100_000}))
+    apart = prepare(one, routes.webservices[WEBSERVICE])
+    assert apart == Apart(task=None)
+    ready = finish(one, None)
+    assert isinstance(ready, Prepared)
+    assert ready.rendered is None
+    assert ready.delivery.options.text == "x" * 100_000
