@@ -29,7 +29,7 @@ from gateway.http import build_client
 from gateway.log import Mask
 from gateway.routing.adopt import adopt
 from gateway.routing.loaded import Routes
-from gateway.routing.tables import HEALTH_PATHS
+from gateway.routing.table_values import HEALTH_PATHS
 from gateway.settings import ProcessSettings, Role
 from gateway.store.connect import is_sqlite
 from gateway.store.engine import say

@@ -138,4 +138,4 @@ class Deaths:
             why = say_deaths(due.deaths + 1, alone=True)
             if (lost := await self._desk.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
                 return _dead(due, job.spec, lost)
-        return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())
+        return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())  # nosec B311

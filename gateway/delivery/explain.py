@@ -224,7 +224,7 @@ def _due(notification: Notification, spec: DeliverySpec) -> Due:
         id=0,
         notification_id=0,
         lane_id=0,
-        token="",
+        token="",  # nosec B106
         lease_until=0,
         number=0,
         route=spec.route,

@@ -17,13 +17,13 @@ from gateway.delivery.apart import made_ready_apart
 from gateway.delivery.attempt import attempt, takes_many
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.current import Current
+from gateway.delivery.gathering import Gathering
 from gateway.delivery.judge import Judge
 from gateway.delivery.leases import Leases
-from gateway.delivery.limits import Pace
 from gateway.delivery.prepare import Apart, Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat
-from gateway.delivery.shared_pace import SharedPace, shared_pace
+from gateway.delivery.shared_pace import pace_of
 from gateway.log import Mask
 from gateway.models import Receipt
 from gateway.routing.loaded import DestinationEntry
@@ -33,10 +33,6 @@ from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-_GATHERS = 0.01
-"""Seconds that a batch which is not full waits for those under way, so that the lanes behind them come into one batch.
-
-Without it a few busy lanes fall into groups that take turns, each with commits of its own."""
 _SETTLED_WITHIN = 5.0
 """Seconds that the store gets to note what was cut short at the end."""
 
@@ -81,14 +77,14 @@ class Pipeline:
         self._slots = 0
         self._pumping = False
         self._wake: asyncio.TimerHandle | None = None
-        self._gathers_until = math.inf
+        self._gathering = Gathering()
         self._stopped = False
         self._sending: set[asyncio.Future[list[Attempted]]] = set()
         self._cut_short = False
         """Whether what is still being sent is given up, because the gateway ends."""
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
-        self._pace = self._make_pace(entry)
+        self._pace = pace_of(self._store, entry, on_more=self.pump)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
         self.unopened: str | None = None
@@ -101,20 +97,12 @@ class Pipeline:
     def load(self, entry: DestinationEntry) -> None:
         """Take over limits, at start or after a reload; the breaker and the rate go on where they stand."""
         if entry.rate != self.entry.rate:
-            self._pace = self._make_pace(entry)
+            self._pace = pace_of(self._store, entry, on_more=self.pump)
         self.breaker.limits = entry.breaker
         self.entry = entry
         self._many = takes_many(entry.instance)
         self._batch = entry.batch if self._many else 1
         self._most = max(2 * entry.concurrency, 2 * self._batch)
-
-    def _make_pace(self, entry: DestinationEntry) -> Pace | SharedPace:
-        rate = entry.rate
-        if rate is None or not self._store.database.shared:
-            return Pace(rate, time.monotonic)
-        per_second = rate.count / rate.per
-        name, burst = f"destination {entry.name}", max(1.0, per_second)
-        return shared_pace(self._store, name, per_second=per_second, burst=burst, on_more=self.pump)
 
     @property
     def takes_work(self) -> bool:
@@ -194,7 +182,9 @@ class Pipeline:
             free = self.entry.concurrency - self._slots
             if free <= 0:
                 return
-            if (left := self._gathers(queued)) > 0:
+            others = self.underway + self._aside > queued
+            gathers = self._many and not self._urgent and queued < self._batch and others
+            if (left := self._gathering.left(gathers)) > 0:
                 self._wake_later(left)
                 return
             most = self._batch if self._many else free
@@ -205,7 +195,7 @@ class Pipeline:
                 self._wake_later(self._wait())
                 return
             jobs = self._set_apart([(self._urgent or self._ready).popleft() for _ in range(permitted)])
-            self._gathers_until = math.inf
+            self._gathering.over()
             self.breaker.start()
             self._slots += self._slots_for(len(jobs))
             self._start(self._run(jobs))
@@ -226,15 +216,6 @@ class Pipeline:
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
-
-    def _gathers(self, queued: int) -> float:
-        """Return the seconds that a batch still waits for others to join it."""
-        if not self._many or self._urgent or queued >= self._batch or self.underway + self._aside <= queued:
-            self._gathers_until = math.inf
-            return 0.0
-        if math.isinf(self._gathers_until):
-            self._gathers_until = time.monotonic() + _GATHERS
-        return self._gathers_until - time.monotonic()
 
     def _wait(self) -> float:
         wait = self._pace.wait()
@@ -405,7 +386,12 @@ class Pipeline:
         moment = self._store.now()
         settlements = [
             decide(
-                job.due, job.spec, job.attached.told_by(result), attempt_id=id_, moment=moment, jitter=random.random()
+                job.due,
+                job.spec,
+                job.attached.told_by(result),
+                attempt_id=id_,
+                moment=moment,
+                jitter=random.random(),  # nosec B311
             )
             for job, result, id_ in ended
         ]

@@ -55,7 +55,7 @@ def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> 
     number = attempts + int(counted)
     if isinstance(error, BadKey | Misled):
         return Judged(counted, number, 0.0, "refused")
-    wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)
+    wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)  # nosec B311
     return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
 
 
@@ -77,7 +77,7 @@ class Setbacks:
 
         Its process was at work on much else, too. See `gateway.delivery.deaths`.
         """
-        wait = delay(account.fetch_retry, kept.fetch_attempts + 1, jitter=random.random())
+        wait = delay(account.fetch_retry, kept.fetch_attempts + 1, jitter=random.random())  # nosec B311
         reason = f"the record could not be fetched yet: {why}"
         due_at = await self._store.write(lambda c: fetches.note_left(c, kept.id, reason=reason, wait=micros(wait)))
         if due_at is not None:

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.delivery.limits import Pace
+from gateway.routing.loaded import DestinationEntry
 from gateway.store import rates
 from gateway.store.store import Store
 
@@ -84,7 +86,7 @@ class SharedPace:
         self._good_until = asked_at + _GOOD_FOR
         if wait > 2 * self._each:  # more than the pace explains
             self._stopped_until = self._clock() + wait
-        rest = _REST * random.uniform(0.5, 1.5) if self._bundle else 0.0  # by chance: nobody always comes second
+        rest = _REST * random.uniform(0.5, 1.5) if self._bundle else 0.0  # nosec B311 # by chance: nobody always comes second
         self._draw_at = self._clock() + (max(wait, rest) if self._permits < wanted else 0.0)
         self._drawing = None
         if self._permits:
@@ -101,3 +103,13 @@ def shared_pace(
 
     bundle = math.ceil(per_second * _BUNDLE) if bundles else 0
     return SharedPace(draw, clock=time.monotonic, on_more=on_more, each=1 / per_second, bundle=bundle)
+
+
+def pace_of(store: Store, entry: DestinationEntry, *, on_more: Callable[[], None]) -> Pace | SharedPace:
+    """Return the rate of a destination: of this process, or of all that share the store."""
+    rate = entry.rate
+    if rate is None or not store.database.shared:
+        return Pace(rate, time.monotonic)
+    per_second = rate.count / rate.per
+    name, burst = f"destination {entry.name}", max(1.0, per_second)
+    return shared_pace(store, name, per_second=per_second, burst=burst, on_more=on_more)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from gateway.delivery.apart import seen_in, will_not_be_sent
+from gateway.delivery.at_hand import AtHand
 from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.claims import POLL, Claims, taken_with
 from gateway.delivery.current import Current
@@ -31,7 +30,7 @@ from gateway.delivery.report import Reporter
 from gateway.delivery.settle import Attempted, Result, decide
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
-from gateway.models import DeliveryState, FetchState
+from gateway.models import DeliveryState
 from gateway.routing.loaded import DestinationEntry
 from gateway.routing.render_pool import RenderPool
 from gateway.store import lane_leases, records
@@ -47,10 +46,6 @@ NOT_LOADED = 60.0
 """Seconds until a delivery looks again whether its route or destination is loaded."""
 _FOLLOWED_UP_WITHIN = 5.0
 """Seconds that the last steps get at the end: they only write to the store."""
-_AT_HAND = 4096
-"""Notifications kept in memory for deliveries that wait in the store."""
-_SMALL = 4096
-"""Bytes of the body of a notification that is kept in memory."""
 
 
 class Worker:
@@ -97,7 +92,7 @@ class Worker:
         )
         self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
-        self._at_hand: OrderedDict[int, KeptNotification] = OrderedDict()
+        self._at_hand = AtHand()
         self._refreshed_at = float("-inf")
 
     def start(self) -> None:
@@ -172,17 +167,9 @@ class Worker:
             if delivery.token is not None:
                 self._start(taken_with(kept, delivery, delivery.token), notification, urgent=urgent)
                 continue
-            self._remember(notification)
+            self._at_hand.remember(notification)
             if not delivery.new.take:
                 self._claims.left_behind(delivery.new.destination)
-
-    def _remember(self, notification: KeptNotification) -> None:
-        """Keep a notification at hand whose deliveries will soon be claimed, so that it need not be read."""
-        if len(notification.notification.body) > _SMALL:
-            return
-        if len(self._at_hand) >= _AT_HAND:
-            self._at_hand.popitem(last=False)
-        self._at_hand[notification.id] = notification
 
     def begin_to_stop(self) -> None:
         """Claim and start nothing more; hand back what has not been sent. Whoever waits for that is told so."""
@@ -310,7 +297,7 @@ class Worker:
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
-            self._note_fetched(job.kept)
+            self._at_hand.note_fetched(job.kept)
             job.questions = await self._questions.of(job)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
@@ -327,11 +314,6 @@ class Worker:
             else:  # the routes were loaded again meanwhile
                 pipeline.left(1)
                 self._lead(job.due, job.kept, urgent=job.urgent)
-
-    def _note_fetched(self, kept: KeptNotification) -> None:
-        """Note on a notification at hand that its record is pinned: its next delivery stands in no line for it."""
-        if kept.fetch_state is FetchState.DUE and kept.id in self._at_hand:
-            self._at_hand[kept.id] = replace(kept, fetch_state=FetchState.PINNED)
 
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""

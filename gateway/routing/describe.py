@@ -22,20 +22,14 @@ from gateway.models import Event, Retry
 from gateway.routing.durations import UNITS, Duration, PositiveDuration, RateText
 from gateway.routing.load_accounts import FETCH_RETRY, REPORT_RETRY
 from gateway.routing.sizes import Size, say_size
+from gateway.routing.table_values import Api, HeaderValues, Hosts, Names, Networks, Patterns, ProxyAddress
 from gateway.routing.tables import (
     AccountTable,
-    Api,
     BreakerTable,
     DeliveryTable,
     DestinationTable,
     DoformsTable,
     GatewayTable,
-    HeaderValues,
-    Hosts,
-    Names,
-    Networks,
-    Patterns,
-    ProxyAddress,
     ReconcileTable,
     RetryTable,
     RouteTable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import subprocess
+import subprocess  # nosec B404
 import sys
 import threading
 import time
@@ -135,7 +135,7 @@ PROFILED = 27
 
 def _start() -> subprocess.Popen[bytes]:
     known = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
-    return subprocess.Popen(
+    return subprocess.Popen(  # nosec B603
         [sys.executable, "-P", "-m", "gateway.routing.render_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,5 +86,5 @@ def packed(task: Task) -> bytes:
 
 def unpacked(written: bytes) -> Task:
     """Read back what `packed` wrote."""
-    conditions, plan, names = pickle.loads(written)  # from the process that started this one
+    conditions, plan, names = pickle.loads(written)  # nosec B301 # from the process that started this one
     return Task(conditions=conditions, plan=plan, names=names)

@@ -178,7 +178,7 @@ class PostgresqlDatabase:
                 log.warning("waiting for whoever migrates the store", holder=holder)
             if time.monotonic() > until:
                 raise StoreError(
-                    f"the store {self.name} cannot be migrated: for {_MIGRATED_WITHIN:.0f} s another session has had "
+                    f"the store {self.name} cannot be migrated: for {_MIGRATED_WITHIN:.0f} s another session has had "  # nosec B608
                     f"the lock for that ({holder}). If it is no `gateway`, end it: SELECT pg_terminate_backend(PID); "
                     "and let nobody else connect to this database: REVOKE CONNECT ON DATABASE ... FROM PUBLIC"
                 )

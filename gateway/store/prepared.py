@@ -185,7 +185,7 @@ def _rows_of_json(compiled: SQLCompiler, row: str, each: Sequence[str]) -> str:
     first, *rest = row.removeprefix("(").removesuffix(")").split("%s")
     found = first + "".join(f"given_row.{name}{after}" for name, after in zip(_NUMBERED, rest, strict=False))
     columns = ", ".join(f"{name} {types[of]}" for name, of in zip(_NUMBERED, each, strict=False))
-    return f"SELECT {found} FROM json_to_recordset(CAST(%s AS json)) AS given_row({columns})"
+    return f"SELECT {found} FROM json_to_recordset(CAST(%s AS json)) AS given_row({columns})"  # nosec B608
 
 
 def _hexadecimal(value: bytes) -> str:
@@ -291,7 +291,7 @@ class AnyOf(ColumnElement[bool]):
 @compiles(AnyOf, "sqlite")
 def _in_json(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str:
     column, ids = compiler.process(element.column, **options), compiler.process(element.ids, **options)
-    return f"{column} IN (SELECT value FROM json_each({ids}))"
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # nosec B608
 
 
 @compiles(AnyOf, "postgresql")

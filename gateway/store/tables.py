@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -22,17 +21,11 @@ from sqlalchemy import (
     true,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-Id = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only in a column of the exact type INTEGER."""
+from gateway.store.call_tables import call_counts as call_counts
+from gateway.store.call_tables import call_slots as call_slots
+from gateway.store.call_tables import rates as rates
+from gateway.store.metadata import Id
+from gateway.store.metadata import metadata as metadata
 
 notifications = Table(
     "notifications",
@@ -368,35 +361,6 @@ pauses = Table(  # destinations and web services that wait for a person, or for 
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
-)
-
-rates = Table(  # of destinations, over all processes that share the store
-    "rates",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("used_until", BigInteger, nullable=False),
-)
-
-call_slots = Table(  # how many calls at once to an account each process that shares the store may make
-    "call_slots",
-    metadata,
-    Column("account", Text, primary_key=True),
-    Column("holder", Text, primary_key=True),
-    Column("slots", Integer, nullable=False),
-    Column("demand", Integer, nullable=False),  # calls under way and waiting
-    Column("until", BigInteger, nullable=False),  # when its lease ends
-)
-
-call_counts = Table(  # calls to doForms by day (00:00 UTC), web service and kind
-    "call_counts",
-    metadata,
-    Column("day", BigInteger, primary_key=True, autoincrement=False),
-    Column("webservice_id", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("calls", BigInteger, nullable=False),
-    Column("too_many", BigInteger, nullable=False),  # those of them that were answered 429
-    Column("over_quota", BigInteger, nullable=False),
-    Column("failed", BigInteger, nullable=False),  # in any other way
 )
 
 clock = Table(  # one row: what the store's clock showed last, to notice when it leaps; see `gateway.store.leaps`

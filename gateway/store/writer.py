@@ -166,7 +166,7 @@ class GroupWriter(Generic[Item, Result]):
         if fate is Fate.CROSSED and stalled:
             return self._persistent and not self._closed
         if fate is Fate.CROSSED and tries <= _CROSSINGS:
-            time.sleep(random.uniform(0, 0.01 * tries))
+            time.sleep(random.uniform(0, 0.01 * tries))  # nosec B311
             return True
         if fate is Fate.LOST and self._persistent and not self._closed:
             time.sleep(min(_FIRST_WAIT * 2 ** min(tries, 10), _LONGEST_WAIT))

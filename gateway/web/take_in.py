@@ -98,7 +98,7 @@ def _keep(connection: Connection, decided: Keep, by: By) -> str:
         reason=f"taken in from quarantine {by}" if decided.matched else decided.reason,
         deliveries=tuple(replace(one, take=False) for one in decided.deliveries),
     )
-    (kept,) = late.keep(connection, [item], ids=ids_of(connection), token="", lease=0.0)
+    (kept,) = late.keep(connection, [item], ids=ids_of(connection), token="", lease=0.0)  # nosec B106
     if kept.repeat:
         return f"a repeat of what was kept before: {kept.outcome or 'open'}"
     if kept.outcome is not None:

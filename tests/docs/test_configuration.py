@@ -13,7 +13,8 @@ from gateway.models import Order
 from gateway.routing.describe import TABLES, describe, say_type
 from gateway.routing.durations import PositiveDuration, RateText
 from gateway.routing.loaded import Routes
-from gateway.routing.tables import BreakerTable, Count, HeaderValues, Names
+from gateway.routing.table_values import Count, HeaderValues, Names
+from gateway.routing.tables import BreakerTable
 from gateway.routing.validate import keys_of
 from gateway.testing import load_example
 from tests.support.pages import ROOT

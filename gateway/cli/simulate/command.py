@@ -60,7 +60,7 @@ def simulate(
         simulator.add_webservice(*service)
     player = None
     if story or records or pace:
-        number = random.randrange(_MANY) if seed is None else seed
+        number = random.randrange(_MANY) if seed is None else seed  # nosec B311
         player = Player(simulator, story or SCENARIOS["plain"], seed=number, records=records, every=pace)
     _until_interrupted(_Run(simulator, player, host, port, counts=story is not None if lines is None else not lines))
 

@@ -11,7 +11,7 @@ import typer
 
 from gateway.doforms.simulator import FORMS, SCENARIOS, Scenario
 
-PASSWORD = "trial-word"
+PASSWORD = "trial-word"  # nosec B105
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _REFERENCE = re.compile(r"(env:[^:]+|file:[^:]+)(?::(.*))?", re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")

@@ -96,7 +96,7 @@ class Faults:
 
     def __init__(self, *, chance: random.Random | None = None) -> None:
         self._ordered: list[Fault] = []
-        self._chance = chance or random.Random(0)
+        self._chance = chance or random.Random(0)  # nosec B311
 
     @property
     def ordered(self) -> tuple[Fault, ...]:

@@ -77,7 +77,7 @@ class Player:
         return hashlib.sha256(f"{self.seed}/{kind}/{number}".encode()).hexdigest()[:20]
 
     async def _live(self, record: _Record) -> None:
-        for step in self.scenario.life(Random(f"{self.seed}/life/{record.number}")):
+        for step in self.scenario.life(Random(f"{self.seed}/life/{record.number}")):  # nosec B311
             await asyncio.sleep(step.after)
             async with self._slots:
                 await self._take(record, step)

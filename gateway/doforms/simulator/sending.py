@@ -27,8 +27,8 @@ class Sender:
         self._repeat_after = repeat_after
         self._watch = watch
         self._conditions = conditions
-        self._chance = random.Random(0)
-        self._http = httpx.AsyncClient(
+        self._chance = random.Random(0)  # nosec B311
+        self._http = httpx.AsyncClient(  # nosec B113
             timeout=None, trust_env=False, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
         )
         self._background: set[asyncio.Task[Any]] = set()

@@ -98,7 +98,7 @@ def _of_sqlite(connection: Connection, table: Table) -> tuple[dict[str, Facts], 
         for _, name, declared, _, _, _, hidden in rows
     }
     master = f"{prefix}sqlite_master"
-    kind = connection.exec_driver_sql(f"SELECT type FROM {master} WHERE lower(name) = lower(?)", (table.name,)).scalar()
+    kind = connection.exec_driver_sql(f"SELECT type FROM {master} WHERE lower(name) = lower(?)", (table.name,)).scalar()  # nosec B608
     return facts, Standing(is_view=kind == "view")
 
 

@@ -44,7 +44,7 @@ _SETTINGS = (
 _VARIABLES = "SHOW VARIABLES WHERE Variable_name IN ('binlog_format', 'max_allowed_packet')"
 _LONGEST = "gateway_longest"
 _OF_TABLE = "table_schema = coalesce(:schema, database()) AND table_name = :table"
-_PREFIXED = text(f"SELECT DISTINCT index_name FROM information_schema.statistics WHERE {_OF_TABLE} AND sub_part > 0")
+_PREFIXED = text(f"SELECT DISTINCT index_name FROM information_schema.statistics WHERE {_OF_TABLE} AND sub_part > 0")  # nosec B608
 _CHECKS = text(
     "SELECT check_clause FROM information_schema.check_constraints "
     "WHERE constraint_schema = coalesce(:schema, database()) AND table_name = :table"

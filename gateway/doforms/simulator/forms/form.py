@@ -76,7 +76,7 @@ class Form:
     def make(self, seed: int, number: int, version: int = 0, *, kind: str = "submission") -> Sample:
         """Make a version of a record: the same arguments give the same record, on any machine."""
         record = f"{seed}/{self.name}/{number}"
-        paper = Paper(Random(record), record, version)
+        paper = Paper(Random(record), record, version)  # nosec B311
         write = self.write_dispatch if kind == "dispatch" and self.write_dispatch else self.write
         fields = write(paper)
         return Sample(fields, tuple(paper.photos), self.wraps and number % 2 == 0)
