@@ -28,7 +28,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that are kept, over all entries."""
 MOST_OF_NO_JSON = 4096
 """Bytes that are kept of a body that is no JSON: enough to see what it is."""
-_JSON = frozenset({Misfit.TOO_DEEP, Misfit.NO_OBJECT, Misfit.IDENTIFIER})
+_JSON = frozenset({Misfit.TOO_DEEP, Misfit.TOO_MANY, Misfit.NO_OBJECT, Misfit.IDENTIFIER})
 _LONGEST_PATH = 500
 _STEP = 50
 """Entries that give way by one statement."""

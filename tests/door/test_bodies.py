@@ -57,7 +57,9 @@ async def test_good_notifications_are_kept_while_bodies_stand_still(
                 await one.until(lambda: "bodies stalled" in one.alarms())
                 ready = await one.ask(READY, eof=True)
                 assert status(ready) == 200
-                told = json.loads(ready.partition(b"\r\n\r\n")[2])["receiving"]
+                assert json.loads(ready.partition(b"\r\n\r\n")[2])["receiving"] == "not ready"
+                await one.until(lambda: one.lines("not ready"))
+                told = one.lines("not ready")[-1]["reason"]
                 assert "bodies that" in told
                 assert "store" not in told
                 await asyncio.sleep(3.0)

@@ -68,7 +68,9 @@ async def test_good_notifications_are_answered_while_connections_fill_all_files(
             await one.until(lambda: "connections full" in one.alarms())
             ready = await one.ask(READY, eof=True)
             assert status(ready) == 200
-            assert b"connections are open" in ready or b"connections from" in ready
+            assert b'"connections":"not ready"' in ready
+            await one.until(lambda: one.lines("not ready"))
+            assert "connections" in one.lines("not ready")[-1]["reason"]
         good.all_answered()
         closed = one.lines("a connection was closed: the idlest, for a new one")
         assert 1 <= len(closed) <= 100

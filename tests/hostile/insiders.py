@@ -127,6 +127,18 @@ async def database_restarts(stage: Stage) -> None:
             await asyncio.to_thread(stage.backend.restart)
 
 
+async def clock_leaps(stage: Stage) -> None:
+    """Have the clock of the machine go back or forward, by an hour or a month, and return."""
+    try:
+        while True:
+            stage.clock.is_off_by(stage.chance.choice(("-1h", "+1h", "-30d", "+30d")))
+            await asyncio.sleep(stage.chance.uniform(2.0, 4.0))
+            stage.clock.is_off_by("+0")
+            await asyncio.sleep(stage.chance.uniform(1.0, 3.0))
+    finally:
+        stage.clock.is_off_by("+0")
+
+
 EVERYWHERE: Mapping[str, Insider] = {
     "answers of a bad service": bad_answers,
     "answers of a bad doForms": bad_api,
@@ -138,4 +150,6 @@ EVERYWHERE: Mapping[str, Insider] = {
     "kills": kills,
 }
 WITH_A_SERVER: Mapping[str, Insider] = {"database restarts": database_restarts}
-"""Where the store is a server."""
+"""Where the store is a server, which has the clock that counts."""
+WITH_A_FILE: Mapping[str, Insider] = {"clock leaps": clock_leaps}
+"""Where the store is a file."""

@@ -20,13 +20,14 @@ from tests.crash.routes import FORMS, replace_text
 from tests.crash.stores import Backend, Place
 from tests.hostile.evidence import gather, is_done
 from tests.hostile.figures import Figures
-from tests.hostile.insiders import EVERYWHERE, WITH_A_SERVER
+from tests.hostile.insiders import EVERYWHERE, WITH_A_FILE, WITH_A_SERVER
 from tests.hostile.plugin import write_package
 from tests.hostile.routes import ENVIRON, HEADERS, HEAVY_ID, ODD_ID, OTHER_ID, PASSWORD, text
 from tests.hostile.service import Service
 from tests.hostile.stage import Stage
 from tests.hostile.strangers import ATTACKS
 from tests.hostile.traffic import Answered, Traffic, between
+from tests.support.faked_clock import FakedClock, faked_clock
 from tests.support.gateway_process import GatewayProcess
 
 QUIET = "nothing (warming up)"
@@ -109,7 +110,7 @@ def _placed(backend: Backend, folder: Path, name: str) -> Iterator[Place]:
 
 def names(backend: Backend) -> list[str]:
     """Return the names of the attacks that a store allows."""
-    return [*ATTACKS, *EVERYWHERE, *(WITH_A_SERVER if backend.name == "postgresql" else ())]
+    return [*ATTACKS, *EVERYWHERE, *(WITH_A_SERVER if backend.name == "postgresql" else WITH_A_FILE)]
 
 
 @asynccontextmanager
@@ -130,16 +131,19 @@ async def _staged(seed: int, backend: Backend, place: Place, folder: Path, proce
         given = {"store": place.store, "api": doforms.api, "effects": place.effects, "service": service.url}
         replace_text(routes, text(**given, folder=str(folder / "files")))
         warehouse = Warehouse(place.effects)
-        gateways = await stack.enter_async_context(_gateways(routes, processes))
+        clock = faked_clock(folder)
+        gateways = await stack.enter_async_context(_gateways(routes, processes, clock))
         traffic = Traffic(seed, doforms, lambda: chance.choice(gateways).process.url)
-        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance)
+        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance, clock)
 
 
 @asynccontextmanager
-async def _gateways(routes: Path, processes: int) -> AsyncIterator[Sequence[Supervised]]:
+async def _gateways(routes: Path, processes: int, clock: FakedClock) -> AsyncIterator[Sequence[Supervised]]:
     path = os.pathsep.join((str(routes.with_name("site")), str(_ROOT)))
+    leaping = {**clock.environ, "FAKETIME_NO_CACHE": "0", "FAKETIME_CACHE_DURATION": "1"}  # else each look reads a file
+    environ = {**ENVIRON, **leaping, "PYTHONPATH": path, "GATEWAY_NUMBER": "0"}
     made = [
-        Supervised(GatewayProcess(routes, environ={**ENVIRON, "PYTHONPATH": path}, log_name=f"gateway-{number}.log"))
+        Supervised(GatewayProcess(routes, environ=environ, log_name=f"gateway-{number}.log"))
         for number in range(processes)
     ]
     try:
@@ -197,7 +201,7 @@ async def _do(stage: Stage, seed: int, attacks: Sequence[str], seconds: float) -
 
 
 async def _one(stage: Stage, seed: int, name: str, seconds: float) -> None:
-    insider = {**EVERYWHERE, **WITH_A_SERVER}.get(name)
+    insider = {**EVERYWHERE, **WITH_A_SERVER, **WITH_A_FILE}.get(name)
     if insider is not None:
         await insider(stage)
         return

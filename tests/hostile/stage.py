@@ -16,6 +16,7 @@ from tests.crash.stores import Backend
 from tests.hostile.figures import Figures, measure
 from tests.hostile.service import Service
 from tests.hostile.traffic import LIMIT, Traffic
+from tests.support.faked_clock import FakedClock
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Stage:
     traffic: Traffic
     routes: Path
     chance: random.Random
+    clock: FakedClock
     downs: list[tuple[float, float]] = field(default_factory=list)
     """When a gateway was down, or its database, because the run wanted it so; by `time.monotonic`."""
     number: int = 0
