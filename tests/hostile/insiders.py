@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 from tests.crash.routes import replace_text, with_a_mistake
 from tests.hostile.plugin import FAULTS
@@ -29,6 +30,16 @@ _API_FAULTS = (
 )
 _HEAVY_EVERY = 1.0
 _ODD_EVERY = 0.3
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do something that must not be broken off half-way: an attack that ends must leave a gateway that runs."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def bad_answers(stage: Stage) -> None:
@@ -86,7 +97,7 @@ async def kills(stage: Stage) -> None:
     while True:
         await asyncio.sleep(stage.chance.uniform(1.0, 4.0))
         with stage.down():
-            await stage.gateway().kill(stage.chance.uniform(0, 0.5))
+            await _to_its_end(stage.gateway().kill(stage.chance.uniform(0, 0.5)))
 
 
 async def frozen(stage: Stage) -> None:
@@ -94,7 +105,7 @@ async def frozen(stage: Stage) -> None:
     while True:
         await asyncio.sleep(stage.chance.uniform(1.0, 4.0))
         with stage.down():
-            await stage.gateway().freeze(stage.chance.uniform(0.5, 2.0))
+            await _to_its_end(stage.gateway().freeze(stage.chance.uniform(0.5, 2.0)))
 
 
 async def reloads(stage: Stage) -> None:
@@ -115,7 +126,7 @@ async def reloads(stage: Stage) -> None:
 async def locked_tables(stage: Stage) -> None:
     """Hold the tables of the destination."""
     while True:
-        await stage.warehouse.lock(stage.chance.uniform(0.3, 1.5))
+        await _to_its_end(stage.warehouse.lock(stage.chance.uniform(0.3, 1.5)))
         await asyncio.sleep(stage.chance.uniform(0.1, 0.5))
 
 
@@ -124,7 +135,7 @@ async def database_restarts(stage: Stage) -> None:
     while True:
         await asyncio.sleep(stage.chance.uniform(2.0, 5.0))
         with stage.down():
-            await asyncio.to_thread(stage.backend.restart)
+            await _to_its_end(asyncio.to_thread(stage.backend.restart))
 
 
 async def clock_leaps(stage: Stage) -> None:
