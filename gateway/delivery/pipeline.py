@@ -384,17 +384,10 @@ class Pipeline:
         if not ended:
             return
         moment = self._store.now()
-        settlements = [
-            decide(
-                job.due,
-                job.spec,
-                job.attached.told_by(result),
-                attempt_id=id_,
-                moment=moment,
-                jitter=random.random(),  # nosec B311
-            )
-            for job, result, id_ in ended
-        ]
+        settlements = []
+        for job, result, id_ in ended:
+            told, jitter = job.attached.told_by(result), random.random()  # nosec B311
+            settlements.append(decide(job.due, job.spec, told, attempt_id=id_, moment=moment, jitter=jitter))
         for job, _, _ in ended:
             self._leases.ends(job.due.lane_id, job.due.token)
         settled = await self._store.settle(settlements)

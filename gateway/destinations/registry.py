@@ -265,8 +265,8 @@ def _asked(manager: pluggy.PluginManager, name: str, source: _Source) -> list[An
         raise PluginError(
             f"Plugin {name!r} of {source} failed to name its destinations: {say_fault(error)}. {_WAY_OUT}"
         ) from error
+    kind = say_kind(answer)
     if inspect.iscoroutine(answer):
         answer.close()
-    raise PluginError(
-        f"Plugin {name!r} of {source} returned {say_kind(answer)} from gateway_destinations(); {_RETURNS}"
-    )
+        kind = "a coroutine, as it is an `async def`,"
+    raise PluginError(f"Plugin {name!r} of {source} returned {kind} from gateway_destinations(); {_RETURNS}")

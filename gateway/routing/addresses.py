@@ -101,6 +101,7 @@ def _is_astray(address: str, source: str) -> bool:
 
 def scheme_of(address: str) -> str | None:
     """Return the scheme that a browser finds in an address, in small letters; None: it is relative."""
+    address = address.lstrip("=")  # of an attribute without quotes; some programs pass over what stands there too much
     head, colon, _ = re.split(r"[/?#\\]", address, maxsplit=1)[0].partition(":")
     plain = "".join(letter for letter in head if unicodedata.category(letter)[0] not in "CZ").lower()
     return plain if colon and _SCHEME.match(plain) else None

@@ -67,6 +67,7 @@ async def test_database_that_falls_silent_is_told_and_needs_no_restart(
         await world.doforms.until(lambda: True)
         assert (await client.get(f"{health}/readyz")).status_code == 200
         relay.fall_silent()
+        await asyncio.sleep(0.5)  # one look at the store answers everybody for a moment
         assert (await client.get(f"{health}/readyz")).status_code == 503
         assert (await client.get(f"{health}/healthz")).status_code == 200
         await true(lambda: ready(client, health))
