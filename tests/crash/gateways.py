@@ -13,7 +13,7 @@ from tests.crash.launcher import launcher
 from tests.crash.routes import ENVIRON
 from tests.support.gateway_process import GatewayProcess
 
-_START_WITHIN = 8.0
+_START_WITHIN = 30.0
 _LOOK = 0.05
 
 
