@@ -139,7 +139,19 @@ async def database_restarts(stage: Stage) -> None:
 
 
 async def clock_leaps(stage: Stage) -> None:
-    """Have the clock of the machine go back or forward, by an hour or a month, and return."""
+    """Have the clock of the machine go back or forward, by an hour or a month, and return.
+
+    The gateway is restarted for it, and afterwards: a clock that can be told to leap makes each look at it slow.
+    """
+    one = stage.gateway()
+    plain = one.process.environ
+
+    async def begin(environ: dict[str, str]) -> None:
+        with stage.down():
+            one.process.environ = environ
+            await one.shut_down(0.0)
+
+    await _to_its_end(begin({**plain, **stage.clock.environ}))
     try:
         while True:
             stage.clock.is_off_by(stage.chance.choice(("-1h", "+1h", "-30d", "+30d")))
@@ -148,6 +160,7 @@ async def clock_leaps(stage: Stage) -> None:
             await asyncio.sleep(stage.chance.uniform(1.0, 3.0))
     finally:
         stage.clock.is_off_by("+0")
+        await begin(plain)
 
 
 EVERYWHERE: Mapping[str, Insider] = {

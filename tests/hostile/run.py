@@ -27,7 +27,7 @@ from tests.hostile.service import Service
 from tests.hostile.stage import Stage
 from tests.hostile.strangers import ATTACKS
 from tests.hostile.traffic import Answered, Traffic, between
-from tests.support.faked_clock import FakedClock, faked_clock
+from tests.support.faked_clock import faked_clock
 from tests.support.gateway_process import GatewayProcess
 
 QUIET = "nothing (warming up)"
@@ -131,17 +131,15 @@ async def _staged(seed: int, backend: Backend, place: Place, folder: Path, proce
         given = {"store": place.store, "api": doforms.api, "effects": place.effects, "service": service.url}
         replace_text(routes, text(**given, folder=str(folder / "files")))
         warehouse = Warehouse(place.effects)
-        clock = faked_clock(folder)
-        gateways = await stack.enter_async_context(_gateways(routes, processes, clock))
+        gateways = await stack.enter_async_context(_gateways(routes, processes))
         traffic = Traffic(seed, doforms, lambda: chance.choice(gateways).process.url)
-        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance, clock)
+        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance, faked_clock(folder))
 
 
 @asynccontextmanager
-async def _gateways(routes: Path, processes: int, clock: FakedClock) -> AsyncIterator[Sequence[Supervised]]:
+async def _gateways(routes: Path, processes: int) -> AsyncIterator[Sequence[Supervised]]:
     path = os.pathsep.join((str(routes.with_name("site")), str(_ROOT)))
-    leaping = {**clock.environ, "FAKETIME_NO_CACHE": "0", "FAKETIME_CACHE_DURATION": "1"}  # else each look reads a file
-    environ = {**ENVIRON, **leaping, "PYTHONPATH": path, "GATEWAY_NUMBER": "0"}
+    environ = {**ENVIRON, "PYTHONPATH": path, "GATEWAY_NUMBER": "0"}
     made = [
         Supervised(GatewayProcess(routes, environ=environ, log_name=f"gateway-{number}.log"))
         for number in range(processes)
