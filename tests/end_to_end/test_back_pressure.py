@@ -59,7 +59,9 @@ async def test_a_disk_that_is_nearly_full_takes_repeats_only_under_an_alarm_unti
         assert is_told_to_come_again(await post(world, "n2"), "(min_free_disk)")
         status, told = gateway.readiness()
         assert (status, told["receiving"]) == (200, "not ready")
-        assert any("(min_free_disk)" in line["reason"] for line in logged(gateway, "not ready"))
+        await world.doforms.until(
+            lambda: any("(min_free_disk)" in line["reason"] for line in logged(gateway, "not ready"))
+        )
         assert (await post(world, "n1")).body == b'{"status": "completed"}'
         await alarms_are(world, ("disk nearly full", 1, 0))
         await asyncio.sleep(2.5)  # a second look

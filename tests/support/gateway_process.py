@@ -21,6 +21,8 @@ from sqlalchemy import Connection
 from gateway.store.connect import open_database
 
 START_WITHIN = 30.0
+QUIET = 0.05
+"""Seconds without a new line after which the log is taken as written."""
 
 
 class Process(Protocol):
@@ -84,7 +86,7 @@ class GatewayProcess:
         )
         deadline = time.monotonic() + START_WITHIN
         while time.monotonic() < deadline:
-            for line in self.lines():
+            for line in self._lines_so_far():
                 if line.get("event") == "listening":
                     self.url = line["url"]
                     self.port = int(self.url.split(":")[2].split("/")[0])
@@ -95,7 +97,16 @@ class GatewayProcess:
         raise AssertionError(f"the gateway did not start:\n{self.log_file.read_text()[-4000:]}")
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what this start has logged; a line that is no JSON comes as its text."""
+        """Return what this start has logged; a line that is no JSON comes as its text.
+
+        A line is written a moment after it was logged, by a thread of its own: waits until none has come for `QUIET`.
+        """
+        size = -1
+        while size != (size := self.log_file.stat().st_size):
+            time.sleep(QUIET)
+        return self._lines_so_far()
+
+    def _lines_so_far(self) -> list[dict[str, Any]]:
         text = self.log_file.read_bytes()[self._log_start :].decode(errors="replace")
         return [_parsed(line) for line in text.splitlines()]
 
@@ -130,7 +141,9 @@ class GatewayProcess:
 
     def _reloads(self) -> list[dict[str, Any]]:
         return [
-            line for line in self.lines() if str(line["event"]).startswith(("routes loaded again", "reload failed"))
+            line
+            for line in self._lines_so_far()
+            if str(line["event"]).startswith(("routes loaded again", "reload failed"))
         ]
 
     def kill(self) -> None:
