@@ -46,7 +46,7 @@ class Stage:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the routes file is another one."""
     restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while the database server is down."""
+    """Held while the database server is down or stands still."""
 
     async def play(self, faults: Sequence[Fault]) -> None:
         """Do the faults at their times."""
@@ -134,6 +134,12 @@ async def _database_restart(stage: Stage, fault: Fault) -> None:
         await asyncio.to_thread(stage.backend.restart)
 
 
+async def _database_silent(stage: Stage, fault: Fault) -> None:
+    async with stage.restarting:
+        with stage.backend.silent():
+            await asyncio.sleep(fault.lasts)
+
+
 _LEAPS = (-30 * 86400, -3600, -60, 3600, 30 * 86400)
 """Seconds."""
 
@@ -156,5 +162,6 @@ _DO: Mapping[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
     Kind.DISK_FULL: _disk_full,
     Kind.DEADLY_RECORD: _deadly_record,
     Kind.DATABASE_RESTART: _database_restart,
+    Kind.DATABASE_SILENT: _database_silent,
     Kind.CLOCK_LEAP: _clock_leap,
 }

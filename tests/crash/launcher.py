@@ -18,6 +18,7 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tests.crash.routes import SILENCE
 from tests.support.gateway_process import Launch, Process
 
 _context = multiprocessing.get_context("forkserver")
@@ -90,9 +91,18 @@ def _run(bug: str | None, arguments: Sequence[str], log: str, environ: dict[str,
     sys.path[:0] = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.argv = ["gateway", *arguments]
     _show_another_time(Path(log).with_name(CLOCK))
+    _expect_answers_soon()
     if bug is not None:
         BUGS[bug].switch_off()
     main()
+
+
+def _expect_answers_soon() -> None:
+    """Have this process give a database up that does not answer, sooner than anybody would who runs it."""
+    from gateway.store import postgresql
+
+    postgresql.ANSWER_WITHIN = SILENCE
+    postgresql.PostgresqlDatabase.__init__.__kwdefaults__["answer_within"] = SILENCE
 
 
 def _show_another_time(file: Path) -> None:

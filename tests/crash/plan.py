@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.crash.routes import LEASE
+from tests.crash.routes import LEASE, SILENCE
 
 LOAD_SECONDS = 4.0
 """How long notifications are sent at least; faults begin within this time."""
@@ -48,6 +48,8 @@ class Kind(StrEnum):
     """The REST service kills each gateway that sends it one certain record."""
     DATABASE_RESTART = "database restart"
     """The database server goes down at once, as in a crash, and comes up again."""
+    DATABASE_SILENT = "database silent"
+    """The database server stands still: it neither answers nor hangs up."""
     CLOCK_LEAP = "clock leap"
     """The clock of the machine goes back or forward, by an hour or by a month, and returns."""
 
@@ -61,6 +63,7 @@ class Kind(StrEnum):
             Kind.DISK_FULL,
             Kind.DEADLY_RECORD,
             Kind.DATABASE_RESTART,
+            Kind.DATABASE_SILENT,
         )
 
 
@@ -71,6 +74,7 @@ _LASTS = {
     Kind.DISK_FULL: (0.3, 0.8),
     Kind.DEADLY_RECORD: (8.0, 8.0),
     Kind.DATABASE_RESTART: (0.0, 0.5),
+    Kind.DATABASE_SILENT: (1.3 * SILENCE, 2.0 * SILENCE),
     Kind.TABLES_LOCKED: (0.3, 1.5),
     Kind.CLOCK_LEAP: (1.5, 3.0),
 }
@@ -81,8 +85,10 @@ _OTHERS_AT = (0.3, 3.5)
 _FEWEST, _MOST = 4, 7
 _DEADLY = 0.4
 """The share of the seeds with a deadly record: it comes on top, and whatever else they have stays as it is."""
-_LEAPS = 0.5
-"""In so many seeds the clock leaps, of those in which it can."""
+_APART = {Kind.CLOCK_LEAP: ("leaps", _OTHERS_AT), Kind.DATABASE_SILENT: ("silences", _CUTS_AT)}
+"""They come on top as well, each by a chance of its own (by this name): a seed's other faults stay as they are."""
+_SHARE = 0.5
+"""In so many seeds, of those in which it can come, each of them comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class Fault:
 def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[Fault]:
     """Return the faults of a seed, chosen among ``kinds``; at most one more that cuts than there are processes."""
     chance = random.Random(seed)
-    possible = sorted({*kinds} - {Kind.DEADLY_RECORD, Kind.CLOCK_LEAP})
+    possible = sorted({*kinds} - {Kind.DEADLY_RECORD, *_APART})
     made = []
     for _ in range(chance.randint(_FEWEST, _MOST) if possible else 0):
         kind = chance.choice(possible)
@@ -109,7 +115,9 @@ def plan(seed: int, kinds: Collection[Kind], *, processes: int = 1) -> Sequence[
         made.append(Fault(kind, at, chance.uniform(*_LASTS.get(kind, _OTHERS_LAST)), chance.randrange(processes)))
     if Kind.DEADLY_RECORD in kinds and (not possible or chance.random() < _DEADLY):
         made.append(Fault(Kind.DEADLY_RECORD, chance.uniform(*_CUTS_AT), _LASTS[Kind.DEADLY_RECORD][1]))
-    leaps = random.Random(f"leaps {seed}")  # apart: what a seed had before this fault was thought of it has still
-    if Kind.CLOCK_LEAP in kinds and (leaps.random() < _LEAPS or not possible):
-        made.append(Fault(Kind.CLOCK_LEAP, leaps.uniform(*_OTHERS_AT), leaps.uniform(*_LASTS[Kind.CLOCK_LEAP])))
+    for kind in sorted({*kinds} & _APART.keys()):
+        name, at_times = _APART[kind]
+        own = random.Random(f"{name} {seed}")
+        if own.random() < _SHARE or not possible:
+            made.append(Fault(kind, own.uniform(*at_times), own.uniform(*_LASTS[kind])))
     return sorted(made, key=lambda fault: fault.at)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 LEASE = 1.0
 """Seconds; short, so that a process can be stopped for longer."""
+SILENCE = 2.0
+"""Seconds in which the database must answer, else a gateway gives the connection up; short as well."""
 
 PASSWORD = "secret"
 HEADERS = {"X-Webhook-Key": "correct"}

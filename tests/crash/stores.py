@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from tests.crash.plan import Kind
 from tests.support.postgresql import Server
 
 DISK_SIZE = "64m"
-_EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART, Kind.CLOCK_LEAP}
+_EVERYWHERE = frozenset(Kind) - {Kind.DISK_FULL, Kind.DATABASE_RESTART, Kind.DATABASE_SILENT, Kind.CLOCK_LEAP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class Backend(Protocol):
 
     def restart(self) -> None:
         """Restart the server as after a crash."""
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Have the server stand still meanwhile."""
 
 
 class Sqlite:
@@ -70,6 +73,10 @@ class Sqlite:
         """SQLite has no server."""
         raise NotImplementedError("SQLite has no server to restart")
 
+    def silent(self) -> AbstractContextManager[None]:
+        """SQLite has no server."""
+        raise NotImplementedError("SQLite has no server to stand still")
+
 
 class Postgresql:
     """A PostgreSQL server for all seeds, with two databases for each: the store, and the destination's tables."""
@@ -77,7 +84,7 @@ class Postgresql:
     name = "postgresql"
 
     def __init__(self) -> None:
-        self.kinds = _EVERYWHERE | {Kind.DATABASE_RESTART}
+        self.kinds = _EVERYWHERE | {Kind.DATABASE_RESTART, Kind.DATABASE_SILENT}
         self._server = Server(durable=True)
 
     @contextmanager
@@ -96,6 +103,10 @@ class Postgresql:
     def restart(self) -> None:
         """Take the server down without a word to anybody, and bring it up again."""
         self._server.crash()
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Stop all processes of the server, and let them go on at the end."""
+        return self._server.silent()
 
     def end(self) -> None:
         """Stop the server for good."""

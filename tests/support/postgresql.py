@@ -7,9 +7,12 @@ import logging
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from sqlalchemy import URL, make_url
 
@@ -80,6 +83,24 @@ class Server:
         order = ("-w", "-D", str(server.pgdata), "-l", str(server.log), "-m", "immediate", "restart")
         pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user, timeout=20)
         self.start()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Have it stand still meanwhile: it neither answers nor hangs up."""
+        first = psutil.Process(int((self._server.pgdata / "postmaster.pid").read_text().split()[0]))
+        stopped: list[psutil.Process] = []
+        try:
+            first.suspend()  # it starts no more
+            stopped.append(first)
+            for session in first.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    session.suspend()
+                    stopped.append(session)
+            yield
+        finally:
+            for process in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def end(self) -> None:
         """Stop it for good."""
