@@ -24,7 +24,7 @@ help:
 	@echo "make test    install what the tests need, run them: TESTS=tests/store WORKERS=0 runs some of them one by one"
 	@echo "make check   format, ruff, mypy strict, import contracts, security scans, docs up to date"
 	@echo "make format  put the format right"
-	@echo "make bench   measure: acknowledged and delivered per second"
+	@echo "make bench   measure: acknowledged and delivered per second; BEFORE=FOLDER compares another checkout with this"
 	@echo "make crash   load with random faults, then the books: SEEDS=50 SEED=0 STORE=sqlite PROCESSES=1"
 	@echo "make burst   thousands of records at once against an account's limit: RECORDS=5000 RATE=500 A_MINUTE=6000 PROCESSES=1"
 	@echo "make hostile attacks, bad answers, bad records and kills beside good traffic: MINUTES=5 SEED=0 STORE=sqlite PROCESSES=1"
@@ -62,7 +62,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev
-	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(BEFORE),--before $(BEFORE))
 
 crash: $(VENV)/.dev
 	@$(BIN)/python -m tests.crash --seeds $(SEEDS) --seed $(SEED) --store $(STORE) --processes $(PROCESSES)

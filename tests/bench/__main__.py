@@ -1,7 +1,8 @@
 """``make bench``: what the gateway does per second, against the same machine doing less, or the same by hand.
 
 A machine that others use too is as fast for one as for the other that is measured directly after it, so a ratio is the
-median of those within a round. ``make bench ONLY=acknowledged,delivered`` measures less.
+median of those within a round. ``make bench ONLY=acknowledged,delivered`` measures less. ``make bench BEFORE=FOLDER``
+compares the gateway of another checkout with this one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench.change import changes
 from tests.bench.comparisons import COMPARISONS
 from tests.bench.measure import CONNECTIONS, Size, show
 from tests.bench.memory import show_memory
@@ -23,10 +25,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=5, help="measure each so often, one after the other")
     parser.add_argument("--notifications", type=int, default=6_000, help="so many in each round")
-    names = [*COMPARISONS, "memory"]
-    parser.add_argument("--only", default=",".join(names), help=f"some of {', '.join(names)}, separated by commas")
+    parser.add_argument("--only", help="some of the comparisons, separated by commas")
+    parser.add_argument("--before", type=Path, help="compare with the gateway of this checkout (with its own .venv)")
     options = parser.parse_args()
-    wanted = [name for name in options.only.split(",") if name]
+    comparisons = COMPARISONS if options.before is None else changes(options.before.resolve())
+    names = [*comparisons, "memory"] if options.before is None else [*comparisons]
+    wanted = names if options.only is None else [name for name in options.only.split(",") if name]
     if unknown := set(wanted) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     print(
@@ -40,7 +44,7 @@ def main() -> None:
             if name == "memory":
                 show_memory(Path(folder))
             else:
-                comparison = COMPARISONS[name]
+                comparison = comparisons[name]
                 reached &= show(comparison, comparison.run(Path(folder), size))
     sys.exit(0 if reached else 1)
 

@@ -51,6 +51,44 @@ def deliveries(one: Gateway, *destinations: str, records: int = 0) -> Callable[[
     return turn
 
 
+def shared_deliveries(first: Gateway, second: Gateway) -> Callable[[int, int], Measured]:
+    """Measure from arrival at two gateways on one store to the last settlement."""
+
+    def turn(number: int, count: int) -> Measured:
+        with ThreadPoolExecutor() as threads:
+            halves = [
+                threads.submit(load, to.url, count // 2, first=number + at * (count // 2))
+                for at, to in enumerate((first, second))
+            ]
+        started_at = min(half.result()["started_at"] for half in halves)
+        first.wait_until_ended("service", number + count)
+        return first.delivered_since(started_at, "service")
+
+    return turn
+
+
+def steady_deliveries(one: Gateway, rate: float) -> Callable[[int, int], Measured]:
+    """Measure from arrival to effect at ``noop``, at a rate of so many a second."""
+
+    def turn(first: int, count: int) -> Measured:
+        started_at = load(one.url, count, first=first, rate=rate)["started_at"]
+        one.wait_until_ended("noop", first + count)
+        return one.delivered_since(started_at, "noop")
+
+    return turn
+
+
+def busy_answers(one: Gateway) -> Callable[[int, int], Measured]:
+    """Measure answers while a row is written for each notification; a turn ends when all are written."""
+
+    def turn(first: int, count: int) -> Measured:
+        found = measured(load(one.url, count, first=first))
+        one.wait_until_ended("table", first + count)
+        return found
+
+    return turn
+
+
 def acknowledged(folder: Path, size: Size) -> Table:
     """Answers of a handler that keeps nothing, and of the gateway, each after a durable keep."""
     with (
@@ -58,18 +96,12 @@ def acknowledged(folder: Path, size: Size) -> Table:
         gateway(folder / "waits", enabled=False) as waits,
         gateway(folder / "works") as works,
     ):
-
-        def busy(first: int, count: int) -> Measured:
-            found = measured(load(works.url, count, first=first))
-            works.wait_until_ended("table", first + count)
-            return found
-
         return rounds(
             size,
             {
                 BARE: answers(f"{bare}/webhooks/doforms"),
                 "gateway, kept; the destination waits": answers(waits.url),
-                "gateway, kept; a row is written meanwhile": busy,
+                "gateway, kept; a row is written meanwhile": busy_answers(works),
             },
         )
 
@@ -156,17 +188,8 @@ def processes(folder: Path, size: Size) -> Table:
             for name, store in (("alone", one), ("first", shared), ("second", shared))
         )
 
-        def both(number: int, count: int) -> Measured:
-            with ThreadPoolExecutor() as threads:
-                halves = [
-                    threads.submit(load, to.url, count // 2, first=number + at * (count // 2))
-                    for at, to in enumerate((first, second))
-                ]
-            started_at = min(half.result()["started_at"] for half in halves)
-            first.wait_until_ended("service", number + count)
-            return first.delivered_since(started_at, "service")
-
-        return rounds(size, {"one process": deliveries(alone, "service"), "two processes": both})
+        turns = {"one process": deliveries(alone, "service"), "two processes": shared_deliveries(first, second)}
+        return rounds(size, turns)
 
 
 _DEAD = """
@@ -217,7 +240,7 @@ def hot(folder: Path, size: Size) -> Table:
         )
 
 
-_NOOP = """
+NOOP = """
 [[routes.deliver]]
 to = "noop"
 
@@ -229,18 +252,13 @@ plugin = "noop"
 def latency(folder: Path, size: Size) -> Table:
     """Arrival to effect at a rate that leaves room, and answers while the worker has more than it can do."""
     with ExitStack() as stack:
-        quiet = stack.enter_context(gateway(folder / "quiet", row=False, more=_NOOP, environ=noop.install(folder)))
+        quiet = stack.enter_context(gateway(folder / "quiet", row=False, more=NOOP, environ=noop.install(folder)))
         busy = stack.enter_context(
             gateway(
                 folder / "busy",
                 fill=lambda connection: seed.waiting(connection, _ENOUGH, route="bench", destination="table"),
             )
         )
-
-        def effect(first: int, count: int) -> Measured:
-            started_at = load(quiet.url, count, first=first, rate=200)["started_at"]
-            quiet.wait_until_ended("noop", first + count)
-            return quiet.delivered_since(started_at, "noop")
 
         def answer(first: int, count: int) -> Measured:
             [(left,)] = busy.query("SELECT count(*) FROM deliveries WHERE state = 'pending'")
@@ -249,7 +267,10 @@ def latency(folder: Path, size: Size) -> Table:
 
         return rounds(
             Size(rounds=min(3, size.rounds), count=2000),
-            {"200 a second, arrival to effect": effect, "500 a second, answers, the worker saturated": answer},
+            {
+                "200 a second, arrival to effect": steady_deliveries(quiet, 200),
+                "500 a second, answers, the worker saturated": answer,
+            },
         )
 
 

@@ -45,6 +45,8 @@ class Comparison:
     """Takes a folder of its own and how much to measure."""
     bars: Mapping[str, float] = field(default_factory=dict)
     """The least ratio to the first row that is aimed at, by row."""
+    by: str = "per_second"
+    """What the ratio is of: ``per_second``, or ``p50_ms``, where less is more."""
     latest: Mapping[str, float] = field(default_factory=dict)
     """The greatest 99th percentile that is aimed at, in milliseconds, by row."""
 
@@ -75,7 +77,7 @@ def show(comparison: Comparison, table: Table) -> bool:
     base = next(iter(table.values()))
     reached = True
     for name, rounds in table.items():
-        ratio = median(one.per_second / first.per_second for one, first in zip(rounds, base, strict=True))
+        ratio = median(_ratio(one, first, comparison.by) for one, first in zip(rounds, base, strict=True))
         per_second, p50, p99 = (
             median(getattr(one, key) for one in rounds) for key in ("per_second", "p50_ms", "p99_ms")
         )
@@ -88,3 +90,9 @@ def show(comparison: Comparison, table: Table) -> bool:
         told = "" if not aim else f"{aim} {'reached' if met else 'MISSED'}"
         print(f"  {name:52}{per_second:12.0f}{p50:10.1f}{p99:10.1f}{ratio:8.2f}{told}", flush=True)
     return reached
+
+
+def _ratio(one: Measured, first: Measured, by: str) -> float:
+    if by == "p50_ms":
+        return first.p50_ms / one.p50_ms
+    return one.per_second / first.per_second

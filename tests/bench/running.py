@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from tests.bench.load import HEADER, WEBSERVICE
 from tests.bench.measure import Measured
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, Launch, launch
 
 LONGEST = 300.0
 """Seconds after which deliveries that have not ended are taken for stuck."""
@@ -149,6 +149,7 @@ def gateway(
     store: str | None = None,
     environ: dict[str, str] | None = None,
     fill: Callable[[Connection], None] | None = None,
+    launch: Launch = launch,
 ) -> Iterator[Gateway]:
     """Run a gateway with an empty table, and an empty store unless it is told another one.
 
@@ -171,7 +172,9 @@ def gateway(
         more,
     ]
     (folder / "routes.toml").write_text("".join(parts))
-    process = GatewayProcess(folder / "routes.toml", environ={"BENCH_SECRET": HEADER[1], **(environ or {})})
+    process = GatewayProcess(
+        folder / "routes.toml", environ={"BENCH_SECRET": HEADER[1], **(environ or {})}, launch=launch
+    )
     engine = create_engine(store or f"sqlite:///{folder / 'gateway.db'}")
     if fill is not None:
         subprocess.run(
