@@ -50,6 +50,28 @@ class Outcome(StrEnum):
     """At least one of them is dead or was dropped."""
 
 
+class ReasonCode(StrEnum):
+    """What a reason stands for, for whoever decides by it; the sentence beside it is for people alone.
+
+    Some have a subject: which web service, account or delivery of a route it is about.
+    """
+
+    WEBSERVICE_WAITS = "web service waits"
+    """doForms cannot be called in the name of a web service; the subject is its id."""
+    ACCOUNT_WAITS = "account waits"
+    """doForms has no answer left for an account; the subject is its name."""
+    NOT_LOADED = "not loaded"
+    """The delivery is not in the routes file; the subject is its way: route/name to destination."""
+    GIVEN_UP = "given up"
+    """``retry`` allows no further attempt."""
+    RECORD_NOT_FETCHED = "record not fetched"
+    """The record could not be fetched, and is not tried again."""
+    ATTACHMENT_MISSING = "attachment missing"
+    """An attachment was given up: dead where it is required, delivered without it where it is not."""
+    DROPPED = "dropped"
+    """A person gave it up."""
+
+
 class DeliveryState(StrEnum):
     """Where a delivery stands."""
 

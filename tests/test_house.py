@@ -17,6 +17,7 @@ from gateway import api, testing
 from gateway.cli.later import Later
 from tests.support.commands import command_line, imported_later
 from tests.support.pages import ROOT
+from tests.support.sentences import looks
 
 LONGEST = 400
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -31,6 +32,8 @@ RUNS = {
     "alarms clear",
 }
 """Commands that run or order something instead of printing data."""
+SEARCHES = {("gateway/cli/notification_orders.py", "_is_wanted"), ("gateway/store/quarantine.py", "_conditions")}
+"""Functions that search reasons for what a person typed."""
 NOT_OURS = re.compile(r"[.](git|venv.*|.*_cache|hypothesis)|__pycache__|.*[.]egg-info|build|dist")
 FOREIGN = re.compile(
     r"(?<![\w.-])[/]work(?![\w-])|[.][.]/shared\b|\bpypi[.](org|python)|python[h]osted|registry[.]npm|proxy[.]golang",
@@ -116,6 +119,31 @@ def test_an_option_has_a_help_text(command: Any) -> None:
 @pytest.mark.parametrize("command", [one for one in LEAVES if one.id not in RUNS])
 def test_a_command_that_prints_data_prints_json_too(command: Any) -> None:
     assert "--json" in {option for one in command.params for option in one.opts}
+
+
+def test_no_sentence_decides_anything() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), function)
+        for path in (ROOT / "gateway").rglob("*.py")
+        for function, _ in looks(ast.parse(path.read_text()))
+    }
+    assert found == SEARCHES, "a reason is for people; what is decided by stands in its code"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "row.reason.startswith('dropped by ')",
+        "column.mode_reason.not_like('dropped by %')",
+        "deliveries.c.receipt.like(LACKING)",
+        "'missing: ' in (one.reason or '')",
+        "why.partition('missing: ')[0]",
+        "reason == 'given up'",
+        "one.reason.lower().endswith('given up')",
+    ],
+)
+def test_look_into_a_sentence_is_found(line: str) -> None:
+    assert list(looks(ast.parse(f"def decide():\n    return {line}"))) == [("decide", 2)]
 
 
 def test_nothing_speaks_of_the_place_where_it_was_made() -> None:

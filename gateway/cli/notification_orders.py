@@ -30,8 +30,7 @@ from gateway.cli.orders import (
 from gateway.cli.output import fail
 from gateway.cli.which_notifications import CHOOSE, check_words, the_one
 from gateway.delivery.rematch import rematch
-from gateway.models import DeliveryState
-from gateway.store.causes import DROPPED
+from gateway.models import DeliveryState, ReasonCode
 from gateway.store.drop import drop, drop_unmatched
 from gateway.store.orders import AT_ONCE, Ordered
 from gateway.store.queries import find_candidates_of, find_notification_candidates
@@ -121,7 +120,7 @@ def _chosen(
             noted = find_notification_candidates(connection, wanted)
             if not noted:
                 check_names(routes, connection, wanted)
-        strangers = [one for one in noted if not one.matched and (which or not one.reason.startswith(DROPPED))]
+        strangers = [one for one in noted if not one.matched and (which or one.code != ReasonCode.DROPPED)]
         matched = [one.id for one in noted if one.matched]
         found = [each for part in _steps(matched) for each in find_candidates_of(connection, part)]
     found = [each for each in found if _is_wanted(each, wanted, states)]

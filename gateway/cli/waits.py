@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gateway.cli.output import local
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, ReasonCode
 from gateway.store.summaries import DeliverySummary
 
 
@@ -54,11 +54,10 @@ def to_do(one: DeliverySummary) -> str | None:
     again = f"`gateway deliveries replay {one.id}`"
     if one.in_doubt:
         return f"look at {one.destination}: if it is there, `gateway deliveries drop {one.id}`; if not, {again}"
-    why = one.reason or ""
-    if why.startswith("given up after"):
+    if one.reason_code == ReasonCode.GIVEN_UP:
         return f"mend {one.destination}, then {again}: it goes as it was, under its old key"
-    if why.startswith("the record could not be fetched"):
+    if one.reason_code == ReasonCode.RECORD_NOT_FETCHED:
         return f"look for the record at doForms; once it is handed out, {again} fetches it again"
-    if "missing: " in why and "attachment" in why.partition("missing: ")[0]:
+    if one.reason_code == ReasonCode.ATTACHMENT_MISSING:
         return f"mend the cause, then {again} downloads them again"
     return f"mend the route or {one.destination}, then {again}: it is rendered anew, under a new key"

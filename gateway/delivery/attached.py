@@ -9,7 +9,7 @@ from typing import Any
 from gateway.delivery.fetch import Records
 from gateway.delivery.settle import Attempted
 from gateway.doforms.blobs import with_known
-from gateway.models import Attachment
+from gateway.models import Attachment, ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Attached:
             summary=f"{attempted.receipt.summary}; {lacking[:1000]}",
             details={**attempted.receipt.details, "missing": [one.place for one in self.missing]},
         )
-        return replace(attempted, receipt=receipt)
+        return replace(attempted, receipt=receipt, code=ReasonCode.ATTACHMENT_MISSING)
 
 
 NOTHING = Attached()

@@ -22,7 +22,7 @@ from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.spool import Spool, spool_of
 from gateway.doforms.blobs import Blob, find_blobs
 from gateway.doforms.download import ANY
-from gateway.models import Attachment, AttachmentState, Event, Record
+from gateway.models import Attachment, AttachmentState, Event, ReasonCode, Record
 from gateway.store import attachments
 from gateway.store.attachments import KeptAttachment, NewAttachment
 from gateway.store.clock import SECOND
@@ -77,7 +77,8 @@ class AttachmentDesk:
             if (row := rows[blob.key]).state is AttachmentState.GIVEN_UP
         )
         if missing and required:
-            raise GivenUp(f"{count(missing)} of {len(blobs)} missing: {'; '.join(str(one) for one in missing)}")
+            reason = f"{count(missing)} of {len(blobs)} missing: {'; '.join(str(one) for one in missing)}"
+            raise GivenUp(reason, ReasonCode.ATTACHMENT_MISSING)
         due = [row for blob in blobs if (row := rows[blob.key]).state is AttachmentState.DUE]
         if due:
             first = min(due, key=lambda row: row.due_at or 0)

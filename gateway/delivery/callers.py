@@ -16,9 +16,8 @@ from gateway.delivery.put_off import PutOff
 from gateway.doforms.failures import Paused, Quota, Unauthorised, WrongApi
 from gateway.doforms.limits import Priority
 from gateway.doforms.stand_in import is_stand_in
-from gateway.models import Notification
+from gateway.models import Notification, ReasonCode
 from gateway.routing.loaded import Webservice
-from gateway.store.causes import WEBSERVICE_WAITS
 from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
@@ -90,8 +89,9 @@ class Callers:
         if isinstance(error, Unauthorised | Quota | WrongApi):
             paused = await pause_refused(self._pauses, self._current, webservice, error)
             if not paused:
-                reason = f"{WEBSERVICE_WAITS}{webservice.name} was loaded again meanwhile"
-                raise PutOff(self._store.now(), reason) from error
+                raise _waits(
+                    webservice.id, self._store.now(), f"{webservice.name} was loaded again meanwhile"
+                ) from error
         self._is_paused(webservice, error)
 
     def _is_paused(self, webservice: Webservice, why: object) -> NoReturn:
@@ -112,9 +112,14 @@ class Callers:
     def _account_waits(self, webservice: Webservice, error: Paused) -> NoReturn:
         account = self._current.account(webservice)
         until = self._lines.next(f"account {account.name}", error.retry_after or 0.0, account.requests_per_minute)
-        raise PutOff(until, f"{WEBSERVICE_WAITS}{webservice.name} waits for its account {account.name}: {error}")
+        reason = f"the web service {webservice.name} waits for its account {account.name}: {error}"
+        raise PutOff(until, reason, code=ReasonCode.ACCOUNT_WAITS, subject=account.name)
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:
         webservice = self._current.webservice(webservice_id)
         a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
-        raise PutOff(self._lines.next(webservice_id, _PUT_OFF, a_minute), f"{WEBSERVICE_WAITS}{why}")
+        raise _waits(webservice_id, self._lines.next(webservice_id, _PUT_OFF, a_minute), why)
+
+
+def _waits(webservice_id: str, until: int, why: str) -> PutOff:
+    return PutOff(until, f"the web service {why}", code=ReasonCode.WEBSERVICE_WAITS, subject=webservice_id)

@@ -19,7 +19,7 @@ from gateway.delivery.leases import Leases
 from gateway.delivery.logged_alarms import raise_and_log
 from gateway.delivery.prepare import Job
 from gateway.delivery.settle import Result, delay, gives_up, may_repeat
-from gateway.models import DeliveryState, Order
+from gateway.models import DeliveryState, Order, ReasonCode
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND, micros
 from gateway.store.queue import Due, Settled, Settlement
@@ -58,7 +58,7 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
     wait = delay(spec.retry, number, jitter=jitter)
     verdict = gives_up(spec.retry, number=number, spent=due.spent / SECOND, wait=wait)
     if due.alone and verdict is not None:
-        return _dead(due, spec, f"{verdict}: {told}")
+        return _dead(due, spec, f"{verdict}: {told}", code=ReasonCode.GIVEN_UP)
     return Settlement(
         due=due,
         attempt_id=None,
@@ -71,13 +71,16 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
     )
 
 
-def _dead(due: Due, spec: DeliverySpec, reason: str, *, doubt: bool = False) -> Settlement:
+def _dead(
+    due: Due, spec: DeliverySpec, reason: str, *, code: ReasonCode | None = None, doubt: bool = False
+) -> Settlement:
     return Settlement(
         due=due,
         attempt_id=None,
         state=DeliveryState.DEAD,
         result=Result.UNCERTAIN.value,
         reason=reason,
+        code=code,
         doubt=doubt,
         cut_short=True,
         blocks=spec.order is Order.STRICT,
@@ -137,5 +140,5 @@ class Deaths:
         if due.alone and job.spec.needs:
             why = say_deaths(due.deaths + 1, alone=True)
             if (lost := await self._desk.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
-                return _dead(due, job.spec, lost)
+                return _dead(due, job.spec, lost, code=ReasonCode.RECORD_NOT_FETCHED)
         return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())  # nosec B311

@@ -23,7 +23,7 @@ from gateway.delivery.setbacks import Setbacks
 from gateway.doforms.limits import Priority
 from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.errors import DoformsError
-from gateway.models import Event, FetchState, Record, RecordKind
+from gateway.models import Event, FetchState, ReasonCode, Record, RecordKind
 from gateway.routing.loaded import Webservice
 from gateway.store import fetches, record_ids, records
 from gateway.store.clock import SECOND
@@ -226,7 +226,7 @@ class FetchDesk:
         """Return in whose name to fetch; raises GivenUp if it was given up, PutOff if that cannot be done now."""
         kept = standing.kept
         if kept.fetch_state is FetchState.GIVEN_UP:
-            raise GivenUp(kept.fetch_reason or "the record could not be fetched")
+            raise GivenUp(kept.fetch_reason or "the record could not be fetched", ReasonCode.RECORD_NOT_FETCHED)
         if kept.fetch_due_at is not None and not kept.fetch_held and kept.fetch_due_at > self._store.now():
             raise PutOff(kept.fetch_due_at, kept.fetch_reason or "the record could not be fetched yet")
         return self._callers.caller(kept)

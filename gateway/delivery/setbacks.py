@@ -15,7 +15,7 @@ from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.settle import delay, gives_up
 from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
 from gateway.errors import DoformsError
-from gateway.models import FetchState, Retry
+from gateway.models import FetchState, ReasonCode, Retry
 from gateway.routing.loaded import Account
 from gateway.store import alarms, fetches
 from gateway.store.clock import SECOND, micros
@@ -124,4 +124,4 @@ class Setbacks:
 
         if await self._store.write(note):
             log_raised(ALARM, subject, text)
-        raise GivenUp(reason)
+        raise GivenUp(reason, ReasonCode.RECORD_NOT_FETCHED)

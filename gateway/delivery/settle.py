@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.models import DeliveryState, OnDoubt, Order, Receipt, Repeatable, Retry
+from gateway.delivery.put_off import GivenUp, PutOff
+from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND, micros
 from gateway.store.queue import Due, Settlement
@@ -44,6 +45,9 @@ class Attempted:
     result: Result
     receipt: Receipt | None = None
     reason: str | None = None
+    code: ReasonCode | None = None
+    """What the reason stands for, where something is decided by it; `subject` says which one."""
+    subject: str | None = None
     retry_after: float | None = None
     whole: bool = False
     """The destination as a whole is down."""
@@ -51,6 +55,14 @@ class Attempted:
     """An attempt of unknown end that is followed by no other, since so many have ended alike."""
     duration: float = 0.0
     """Seconds."""
+
+
+def unsent(why: PutOff | GivenUp, moment: int) -> Attempted:
+    """Return the end of an attempt that was not made, because something that it needs is not there."""
+    if isinstance(why, GivenUp):
+        return Attempted(result=Result.REJECTED, reason=str(why), code=why.code)
+    wait = max(0.0, (why.until - moment) / SECOND)
+    return Attempted(result=Result.PUT_OFF, reason=str(why), code=why.code, subject=why.subject, retry_after=wait)
 
 
 def delay(retry: Retry, number: int, *, jitter: float, wish: float | None = None) -> float:
@@ -82,7 +94,11 @@ def decide(
         case Result.DELIVERED:
             assert attempted.receipt is not None
             return Settlement(
-                due=due, attempt_id=attempt_id, state=DeliveryState.DELIVERED, receipt=receipt_json(attempted.receipt)
+                due=due,
+                attempt_id=attempt_id,
+                state=DeliveryState.DELIVERED,
+                code=attempted.code,
+                receipt=receipt_json(attempted.receipt),
             )
         case Result.SKIPPED:
             return Settlement(due=due, attempt_id=None, state=DeliveryState.SKIPPED, reason=attempted.reason)
@@ -123,7 +139,7 @@ def _retry(
     wait = delay(spec.retry, number, jitter=jitter, wish=attempted.retry_after)
     spent = due.spent / SECOND + attempted.duration
     if verdict := gives_up(spec.retry, number=number, spent=spent, wait=wait):
-        return _dead(due, spec, attempted, attempt_id, f"{verdict}: {attempted.reason}")
+        return _dead(due, spec, attempted, attempt_id, f"{verdict}: {attempted.reason}", code=ReasonCode.GIVEN_UP)
     return _again(
         due,
         attempted,
@@ -146,6 +162,8 @@ def _again(
         spent=spent,
         result="" if attempted.result is Result.PUT_OFF else attempted.result.value,
         reason=clean(attempted.reason or ""),
+        code=attempted.code,
+        subject=attempted.subject,
     )
 
 
@@ -156,6 +174,7 @@ def _dead(
     attempt_id: int | None,
     reason: str,
     *,
+    code: ReasonCode | None = None,
     doubt: bool = False,
 ) -> Settlement:
     return Settlement(
@@ -164,6 +183,7 @@ def _dead(
         state=DeliveryState.DEAD,
         result=attempted.result.value,
         reason=clean(reason),
+        code=code or attempted.code,
         doubt=doubt,
         blocks=spec.order is Order.STRICT,
     )

@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 
 from gateway.delivery.current import Current
 from gateway.delivery.logged_alarms import log_cleared, raise_and_log
+from gateway.models import DeliveryState, ReasonCode
 from gateway.store import alarms, causes
 from gateway.store.alarms import Alarm
+from gateway.store.jobs import Due, Settlement
 from gateway.store.store import Store
 
 KIND = "not loaded"
@@ -34,6 +36,19 @@ class Way:
         """Why its deliveries wait."""
         return f"the delivery {self.name} of the route {self.route} to {self.destination} is not in the routes file"
 
+    def wait(self, due: Due, until: int) -> Settlement:
+        """Return what becomes of one of its deliveries: it waits until then; how often it was tried stays."""
+        return Settlement(
+            due=due,
+            attempt_id=None,
+            state=DeliveryState.PENDING,
+            due_at=until,
+            reason=self.reason,
+            code=ReasonCode.NOT_LOADED,
+            subject=self.subject,
+            cut_short=due.left_by is not None,
+        )
+
 
 def is_loaded(current: Current, way: Way) -> bool:
     """Tell whether the routes in force still lead there."""
@@ -56,8 +71,8 @@ class Unloaded:
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
-        if thoroughly and await self._store.read(lambda c: causes.waits_because(c, causes.WEBSERVICE_WAITS)):
-            await self._store.write(lambda c: causes.make_due(c, causes.WEBSERVICE_WAITS))
+        if thoroughly and await self._store.read(lambda c: causes.waits_because(c, *causes.DOFORMS_WAITS)):
+            await self._store.write(lambda c: causes.make_due(c, *causes.DOFORMS_WAITS))
         found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == KIND]
         if not (found or thoroughly):
             waiting = await self._store.read(causes.waiting_destinations)
@@ -78,7 +93,7 @@ class Unloaded:
         def clear(connection: Connection) -> None:
             alarms.clear_alarm(connection, alarm.kind, alarm.subject)
             if way is not None:
-                causes.make_due(connection, way.reason)
+                causes.make_due(connection, ReasonCode.NOT_LOADED, subject=way.subject)
 
         await self._store.write(clear)
         log_cleared(alarm.kind, alarm.subject)

@@ -27,7 +27,7 @@ from gateway.delivery.prepare import Job
 from gateway.delivery.pressure import Pressure
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.report import Reporter
-from gateway.delivery.settle import Attempted, Result, decide
+from gateway.delivery.settle import decide, unsent
 from gateway.delivery.unloaded import Unloaded, Way
 from gateway.log import Mask
 from gateway.models import DeliveryState
@@ -281,13 +281,9 @@ class Worker:
     async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
         way = Way(due.route, due.name, due.destination)
         until = self._store.now() + int(NOT_LOADED * SECOND)
-        left, pending = due.left_by is not None, DeliveryState.PENDING
-        settlement = Settlement(
-            due=due, attempt_id=None, state=pending, due_at=until, reason=way.reason, cut_short=left
-        )
         self._leases.ends(due.lane_id, due.token)
         try:
-            await self._store.settle([settlement])
+            await self._store.settle([way.wait(due, until)])
             await self._unloaded.met(way)
         finally:
             self._leases.forget(due.lane_id, due.token)
@@ -330,12 +326,8 @@ class Worker:
         job.records = await seen_in(job)
 
     async def _settle_unsent(self, job: Job, why: PutOff | GivenUp) -> None:
-        if isinstance(why, PutOff):
-            wait = max(0.0, (why.until - self._store.now()) / SECOND)
-            attempted = Attempted(result=Result.PUT_OFF, reason=str(why), retry_after=wait)
-        else:
-            attempted = Attempted(result=Result.REJECTED, reason=str(why))
-        settlement = decide(job.due, job.spec, attempted, attempt_id=None, moment=self._store.now(), jitter=0.5)
+        moment = self._store.now()
+        settlement = decide(job.due, job.spec, unsent(why, moment), attempt_id=None, moment=moment, jitter=0.5)
         self._leases.ends(job.due.lane_id, job.due.token)
         try:
             (settled,) = await self._store.settle([settlement])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, true, update
 
-from gateway.models import DeliveryState, Outcome
+from gateway.models import DeliveryState, Outcome, ReasonCode
 from gateway.store import quarantine
 from gateway.store.alarms import UNDECLARED
 from gateway.store.attachments import not_downloaded
@@ -25,13 +25,9 @@ class Waiting:
     deliveries: int
 
 
-DROPPED = "dropped by "
-"""How the mode's reason of an unmatched notification begins that a person has given up."""
-
-
 UNDECIDED = ~notifications.c.matched & (
     notifications.c.outcome.is_distinct_from(Outcome.COMPLETED.value)
-    & notifications.c.mode_reason.not_like(f"{DROPPED}%")
+    & notifications.c.mode_code.is_distinct_from(ReasonCode.DROPPED.value)
 )
 """No route matched a notification, and nobody decided that none shall, by ``unmatched = "complete"`` or a drop."""
 
@@ -82,8 +78,8 @@ def paused(kind: str) -> Callable[[Connection, str], bool]:
     return is_paused
 
 
-WEBSERVICE_WAITS = "the web service "
-"""How the reasons of deliveries begin that wait until doForms can be called in a web service's name."""
+DOFORMS_WAITS = (ReasonCode.WEBSERVICE_WAITS, ReasonCode.ACCOUNT_WAITS)
+"""Why deliveries wait until doForms can be called for them."""
 
 NOT_OPEN = "destination not open"
 """The kind of alarm of a destination that could not be opened for a while."""
@@ -130,18 +126,16 @@ def waiting_deliveries(connection: Connection) -> list[Waiting]:
     ]
 
 
-def waits_because(connection: Connection, reason: str) -> bool:
-    """Tell whether anything waits for a reason that begins like this; goes through all that waits."""
-    return (
-        connection.execute(select(deliveries.c.id).where(_late(reason, ask(connection)[1])).limit(1)).first()
-        is not None
-    )
+def waits_because(connection: Connection, *codes: ReasonCode) -> bool:
+    """Tell whether anything waits for one of these reasons; goes through all that waits."""
+    late = _late(codes, None, ask(connection)[1])
+    return connection.execute(select(deliveries.c.id).where(late).limit(1)).first() is not None
 
 
-def make_due(connection: Connection, reason: str) -> None:
-    """Make deliveries due now that wait for a reason that begins like this."""
+def make_due(connection: Connection, *codes: ReasonCode, subject: str | None = None) -> None:
+    """Make deliveries due now that wait for one of these reasons; with ``subject``, for that one alone."""
     _, moment = ask(connection)
-    late = _late(reason, moment)
+    late = _late(codes, subject, moment)
     in_lanes = select(deliveries.c.lane_id).where(late).scalar_subquery()
     connection.execute(
         update(lanes)
@@ -151,10 +145,12 @@ def make_due(connection: Connection, reason: str) -> None:
     connection.execute(update(deliveries).where(late).values(due_at=moment))
 
 
-def _late(reason: str, moment: int) -> ColumnElement[bool]:
+def _late(codes: Collection[ReasonCode], subject: str | None, moment: int) -> ColumnElement[bool]:
+    about = true() if subject is None else deliveries.c.reason_subject == subject
     return and_(
         deliveries.c.in_lane,
         deliveries.c.state == DeliveryState.PENDING.value,
         deliveries.c.due_at > moment,
-        deliveries.c.reason.startswith(reason, autoescape=True),
+        deliveries.c.reason_code.in_([code.value for code in codes]),
+        about,
     )

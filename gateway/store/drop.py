@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, select, update
 
-from gateway.models import DeliveryState, Outcome, ReportState
+from gateway.models import DeliveryState, Outcome, ReasonCode, ReportState
 from gateway.store import alarms, causes
 from gateway.store.clock import ask
 from gateway.store.orders import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
@@ -67,6 +67,8 @@ def _end(connection: Connection, row: Row[Any], by: By, moment: int) -> None:
             alone_at=None,
             doubt=False,
             reason=f"dropped {by}",
+            reason_code=ReasonCode.DROPPED.value,
+            reason_subject=None,
             settled_at=moment,
         )
     )
@@ -87,6 +89,7 @@ def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list
         .where(column.id.in_([row.id for row in rows]))
         .values(
             mode_reason=f"dropped {by}",
+            mode_code=ReasonCode.DROPPED.value,
             outcome=case((is_open, Outcome.FAILED.value), else_=column.outcome),
             outcome_at=case((is_open, moment), else_=column.outcome_at),
             report_due_at=case(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.models import DeliveryState, Outcome
+from gateway.models import DeliveryState, Outcome, ReasonCode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +62,10 @@ class Settlement:
     result: str = ""
     """A word for the history of attempts: unavailable, rejected, …"""
     reason: str | None = None
+    code: ReasonCode | None = None
+    """What the reason stands for, where something is decided by it."""
+    subject: str | None = None
+    """Which web service, account or way the code is about."""
     doubt: bool = False
     receipt: str | None = None
     blocks: bool = False

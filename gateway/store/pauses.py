@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
+from gateway.models import ReasonCode
 from gateway.store import alarms, causes
 from gateway.store.tables import pauses
 from gateway.store.texts import clean
@@ -81,5 +82,5 @@ def resume(connection: Connection, kind: str, name: str, *, ordered: bool = True
     gone = connection.execute(statement if ordered else statement.where(pauses.c.cause != ORDERED)).rowcount > 0
     alarms.clear_alarm(connection, f"{kind} paused", name)
     if gone and kind == "webservice":
-        causes.make_due(connection, causes.WEBSERVICE_WAITS)
+        causes.make_due(connection, ReasonCode.WEBSERVICE_WAITS, subject=name)
     return gone

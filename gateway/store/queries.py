@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, ReasonCode
 from gateway.store import attachments
 from gateway.store.clock import from_store, to_store
 from gateway.store.summaries import (
@@ -41,8 +41,6 @@ from gateway.store.texts import read_receipt
 
 BACKFILL, NOTIFICATION = "backfill", "notification"
 """Kinds of notifications: those that stand in for one that never came, and those that did."""
-LACKING = "%; without % attachment%: %"
-"""How the receipts of deliveries read that went without an attachment."""
 _is_backfill = exists(select(backfilled.c.record_key).where(backfilled.c.notification_id == notifications.c.id))
 
 
@@ -58,11 +56,16 @@ def find_notification_candidates(
 ) -> list[NotificationCandidate]:
     """Return in short what `find_notifications` finds, the oldest first; ``ids`` narrows it to these."""
     column = notifications.c
-    statement = _notifications(wanted).with_only_columns(column.id, column.matched, column.mode_reason)
+    statement = _notifications(wanted).with_only_columns(
+        column.id, column.matched, column.mode_reason, column.mode_code
+    )
     if ids is not None:
         statement = statement.where(column.id.in_(ids))
     rows = connection.execute(statement).all()
-    return [NotificationCandidate(id=row.id, matched=row.matched, reason=row.mode_reason) for row in reversed(rows)]
+    return [
+        NotificationCandidate(id=row.id, matched=row.matched, reason=row.mode_reason, code=row.mode_code)
+        for row in reversed(rows)
+    ]
 
 
 def _notifications(wanted: NotificationFilter) -> Select[Any]:
@@ -277,7 +280,8 @@ def _narrowed(statement: Select[Any], wanted: DeliveryFilter) -> Select[Any]:
     if wanted.error is not None:
         statement = statement.where(_contains(deliveries.c.reason, wanted.error))
     if wanted.lacking:
-        statement = statement.where(deliveries.c.receipt.like(LACKING))
+        delivered = deliveries.c.state == DeliveryState.DELIVERED.value
+        statement = statement.where(delivered, deliveries.c.reason_code == ReasonCode.ATTACHMENT_MISSING.value)
     return _received(statement, wanted)
 
 
@@ -352,6 +356,7 @@ def _delivery(row: Row[Any]) -> dict[str, Any]:
         "pause": row.pause if pending else None,
         "settled": from_store(row.settled_at),
         "reason": row.reason,
+        "reason_code": row.reason_code,
         "in_doubt": row.doubt,
         "receipt": read_receipt(row.receipt),
         "delivery_key": row.delivery_key,

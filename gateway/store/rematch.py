@@ -61,6 +61,7 @@ def _match(connection: Connection, id_: int, decided: Keep, by: By) -> None:
             matched=True,
             mode=Mode.DELAYED.value,
             mode_reason=f"matched by a replay {by}",
+            mode_code=None,
             account=decided.account,
             webservice=decided.webservice,
             form=decided.form,

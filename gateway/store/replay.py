@@ -203,6 +203,8 @@ def _send_again(connection: Connection, row: Row[Any], order: Replay, *, to_end:
             "sending_at": None,
             "alone_at": None,
             "reason": None,
+            "reason_code": None,
+            "reason_subject": None,
             "doubt": False,
             "receipt": None,
             "settled_at": None,

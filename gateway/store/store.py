@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from gateway.errors import StoreError
-from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reconciled
+from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reason_codes, reconciled
 from gateway.store.clock import Reading
 from gateway.store.connect import open_database
 from gateway.store.engine import Fate, is_of_database, say
@@ -124,9 +124,10 @@ class Store:
     def _prepare(self) -> None:
         before, _ = migrate(self.database)
         self.is_new = before is None
-        if self.database.shared:
-            return
         with self.database.write() as connection:
+            reason_codes.fill_few(connection)
+            if self.database.shared:
+                return
             lane_leases.void_leases(connection)
             outbox.void_leases(connection)
             outbox.forget_open_answers(connection)

@@ -46,6 +46,8 @@ class DeliverySummary:
     """Why its destination is paused, if it waits for that."""
     settled: datetime | None
     reason: str | None
+    reason_code: str | None
+    """What the reason stands for, where something is decided by it: see `gateway.models.ReasonCode`."""
     in_doubt: bool
     receipt: dict[str, Any] | None
     delivery_key: str
@@ -195,3 +197,5 @@ class NotificationCandidate:
     matched: bool
     reason: str
     """Why it has the mode that it has; of an unmatched one, why no route took it."""
+    code: str | None
+    """What that stands for: see `gateway.models.ReasonCode`."""

@@ -48,6 +48,7 @@ notifications = Table(
     Column("body", LargeBinary, nullable=False),
     Column("mode", Text, nullable=False),
     Column("mode_reason", Text, nullable=False),
+    Column("mode_code", Text),  # what that reason stands for, where something is decided by it: see `ReasonCode`
     Column("matched", Boolean, nullable=False),
     Column("repeats", Integer, nullable=False, server_default=text("0")),
     Column("outcome", Text),
@@ -181,6 +182,8 @@ deliveries = Table(
     Column("deaths", Integer, nullable=False, server_default=text("0")),
     Column("alone_at", BigInteger),  # set while it is tried apart from other suspects
     Column("reason", Text),
+    Column("reason_code", Text),  # what that reason stands for, where something is decided by it: see `ReasonCode`
+    Column("reason_subject", Text),  # which web service, account or way it is about
     Column("doubt", Boolean, nullable=False, server_default=false()),
     Column("receipt", Text),
     Column("settled_at", BigInteger),

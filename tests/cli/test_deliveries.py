@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.models import DeliveryState
+from gateway.models import DeliveryState, ReasonCode
 from gateway.store.clock import now
 from gateway.store.queue import Begin, Settlement
 from gateway.store.store import Store
@@ -158,22 +158,30 @@ async def _reject(store: Store, prior: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "result", "told"),
+    ("reason", "code", "result", "told"),
     [
         (
             "given up after 3 attempts in 3.0d: no answer",
+            ReasonCode.GIVEN_UP,
             "unavailable",
             "mend folder, then `{again}`: it goes as it was",
         ),
-        ("422: no such site", "rejected", "mend the route or folder, then `{again}`: it is rendered anew"),
-        ("the record could not be fetched: given up after 9 attempts: 404", "rejected", "`{again}` fetches it again"),
-        ("1 attachment of 2 missing: photo: 404", "rejected", "mend the cause, then `{again}` downloads them again"),
+        ("422: no such site", None, "rejected", "mend the route or folder, then `{again}`: it is rendered anew"),
+        ("given up after reading it", None, "rejected", "mend the route or folder, then `{again}`: it is rendered"),
+        (
+            "1 attachment of 2 missing: ask",
+            None,
+            "rejected",
+            "mend the route or folder, then `{again}`: it is rendered",
+        ),
+        ("it is gone", ReasonCode.RECORD_NOT_FETCHED, "rejected", "`{again}` fetches it again"),
+        ("given up after 9", ReasonCode.ATTACHMENT_MISSING, "rejected", "cause, then `{again}` downloads them again"),
     ],
 )
-def test_a_dead_one_says_what_to_do_and_that_is_what_a_replay_does(
-    run: Run, empty: Path, reason: str, result: str, told: str
+def test_a_dead_one_says_what_to_do_by_its_code_and_that_is_what_a_replay_does(
+    run: Run, empty: Path, reason: str, code: ReasonCode | None, result: str, told: str
 ) -> None:
-    asyncio.run(_dead(empty, reason, result))
+    asyncio.run(_dead(empty, reason, result, code))
     shown = run("deliveries", "show", "1", "--routes", empty).words
     assert told.format(again="gateway deliveries replay 1") in shown
     replayed = run("deliveries", "replay", "1", "--routes", empty).words
@@ -187,13 +195,14 @@ def test_one_in_doubt_says_to_look_at_its_destination(run: Run, filled: Path) ->
     assert told in run("deliveries", "show", str(dead["id"]), "--routes", filled).words
 
 
-async def _dead(routes: Path, reason: str, result: str) -> None:
+async def _dead(routes: Path, reason: str, result: str, code: ReasonCode | None) -> None:
     store = Store(f"sqlite:///{routes.with_name('gateway.db')}")
     await store.open()
     await store.submit(keep(notification("n1"), to=("folder",)))
     [due] = await store.claim({"folder": 1})
     assert all(await store.begin([Begin(due=due, attempt_id=7, rendered=b"{}")]))
-    await store.settle([Settlement(due=due, attempt_id=7, state=DeliveryState.DEAD, result=result, reason=reason)])
+    dead = {"state": DeliveryState.DEAD, "result": result, "reason": reason, "code": code}
+    await store.settle([Settlement(due=due, attempt_id=7, **dead)])  # type: ignore[arg-type]
     await store.close()
 
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
+from gateway.delivery.unloaded import Way
 from gateway.delivery.unreadable import ALARM as NOT_READABLE
 from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
 from gateway.models import DeliveryState, FetchState, ReportState
@@ -187,9 +188,7 @@ async def test_a_delivery_whose_way_is_loaded_again_is_due_at_once(parts: Parts,
     await parts.store.write(lambda c: alarms.raise_alarm(c, "not loaded", "route/table to table", reason))
     [due] = await parts.store.claim({"table": 1})
     later = now() + 60_000_000
-    waits = Settlement(due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=later, counted=False)
-    waits.reason = reason
-    await parts.store.settle([waits])
+    await parts.store.settle([Way("route", "table", "table").wait(due, later)])
     assert await parts.store.claim({"table": 1}) == []
     await watch.look()
     assert [one.name for one in await parts.store.claim({"table": 1})] == ["table"]

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.delivery.settle import Attempted, Result, clean, decide, delay, gives_up, receipt_json
+from gateway.delivery.put_off import GivenUp, PutOff
+from gateway.delivery.settle import Attempted, Result, clean, decide, delay, gives_up, receipt_json, unsent
 from gateway.destinations.destination import Traits
 from gateway.destinations.options import Options
-from gateway.models import DeliveryState, OnDoubt, Order, Receipt, Repeatable, Retry
+from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND
 from gateway.store.queue import Due, Settlement
@@ -127,6 +128,25 @@ def test_given_up_says_how_often_and_why() -> None:
     settlement = after(Result.UNAVAILABLE, replace(SPEC, retry=Retry(attempts=3)), replace(DUE, attempts=2))
     assert settlement.state is DeliveryState.DEAD
     assert settlement.reason == "given up after 3 attempts: the reason"
+    assert settlement.code is ReasonCode.GIVEN_UP
+
+
+def test_what_a_destination_says_is_no_code_whatever_it_says() -> None:
+    for says in ("the web service answered 503", "given up after reading it", "1 attachment of 1 missing: ask"):
+        for result in (Result.UNAVAILABLE, Result.REJECTED, Result.MISCONFIGURED, Result.UNCERTAIN):
+            attempted = Attempted(result=result, reason=says)
+            settlement = decide(DUE, SPEC, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
+            assert (settlement.code, settlement.subject) == (None, None)
+
+
+def test_what_was_not_there_hands_its_code_on() -> None:
+    waits = PutOff(MOMENT + 5 * SECOND, "why", code=ReasonCode.WEBSERVICE_WAITS, subject="acme$$1")
+    settlement = decide(DUE, SPEC, unsent(waits, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
+    assert (settlement.code, settlement.subject) == (ReasonCode.WEBSERVICE_WAITS, "acme$$1")
+    assert settlement.due_at == MOMENT + 5 * SECOND
+    lost = GivenUp("why", ReasonCode.ATTACHMENT_MISSING)
+    settlement = decide(DUE, SPEC, unsent(lost, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
+    assert (settlement.state, settlement.code) == (DeliveryState.DEAD, ReasonCode.ATTACHMENT_MISSING)
 
 
 @pytest.mark.parametrize("how", [Repeatable.YES, Repeatable.WITH_KEY])

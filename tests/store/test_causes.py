@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import Connection, update
 
-from gateway.models import DeliveryState, FetchState, Outcome, ReportState
+from gateway.models import DeliveryState, FetchState, Outcome, ReasonCode, ReportState
 from gateway.store import alarms, causes, outbox, pauses
 from gateway.store.causes import STANDS, Waiting
 from gateway.store.clock import SECOND, now
+from gateway.store.drop import drop_unmatched
+from gateway.store.orders import By
 from gateway.store.outbox import Report
 from gateway.store.pauses import Pause
 from gateway.store.queue import Settlement
@@ -18,11 +21,12 @@ from tests.support.keeping import WEBSERVICE, keep, notification
 HOUR = 3600 * SECOND
 
 
-async def put_off(store: Store, reason: str) -> None:
+async def put_off(store: Store, reason: str, code: ReasonCode | None = None, subject: str | None = None) -> None:
     """Put off what is due, for this reason."""
     wait = {"attempt_id": None, "state": DeliveryState.PENDING, "due_at": now() + HOUR, "counted": False}
     claimed = await store.claim({"table": 9, "mail": 9})
-    await store.settle([Settlement(due=due, reason=reason, **wait) for due in claimed])  # type: ignore[arg-type]
+    settlements = [Settlement(due=due, reason=reason, code=code, subject=subject, **wait) for due in claimed]  # type: ignore[arg-type]
+    await store.settle(settlements)
 
 
 async def stands(store: Store, kind: str) -> bool:
@@ -41,28 +45,59 @@ async def test_what_waits_is_counted_by_its_way_through_the_routes_file(store: S
     ]
 
 
-async def test_what_waits_for_a_reason_is_made_due_and_nothing_else(store: Store) -> None:
+async def test_what_waits_for_a_cause_is_made_due_and_nothing_else_whatever_its_reason_says(store: Store) -> None:
     first = await store.submit(keep(notification("n1"), to=("table",)))
-    await put_off(store, "the web service 100% is paused")
+    await put_off(store, "refused", ReasonCode.WEBSERVICE_WAITS, WEBSERVICE)
     await store.submit(keep(notification("n2", record="r2"), to=("table",)))
-    await put_off(store, "doForms answered 503")
-    assert await store.read(lambda c: causes.waits_because(c, "the web service 100% "))
-    assert not await store.read(lambda c: causes.waits_because(c, "the web service 1%"))
-    await store.write(lambda c: causes.make_due(c, causes.WEBSERVICE_WAITS))
+    await put_off(store, "the web service answered 503")
+    assert await store.read(lambda c: causes.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
+    assert not await store.read(lambda c: causes.waits_because(c, ReasonCode.NOT_LOADED, ReasonCode.ACCOUNT_WAITS))
+    await store.write(lambda c: causes.make_due(c, ReasonCode.WEBSERVICE_WAITS))
     [due] = await store.claim({"table": 9})
     assert due.notification_id == first.id
-    assert not await store.read(lambda c: causes.waits_because(c, causes.WEBSERVICE_WAITS))
+    assert not await store.read(lambda c: causes.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
+
+
+async def paused(store: Store, name: str) -> None:
+    pause = Pause(kind="webservice", name=name, cause="unauthorised", reason="refused", since=now(), until=None)
+    await store.write(lambda c: pauses.pause(c, pause))
 
 
 async def test_ending_the_pause_of_a_web_service_lets_go_what_waited_for_it(store: Store) -> None:
     await store.submit(keep())
-    pause = Pause(kind="webservice", name=WEBSERVICE, cause="unauthorised", reason="refused", since=now(), until=None)
-    await store.write(lambda c: pauses.pause(c, pause))
-    await put_off(store, "the web service inspection is paused: refused")
+    await paused(store, WEBSERVICE)
+    await put_off(store, "it is paused", ReasonCode.WEBSERVICE_WAITS, WEBSERVICE)
     assert await stands(store, "webservice paused")
     assert await store.write(lambda c: pauses.resume(c, "webservice", WEBSERVICE))
     assert not await stands(store, "webservice paused")
     assert len(await store.claim({"table": 1})) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "subject"),
+    [
+        (ReasonCode.WEBSERVICE_WAITS, "acme$$1$$Published$$3"),
+        (ReasonCode.WEBSERVICE_WAITS, WEBSERVICE + "0"),
+        (ReasonCode.ACCOUNT_WAITS, WEBSERVICE),
+        (ReasonCode.NOT_LOADED, WEBSERVICE),
+        (None, None),
+    ],
+)
+async def test_ending_the_pause_of_a_web_service_leaves_what_waits_for_something_else_where_it_is(
+    store: Store, code: ReasonCode | None, subject: str | None
+) -> None:
+    await store.submit(keep())
+    await paused(store, WEBSERVICE)
+    await put_off(store, f"the web service {WEBSERVICE} is paused: refused", code, subject)
+    assert await store.write(lambda c: pauses.resume(c, "webservice", WEBSERVICE))
+    assert await store.claim({"table": 1}) == []
+
+
+async def test_an_unmatched_notification_is_decided_by_a_drop_not_by_what_its_reason_says(store: Store) -> None:
+    kept = await store.submit(keep(matched=False, reason="dropped by nobody", alarm="no route"))
+    assert await stands(store, "unmatched")
+    await store.write(lambda c: drop_unmatched(c, [kept.id], By(who="ann")))
+    assert not await stands(store, "unmatched")
 
 
 async def test_the_causes_of_alarms_stand_as_long_as_the_store_shows_them(store: Store) -> None:
