@@ -11,6 +11,7 @@ from gateway.delivery.attachments import AttachmentDesk
 from gateway.delivery.backfill import Backfill
 from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
+from gateway.delivery.clock_watch import ALARM as LEAPT
 from gateway.delivery.clock_watch import ClockWatch
 from gateway.delivery.current import Current
 from gateway.delivery.decide import Decider
@@ -19,15 +20,21 @@ from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.pauses import Pauses
 from gateway.delivery.pressure import Pressure
-from gateway.delivery.reconcile import Reconciler
+from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT, Reconciler
 from gateway.delivery.report import Reporter
 from gateway.delivery.retention import Retention
 from gateway.delivery.room import Room
+from gateway.delivery.silence import ALARM as SILENT
+from gateway.delivery.silence import WAITS, Silence
 from gateway.delivery.unloaded import Unloaded
+from gateway.delivery.unreadable import ALARM as NOT_READABLE
+from gateway.delivery.unreadable import Unreadable
 from gateway.delivery.watch import Watch
 from gateway.delivery.work import Work
 from gateway.delivery.worker import Worker
 from gateway.log import Mask
+from gateway.store import leaps
+from gateway.store.alarms import Alarm
 from gateway.store.store import Store
 from gateway.web.receive import Receiver
 from gateway.web.strain import Strain
@@ -87,7 +94,7 @@ class Delivering:
         )
         self._services = Services()
         self._clock = ClockWatch(store=store, current=current, on_leap=self._look_now)
-        self.watch = Watch(
+        self.watch = watch_alarms(
             store=store,
             current=current,
             pauses=pauses,
@@ -177,3 +184,40 @@ class Receiving:
         """Wait for the marks of answers that were written; the server has ended, and so has the work."""
         await self._services.stop()
         await self.receiver.finish()
+
+
+def watch_alarms(
+    *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable, silence: Silence
+) -> Watch:
+    """Return the watch over alarms, with all who know when a cause has ended."""
+
+    async def end_pauses(_: bool) -> None:
+        await pauses.end_what_is_over()
+
+    async def look_for_unloaded(thoroughly: bool) -> None:
+        await unloaded.look(thoroughly=thoroughly)
+
+    async def is_steady(_: Alarm) -> bool:
+        return await store.read(leaps.unsteady_for) <= 0
+
+    async def is_gone(alarm: Alarm) -> bool:
+        return current.webservice(alarm.subject) is None  # nobody calls doForms in its name, which could show the end
+
+    async def is_readable(alarm: Alarm) -> bool:
+        return await is_gone(alarm) or unreadable.has_ended(alarm)
+
+    async def answers(alarm: Alarm) -> bool:
+        return silence.has_ended(alarm) or alarm.subject not in current.routes.accounts
+
+    return Watch(
+        store=store,
+        looks=(end_pauses, look_for_unloaded),
+        ends={
+            LEAPT: is_steady,
+            NOT_READABLE: is_readable,
+            NOT_RECONCILED: is_gone,
+            TOO_SHORT: is_gone,
+            SILENT: answers,
+            WAITS: answers,
+        },
+    )

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.delivery.fetch import Records
-from gateway.delivery.settle import Attempted
 from gateway.doforms.blobs import with_known
-from gateway.models import Attachment, ReasonCode
+from gateway.models import Attachment, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +39,14 @@ class Attached:
         record = with_known(records.record, self.known)
         return replace(records, record=record, by_kind={**records.by_kind, record.kind: record})
 
-    def told_by(self, attempted: Attempted) -> Attempted:
-        """Return the end of an attempt whose receipt tells what was missing."""
-        if not self.missing or attempted.receipt is None:
-            return attempted
+    def told_by(self, receipt: Receipt) -> Receipt:
+        """Return a receipt that tells what was missing."""
         lacking = f"without {count(self.missing)}: {'; '.join(str(one) for one in self.missing)}"
-        receipt = replace(
-            attempted.receipt,
-            summary=f"{attempted.receipt.summary}; {lacking[:1000]}",
-            details={**attempted.receipt.details, "missing": [one.place for one in self.missing]},
+        return replace(
+            receipt,
+            summary=f"{receipt.summary}; {lacking[:1000]}",
+            details={**receipt.details, "missing": [one.place for one in self.missing]},
         )
-        return replace(attempted, receipt=receipt, code=ReasonCode.ATTACHMENT_MISSING)
 
 
 NOTHING = Attached()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gateway.delivery.mappings import Mapped, Mappings, Paths, Wanted
 from gateway.delivery.seen import counted_by
 from gateway.doforms.collected import EMPTY
-from gateway.routing.problems import nearest
+from gateway.routing.mistakes import nearest
 
 ENOUGH = 10
 """Fewer records say nothing of a question that none of them has: it may not have been answered."""

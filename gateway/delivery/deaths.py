@@ -18,7 +18,8 @@ from gateway.delivery.fetch import FetchDesk
 from gateway.delivery.leases import Leases
 from gateway.delivery.logged_alarms import raise_and_log
 from gateway.delivery.prepare import Job
-from gateway.delivery.settle import Result, delay, gives_up, may_repeat
+from gateway.delivery.put_off import delay, gives_up, say_deaths
+from gateway.delivery.settle import Result, may_repeat
 from gateway.models import DeliveryState, Order, ReasonCode
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND, micros
@@ -29,14 +30,6 @@ log = structlog.get_logger(__name__)
 
 ALARM = "process died"
 """The kind of the alarm of a destination with a delivery that ends the process whenever it is tried."""
-
-
-def say_deaths(deaths: int, *, alone: bool) -> str:
-    """Tell of processes that died, or stood still until their lease was over, while something was at work."""
-    if deaths == 1:
-        return "the gateway's process died, or lost its lease, while it was at work on this"
-    last = ", the last time with no other suspect beside it" if alone else ""
-    return f"the gateway's process died {deaths} times in a row while it was at work on this{last}"
 
 
 def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float) -> Settlement:

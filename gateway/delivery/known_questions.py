@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 
 from sqlalchemy import Connection
 
-from gateway.delivery.prepare import Job
 from gateway.delivery.seen import counted_by
 from gateway.doforms.record import decode_record
-from gateway.models import Event
+from gateway.models import Event, Record
+from gateway.routing.loaded import DeliverySpec
 from gateway.store import questions, records
 from gateway.store.questions import FormOf
 from gateway.store.records import KeptNotification
@@ -36,10 +36,9 @@ class KnownQuestions:
         self._every = every
         self._kept: dict[FormOf, tuple[float, frozenset[str]]] = {}
 
-    async def of(self, job: Job) -> frozenset[str]:
+    async def of(self, spec: DeliverySpec, kept: KeptNotification, record: Record | None) -> frozenset[str]:
         """Return the questions of the form of a delivery's record if its plugin asks for them; of a delete none."""
-        kept, record = job.kept, job.records.record
-        if not job.spec.traits.questions or record is None or kept.notification.event is Event.DELETE:
+        if not spec.traits.questions or record is None or kept.notification.event is Event.DELETE:
             return frozenset()
         form = FormOf(kept.notification.webservice_id, record.kind)
         of_store, earlier = await self._store.read(lambda connection: self._look(connection, kept, form))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from gateway.answers import every_answer
 from gateway.delivery.current import Current
 from gateway.delivery.drift_texts import say_left_out
+from gateway.delivery.fetch import Records
 from gateway.delivery.logged_alarms import Tell, cleared, raised
 from gateway.delivery.mappings import asked_in
-from gateway.delivery.prepare import Job
 from gateway.models import Event, Receipt
+from gateway.routing.loaded import DeliverySpec, Route
 from gateway.store import alarms
+from gateway.store.records import KeptNotification
 from gateway.store.store import Store
 
 QUESTION_LEFT_OUT = "question left out"
@@ -21,6 +24,16 @@ QUESTION_LEFT_OUT = "question left out"
 _MOST = 50
 """Questions of one delivery that have an alarm each: a record can bring any number, so that the others share one."""
 _OTHERS = "further questions"
+
+
+class Sent(Protocol):
+    """A delivery that was sent, of what and by which way."""
+
+    route: Route
+    spec: DeliverySpec
+    kept: KeptNotification
+    records: Records
+
 
 Way = tuple[str, str]
 """Route and delivery."""
@@ -37,7 +50,7 @@ class LeftOut:
         self._news: dict[str, str | None] = {}
         """Subject -> the text of an alarm to raise, or None for one to clear."""
 
-    def delivered(self, job: Job, receipt: Receipt) -> None:
+    def delivered(self, job: Sent, receipt: Receipt) -> None:
         """Take note of a receipt."""
         way = job.route.name, job.spec.name
         standing = self._standing.get(way)
@@ -60,7 +73,7 @@ class LeftOut:
             standing.discard(question)
             self._tell(way, question, None)
 
-    def _text(self, job: Job, question: str, why: str) -> str:
+    def _text(self, job: Sent, question: str, why: str) -> str:
         notification = job.kept.notification
         webservice = self._current.webservice(notification.webservice_id)
         form = notification.webservice_id if webservice is None else webservice.form

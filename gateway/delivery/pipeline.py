@@ -22,7 +22,7 @@ from gateway.delivery.judge import Judge
 from gateway.delivery.leases import Leases
 from gateway.delivery.prepare import Apart, Job, Prepared, prepare
 from gateway.delivery.pressure import TRICKLE, Pressure
-from gateway.delivery.settle import Attempted, Result, decide, may_repeat
+from gateway.delivery.settle import Attempted, Result, decide, may_repeat, telling_missing
 from gateway.delivery.shared_pace import pace_of
 from gateway.log import Mask
 from gateway.models import Receipt
@@ -386,7 +386,7 @@ class Pipeline:
         moment = self._store.now()
         settlements = []
         for job, result, id_ in ended:
-            told, jitter = job.attached.told_by(result), random.random()  # nosec B311
+            told, jitter = telling_missing(result, job.attached), random.random()  # nosec B311
             settlements.append(decide(job.due, job.spec, told, attempt_id=id_, moment=moment, jitter=jitter))
         for job, _, _ in ended:
             self._leases.ends(job.due.lane_id, job.due.token)

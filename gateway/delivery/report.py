@@ -14,14 +14,13 @@ from sqlalchemy import Connection
 from gateway.delivery.callers import pause_refused
 from gateway.delivery.calls import Calls, LeaseLost, NotCalled
 from gateway.delivery.current import Current
-from gateway.delivery.deaths import say_deaths
 from gateway.delivery.leases import Leases
 from gateway.delivery.lines import Lines
 from gateway.delivery.logged_alarms import log_raised
 from gateway.delivery.pauses import Kind, Pauses
 from gateway.delivery.places import AccountPlaces, Line
 from gateway.delivery.proof import prove_password
-from gateway.delivery.put_off import PutOff
+from gateway.delivery.put_off import PutOff, say_deaths
 from gateway.delivery.setbacks import judge
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised, WrongApi
 from gateway.doforms.limits import Priority

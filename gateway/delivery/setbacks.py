@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.delivery.ladder import NotYet
 from gateway.delivery.logged_alarms import log_raised
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.delivery.settle import delay, gives_up
+from gateway.delivery.put_off import GivenUp, PutOff, delay, gives_up
 from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
 from gateway.errors import DoformsError
 from gateway.models import FetchState, ReasonCode, Retry

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
+from gateway.delivery.attached import Attached
+from gateway.delivery.put_off import GivenUp, PutOff, delay, gives_up
+from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND, micros
 from gateway.store.queue import Due, Settlement
 from gateway.store.texts import clean
 
-_JITTER = 0.2
 _LARGEST_RECEIPT = 4096
 _CUT = {"cut": "the receipt was over 4 kB"}
 _RECEIPT = json.JSONEncoder(default=str)
@@ -65,25 +65,11 @@ def unsent(why: PutOff | GivenUp, moment: int) -> Attempted:
     return Attempted(result=Result.PUT_OFF, reason=str(why), code=why.code, subject=why.subject, retry_after=wait)
 
 
-def delay(retry: Retry, number: int, *, jitter: float, wish: float | None = None) -> float:
-    """Return the seconds to wait after attempt ``number`` (from 1).
-
-    ``jitter`` in [0, 1) spreads the wait by a fifth either way. ``wish`` is the other side's ``Retry-After``; it is
-    honoured up to ``retry.max``.
-    """
-    exponent = min(number - 1, 64)
-    wait: float = min(retry.first * retry.factor**exponent, retry.max)
-    wait *= 1 - _JITTER + 2 * _JITTER * jitter
-    return max(wait, min(wish, retry.max)) if wish is not None else wait
-
-
-def gives_up(retry: Retry, *, number: int, spent: float, wait: float) -> str | None:
-    """Tell why there is no further attempt after ``number`` of them and ``spent`` seconds; None: there is one."""
-    if retry.attempts is not None and number >= retry.attempts:
-        return f"given up after {number} {'attempt' if number == 1 else 'attempts'}"
-    if spent + wait > retry.give_up_after:
-        return f"given up after {number} attempts in {_span(spent)}"
-    return None
+def telling_missing(attempted: Attempted, attached: Attached) -> Attempted:
+    """Return the end of an attempt whose receipt tells which attachments it went without."""
+    if attempted.receipt is None or not attached.missing:
+        return attempted
+    return replace(attempted, receipt=attached.told_by(attempted.receipt), code=ReasonCode.ATTACHMENT_MISSING)
 
 
 def decide(
@@ -187,10 +173,3 @@ def _dead(
         doubt=doubt,
         blocks=spec.order is Order.STRICT,
     )
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.1f}{unit}"
-    return f"{seconds:.1f}s"

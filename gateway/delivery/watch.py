@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
-from gateway.delivery.clock_watch import ALARM as LEAPT
-from gateway.delivery.current import Current
 from gateway.delivery.logged_alarms import clear_and_log, raise_and_log
-from gateway.delivery.pauses import Pauses
-from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
-from gateway.delivery.silence import ALARM as SILENT
-from gateway.delivery.silence import WAITS, Silence
-from gateway.delivery.unloaded import Unloaded
-from gateway.delivery.unreadable import ALARM as NOT_READABLE
-from gateway.delivery.unreadable import Unreadable
-from gateway.store import alarms, leaps
+from gateway.store import alarms
 from gateway.store.alarms import Alarm
 from gateway.store.causes import STANDS
 from gateway.store.clock import from_store
@@ -35,8 +27,10 @@ STALLS = "store stalls"
 """The kind of the alarm of a store that keeps transactions waiting."""
 STALLED_FOR = timedelta(minutes=10)
 """How long nothing must have waited for the store until its alarm is cleared."""
-_WHILE_LOADED = frozenset({NOT_READABLE, NOT_RECONCILED, TOO_SHORT})
-"""Alarms of web services that calls to doForms end."""
+Look = Callable[[bool], Awaitable[None]]
+"""Looks after causes of its own; given whether it is to be a thorough look, after routes were loaded."""
+HasEnded = Callable[[Alarm], Awaitable[bool]]
+"""Tells whether the cause of a raised alarm has ended."""
 
 
 class Watch:
@@ -46,18 +40,13 @@ class Watch:
         self,
         *,
         store: Store,
-        current: Current,
-        pauses: Pauses,
-        unloaded: Unloaded,
-        unreadable: Unreadable,
-        silence: Silence,
+        looks: Sequence[Look],
+        ends: Mapping[str, HasEnded],
     ) -> None:
+        """``ends`` has, by kind, what only somebody beside the store knows."""
         self._store = store
-        self._current = current
-        self._pauses = pauses
-        self._unloaded = unloaded
-        self._unreadable = unreadable
-        self._silence = silence
+        self._looks = looks
+        self._ends = ends
 
     async def keep_watching(self) -> None:
         """Look now and then until cancelled; the first look is a thorough one."""
@@ -72,8 +61,8 @@ class Watch:
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Clear what has ended; ``thoroughly`` after routes were loaded."""
-        await self._pauses.end_what_is_over()
-        await self._unloaded.look(thoroughly=thoroughly)
+        for look in self._looks:
+            await look(thoroughly)
         if stalls := self._store.take_stalls():
             text = (
                 f"the store kept steps waiting for long, {len(stalls)} times since the last look: {stalls[-1]}. "
@@ -90,13 +79,7 @@ class Watch:
             return from_store(self._store.now()) - alarm.last > UNAUTHORISED_FOR
         if alarm.kind == STALLS:
             return from_store(self._store.now()) - alarm.last > STALLED_FOR
-        if alarm.kind == LEAPT:
-            return await self._store.read(leaps.unsteady_for) <= 0
-        if alarm.kind in _WHILE_LOADED and self._current.webservice(alarm.subject) is None:
-            return True  # nobody calls doForms in its name any more, which could show that all is well
-        if alarm.kind == NOT_READABLE:
-            return self._unreadable.has_ended(alarm)
-        if alarm.kind in (SILENT, WAITS):
-            return self._silence.has_ended(alarm) or alarm.subject not in self._current.routes.accounts
+        if (has_ended := self._ends.get(alarm.kind)) is not None:
+            return await has_ended(alarm)
         stands = STANDS.get(alarm.kind)
         return stands is not None and not await self._store.read(lambda connection: stands(connection, alarm.subject))

@@ -294,7 +294,7 @@ class Worker:
         try:
             job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
             self._at_hand.note_fetched(job.kept)
-            job.questions = await self._questions.of(job)
+            job.questions = await self._questions.of(job.spec, job.kept, job.records.record)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
         except (PutOff, GivenUp) as error:

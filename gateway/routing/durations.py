@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, PlainValidator
 
 from gateway.models import Rate
-from gateway.routing.problems import mistake, show
+from gateway.routing.mistakes import mistake
+from gateway.routing.problems import show
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds of each unit."""

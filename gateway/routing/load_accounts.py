@@ -13,7 +13,8 @@ from gateway.models import Retry
 from gateway.routing.header_values import is_name, unsendable
 from gateway.routing.loaded import Account, Headers, Networks, Webservice
 from gateway.routing.merge import Whole
-from gateway.routing.problems import Entry, Place, Problems, show, suggest
+from gateway.routing.mistakes import Place
+from gateway.routing.problems import Entry, Problems, show, suggest
 from gateway.routing.references import Looked, References, has_stand_in, plain
 from gateway.routing.tables import AccountTable, DoformsTable, WebhookTable, WebserviceTable
 from gateway.routing.traps import misplaced_in

@@ -13,7 +13,8 @@ from gateway.destinations.options import Settings
 from gateway.errors import GatewayError, PluginError
 from gateway.models import Breaker, Retry
 from gateway.routing.loaded import DestinationEntry
-from gateway.routing.problems import Entry, Place, Problems, suggest
+from gateway.routing.mistakes import Place
+from gateway.routing.problems import Entry, Problems, suggest
 from gateway.routing.references import References, has_stand_in
 from gateway.routing.store_url import passwords_in
 from gateway.routing.tables import DeliveryTable, DestinationTable

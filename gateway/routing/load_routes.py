@@ -17,7 +17,8 @@ from gateway.routing.load_accounts import Declared
 from gateway.routing.load_destinations import DestinationClass, LoadedDestination
 from gateway.routing.loaded import DeliverySpec, DestinationEntry, Route
 from gateway.routing.merge import Whole, with_shared
-from gateway.routing.problems import Entry, Place, Problems, suggest
+from gateway.routing.mistakes import Place
+from gateway.routing.problems import Entry, Problems, suggest
 from gateway.routing.tables import DeliveryTable, RouteTable
 from gateway.routing.templates import compile_expression, mentions, template_compiler, told
 from gateway.routing.traps import (

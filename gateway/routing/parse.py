@@ -11,8 +11,8 @@ from jinja2 import TemplateError as JinjaError
 
 from gateway.errors import TemplateError
 from gateway.routing.bounds import bounded
+from gateway.routing.mistakes import nearest
 from gateway.routing.names import NAMES
-from gateway.routing.problems import nearest
 from gateway.routing.sandbox import TEXT
 
 _NO_SUCH = re.compile(r"No (filter|test) named '([^']*)'")

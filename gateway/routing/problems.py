@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
 from gateway.destinations.options import Resolved
 from gateway.errors import Problem, RoutesFileError
 from gateway.mask import Mask
-
-Place = tuple[str | int, ...]
-"""Keys and indexes inside a table."""
-
-MISTAKE = "mistake"
-"""Type of the pydantic errors that already know what was found and the remedy."""
+from gateway.routing.mistakes import Place, nearest
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _URL_PASSWORD = re.compile(r"(://[^/?#\s@:]*:)[^@\s]+@")
@@ -103,18 +95,6 @@ def _masked(problem: Problem, mask: Mask) -> Problem:
     return Problem(file=problem.file, where=problem.where, found=masked(problem.found), remedy=masked(problem.remedy))
 
 
-def mistake(found: str, remedy: str) -> PydanticCustomError:
-    """Make the error that a validator raises when it knows the remedy."""
-    return PydanticCustomError(MISTAKE, "{found}", {"found": found, "remedy": remedy})
-
-
-def mistakes(found: Iterable[tuple[Place, str, str]]) -> PydanticCustomError:
-    """Make the error of a validator that knows several mistakes: the place inside its value, what, and the remedy."""
-    told = list(found)
-    text = "; ".join(what for _, what, _ in told)
-    return PydanticCustomError(MISTAKE, "{found}", {"found": text, "remedy": told[0][2], "inside": told})
-
-
 def show(value: Any) -> str:
     """Write a value for a person as TOML would, short, and without what came out of a reference."""
     if isinstance(value, Resolved):
@@ -128,17 +108,6 @@ def show(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "a list" if value else "an empty list"
     return str(value)
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Find the name that was probably meant."""
-    known = list(names)
-    for candidate in known:
-        if candidate.casefold() == name.casefold():
-            return candidate
-    folded = {candidate.casefold(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    return folded[close[0]] if close else None
 
 
 def suggest(name: str, names: Iterable[str], *, kind: str) -> str:

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.models import Attachment, Notification, Record, RecordKind
-from gateway.routing.loaded import Webservice
 from gateway.routing.names import Strict
+
+
+class WebserviceNames(Protocol):
+    """What templates see of a web service."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the routes file."""
+
+    @property
+    def form(self) -> str:
+        """The form."""
+
+    @property
+    def project(self) -> str:
+        """The project."""
+
+    @property
+    def account(self) -> str:
+        """The account, by its name."""
+
+    @property
+    def vars(self) -> Mapping[str, Any]:
+        """What ``vars`` says."""
 
 
 def build_scope(
     *,
     notification: Notification,
-    webservice: Webservice | None,
+    webservice: WebserviceNames | None,
     route: str,
     record: Record | None,
     submission: Record | None,
@@ -93,7 +116,7 @@ def key_alone(name: str, record: Strict) -> Strict:
     )
 
 
-def _webservice(one: Webservice | None) -> Strict:
+def _webservice(one: WebserviceNames | None) -> Strict:
     values: Mapping[str, Any] = {
         "name": one.name if one else None,
         "form": one.form if one else None,

@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator
 
-from gateway.routing.problems import mistake, show
+from gateway.routing.mistakes import mistake
+from gateway.routing.problems import show
 
 UNITS = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 """Bytes of each unit."""

@@ -11,7 +11,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.destinations.options import Resolved
-from gateway.routing.problems import Place, mistake, show
+from gateway.routing.mistakes import Place, mistake
+from gateway.routing.problems import show
 
 _PASSWORD = re.compile(
     # Web addresses end their login at the first slash; SQLAlchemy takes a password with slashes for one.

@@ -15,7 +15,8 @@ from gateway.destinations.options import Resolved, Secret
 from gateway.models import Event
 from gateway.proxy_address import fault_of_proxy
 from gateway.routing.durations import PositiveDuration, say_duration
-from gateway.routing.problems import mistake, show
+from gateway.routing.mistakes import mistake
+from gateway.routing.problems import show
 from gateway.routing.store_url import has_password
 from gateway.visible import visible
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gateway.destinations.options import Secret
 from gateway.models import Breaker, Event, OnDoubt, Order, Retry, Unmatched
 from gateway.routing.durations import Duration, PositiveDuration, RateText, say_duration
-from gateway.routing.problems import mistake
+from gateway.routing.mistakes import mistake
 from gateway.routing.sizes import Size
 from gateway.routing.table_values import (
     AnswerWithin,

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
+from gateway.routing.mistakes import Place, mistakes
 from gateway.routing.nodes import AsText, Expression, Items, Literal, Names, Node, Table, Text
 from gateway.routing.parse import Misspelt, is_one_expression, parsed
-from gateway.routing.problems import Place, mistakes
 from gateway.routing.render import Plan
 
 _SYNTAX = re.compile(r"\{\{|\{%|\{#")

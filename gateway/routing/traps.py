@@ -11,8 +11,9 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 
 from gateway.errors import TemplateError
-from gateway.routing.match import fits
-from gateway.routing.problems import Entry, Place, Problems, nearest
+from gateway.routing.mistakes import Place, nearest
+from gateway.routing.patterns import fits
+from gateway.routing.problems import Entry, Problems
 from gateway.routing.tables import (
     DeliveryTable,
     DestinationTable,

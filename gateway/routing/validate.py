@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 from gateway.destinations.faults import RAISED, say_fault
 from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import Options, Settings
-from gateway.routing.problems import MISTAKE, Entry, Place, Problems, nearest, show, suggest
+from gateway.routing.mistakes import MISTAKE, Place, nearest
+from gateway.routing.problems import Entry, Problems, show, suggest
 from gateway.routing.references import STAND_IN, Looked, has_stand_in
 
 M = TypeVar("M", bound=BaseModel)

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Row, select, update
 
+from gateway.assembly import watch_alarms
 from gateway.delivery.callers import Callers
 from gateway.delivery.calls import Calls
 from gateway.delivery.current import Current
@@ -91,7 +92,7 @@ class Parts:
 
     def watch(self, silence: Silence | None = None) -> Watch:
         """Return the watch over the alarms."""
-        return Watch(
+        return watch_alarms(
             store=self.store,
             current=self.current,
             pauses=self.pauses,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.deaths import say_deaths, settle_cut_short
-from gateway.delivery.settle import delay
+from gateway.delivery.deaths import settle_cut_short
+from gateway.delivery.put_off import delay, say_deaths
 from gateway.models import DeliveryState, OnDoubt, Order, Repeatable, Retry
 from gateway.routing.loaded import DeliverySpec
 from gateway.store.clock import SECOND

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import Records
 from gateway.delivery.known_questions import KnownQuestions
 from gateway.destinations.destination import Traits
 from gateway.models import Event, Record
@@ -34,10 +33,8 @@ def drift(parts: Parts, tmp_path: Path) -> Drift:
 async def known(parts: Parts, met: Any, record: Record | None, *, asks: bool = True, **more: Any) -> frozenset[str]:
     """Return what is known for a delivery of this record."""
     kept = await parts.keep(more.pop("key", "n1"), **more)
-    job: Any = SimpleNamespace(
-        kept=kept, records=Records(record=record), spec=SimpleNamespace(traits=Traits(questions=asks))
-    )
-    return await KnownQuestions(store=parts.store, met=met).of(job)
+    spec: Any = SimpleNamespace(traits=Traits(questions=asks))
+    return await KnownQuestions(store=parts.store, met=met).of(spec, kept, record)
 
 
 def nothing(_: FormOf) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.delivery.settle import Attempted, Result, clean, decide, delay, gives_up, receipt_json, unsent
+from gateway.delivery.put_off import GivenUp, PutOff, delay, gives_up
+from gateway.delivery.settle import Attempted, Result, clean, decide, receipt_json, unsent
 from gateway.destinations.destination import Traits
 from gateway.destinations.options import Options
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
