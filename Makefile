@@ -74,8 +74,8 @@ hostile: $(VENV)/.dev
 	@$(BIN)/python -m tests.hostile --minutes $(MINUTES) --seed $(SEED) --store $(STORE) --processes $(PROCESSES)
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m gateway.routing.describe > docs/configuration.md
-	$(BIN)/python -m gateway.describe_api > docs/plugin-api.md
+	$(BIN)/python -m gateway.reference.configuration > docs/configuration.md
+	$(BIN)/python -m gateway.reference.plugin_api > docs/plugin-api.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -35,10 +35,10 @@ from gateway.destinations.options import (
 from gateway.destinations.whole_object import whole_object
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.http import certainly_unsent, excerpt, proxy_status, retry_after
-from gateway.json_text import to_json
-from gateway.mask import Mask
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
-from gateway.proxy_address import fault_of_proxy
+from gateway.text.json_text import to_json
+from gateway.text.mask import Mask
+from gateway.text.proxy_address import fault_of_proxy
 
 __all__ = [
     "API_VERSION",

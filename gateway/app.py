@@ -14,35 +14,35 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.assembly import Delivering, Receiving, Shared
-from gateway.delivery.calls import Calls
-from gateway.delivery.current import Current
-from gateway.delivery.outcomes import Outcomes
-from gateway.delivery.pauses import Kind, Pauses
-from gateway.delivery.pressure import Pressure
-from gateway.delivery.reload import Reloader
-from gateway.delivery.report import Reporter
-from gateway.delivery.standstill import watching_for_standstill
-from gateway.delivery.work import Elsewhere, Work
+from gateway.calls.client import Calls
+from gateway.components import Delivering, Receiving, Shared
+from gateway.config.loaded import Routes
+from gateway.config.schema_values import HEALTH_PATHS
+from gateway.delivery.backpressure import Pressure
+from gateway.delivery.waiters import Outcomes
 from gateway.errors import SettingsError
 from gateway.http import build_client
+from gateway.intake.deliverer import Elsewhere, Work
 from gateway.log import Mask
-from gateway.routing.adopt import adopt
-from gateway.routing.loaded import Routes
-from gateway.routing.table_values import HEALTH_PATHS
+from gateway.pauses import Kind, Pauses
+from gateway.reload import Reloader
+from gateway.reporting.reporter import Reporter
+from gateway.routing.active import Current
+from gateway.routing.reuse import adopt
 from gateway.settings import ProcessSettings, Role
-from gateway.store.connect import is_sqlite
-from gateway.store.engine import say
+from gateway.store.engine.connect import is_sqlite
+from gateway.store.engine.database import say
 from gateway.store.store import Store
-from gateway.web import answer
+from gateway.watchdog import watching_for_standstill
+from gateway.web import responses
 from gateway.web.authenticate import Authenticator
-from gateway.web.connections import Connections, allow_most_files, most_connections, most_files
 from gateway.web.deadline import Deadline
 from gateway.web.health import Health
 from gateway.web.paths import EVENT_PATHS, plain, suffix_of
+from gateway.web.protocol.connections import Connections, allow_most_files, most_connections, most_files
+from gateway.web.protocol.strain import Strains
 from gateway.web.server import bind, serve_until_told
 from gateway.web.signals import hearing
-from gateway.web.strain import Strains
 from gateway.web.watchdog import ending_within
 
 log = structlog.get_logger(__name__)
@@ -152,7 +152,7 @@ class Gateway:
 async def _receives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what was sent to the wrong process so that doForms sends it again."""
     text = "this process only delivers (--role work): send notifications to one that receives"
-    await answer.error(send, 503, text, answer.retry_later())
+    await responses.error(send, 503, text, responses.retry_later())
 
 
 @asynccontextmanager

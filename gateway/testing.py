@@ -29,19 +29,19 @@ from gateway.api import (
     RecordKind,
     Settings,
 )
+from gateway.config.load import load
+from gateway.config.load_destinations import refuse_reserved_names
+from gateway.config.loaded import Routes
+from gateway.config.validate import keys_of, models_in
 from gateway.destinations.context import DestinationContext
 from gateway.destinations.contract import breaches_of, judged
 from gateway.destinations.faults import preview_of
 from gateway.destinations.options import COMPILER, Resolved
 from gateway.destinations.registry import Registry, load_registry
 from gateway.http import build_client, ends_within
-from gateway.routing.load import load
-from gateway.routing.load_destinations import refuse_reserved_names
-from gateway.routing.loaded import Routes
-from gateway.routing.render import pin, render, unpin, validate_rendered
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
-from gateway.routing.validate import keys_of, models_in
+from gateway.templates.render import pin, render, unpin, validate_rendered
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
 
 __all__ = [
     "DestinationConformance",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import api, testing
-from gateway.cli.later import Later
+from gateway.cli.lazy import Later
 from tests.support.commands import command_line, imported_later
 from tests.support.pages import ROOT
 from tests.support.sentences import looks
@@ -32,7 +32,10 @@ RUNS = {
     "alarms clear",
 }
 """Commands that run or order something instead of printing data."""
-SEARCHES = {("gateway/cli/notification_orders.py", "_is_wanted"), ("gateway/store/quarantine.py", "_conditions")}
+SEARCHES = {
+    ("gateway/cli/notification_orders.py", "_is_wanted"),
+    ("gateway/store/operator/quarantine.py", "_conditions"),
+}
 """Functions that search reasons for what a person typed."""
 NOT_OURS = re.compile(r"[.](git|venv.*|.*_cache|hypothesis)|__pycache__|.*[.]egg-info|build|dist")
 FOREIGN = re.compile(

@@ -11,7 +11,7 @@ import trustme
 from pydantic import SecretStr
 
 from gateway.http import build_client, certainly_unsent, proxy_status
-from gateway.proxy_address import ENVIRONMENT, fault_of_proxy
+from gateway.text.proxy_address import ENVIRONMENT, fault_of_proxy
 from tests.support.proxy import proxy_server
 from tests.support.tcp import raw_server, unused_port
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.json_text import to_json
+from gateway.text.json_text import to_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
@@ -61,5 +61,5 @@ def test_numbers_keep_their_digits_and_nothing_fails(value: Any, text: str) -> N
 )
 def test_what_is_simple_is_written_as_it_would_be_with_care(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     written = to_json(value)
-    monkeypatch.setattr("gateway.json_text._simple", lambda _: None)
+    monkeypatch.setattr("gateway.text.json_text._simple", lambda _: None)
     assert to_json(value) == written

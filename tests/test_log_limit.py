@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gateway.log_limit import LogLimit
+from gateway.log.limit import LogLimit
 
 
 @dataclass

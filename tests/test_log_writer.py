@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from gateway import log_writer
-from gateway.log_writer import QueuedHandler
+from gateway.log import writer as log_writer
+from gateway.log.writer import QueuedHandler
 
 
 class Stuck(io.StringIO):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import excerpt
-from gateway.mask import MASK, SHORTEST_SECRET, Login, Mask
+from gateway.text.mask import MASK, SHORTEST_SECRET, Login, Mask
 
 TOKEN = "tok_9fQ/7a+Zx=e\"4'&ü~pL2vW8sR1uY6bN3mK5jH0gD"
 """43 characters, some of which are written differently in each form."""

@@ -9,10 +9,10 @@ from textwrap import dedent
 
 import pytest
 
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.errors import RoutesFileError
-from gateway.routing.load import load
 
 NUMBERS = itertools.count()
 CLASS = """

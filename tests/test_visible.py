@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.visible import visible, visible_data, visible_json
+from gateway.text.visible import visible, visible_data, visible_json
 
 ANY = st.text(st.characters(codec=None, exclude_categories=()))
 """Texts with lone surrogates too."""

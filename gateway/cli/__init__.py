@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli.later import ALONE, Later, group_with
+from gateway.cli.lazy import ALONE, Later, group_with
 from gateway.cli.output import fail, show_problems
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code
         sys.exit(status)
     except Exception as error:
-        from gateway.store.engine import is_of_database, say
+        from gateway.store.engine.database import is_of_database, say
 
         if not is_of_database(error):
             raise

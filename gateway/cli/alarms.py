@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
-from gateway.store.alarms import Alarm, clear_by_id, list_alarms
+from gateway.store.work.alarms import Alarm, clear_by_id, list_alarms
 
 app = typer.Typer(invoke_without_command=True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.cli.output import local, print_table, stdout
-from gateway.routing.sizes import say_size
-from gateway.store.attachments import AttachmentSummary
+from gateway.config.sizes import say_size
+from gateway.store.work.attachments import AttachmentSummary
 
 
 def print_attachments(found: Sequence[AttachmentSummary]) -> None:

@@ -12,16 +12,25 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import SINCE, Calling, Until, calling, load_calling, period, webservice_named, why_no_later
+from gateway.cli.bulk_actions import Yes, confirm
+from gateway.cli.doforms_session import (
+    SINCE,
+    Calling,
+    Until,
+    calling,
+    load_calling,
+    period,
+    webservice_named,
+    why_no_later,
+)
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
-from gateway.cli.orders import Yes, confirm
 from gateway.cli.output import fail, local, print_json, print_table, stderr
-from gateway.delivery.backfill import NotListed
+from gateway.config.loaded import Routes, Webservice
 from gateway.doforms.listing import ListedRecord
 from gateway.models import Event
-from gateway.routing.loaded import Routes, Webservice
-from gateway.store.backfill import AT_ONCE
-from gateway.store.retention import TOMBSTONE
+from gateway.reconcile.backfill import NotListed
+from gateway.store.operator.retention import TOMBSTONE
+from gateway.store.work.admit import AT_ONCE
 
 _SHOWN = 20
 """Keys that are shown one by one."""

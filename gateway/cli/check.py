@@ -10,28 +10,28 @@ import typer
 from rich.text import Text
 from sqlalchemy import Connection
 
+from gateway.attachments.spool import spool_of
+from gateway.cli.check_destination import look_at_all
 from gateway.cli.loading import load_routes
-from gateway.cli.look_at import look_at_all
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import print_json, stderr, stdout
 from gateway.cli.questions import questions_store
 from gateway.cli.speaking import plugins_speak
 from gateway.cli.weak_spots import weak_spots
-from gateway.delivery.compare import ENOUGH, not_in_record
-from gateway.delivery.drift_rules import brought
-from gateway.delivery.drift_texts import MIXED
-from gateway.delivery.mappings import Mappings, mappings
-from gateway.delivery.several import in_several_places
-from gateway.delivery.spool import spool_of
+from gateway.config.loaded import Routes, Webservice
 from gateway.destinations.destination import Finding
+from gateway.drift.ambiguity import in_several_places
+from gateway.drift.messages import MIXED
+from gateway.drift.mismatch import ENOUGH, not_in_record
+from gateway.drift.rules import brought
+from gateway.drift.usage import Mappings, mappings
 from gateway.errors import RoutesFileError, StoreError
 from gateway.log import Mask
 from gateway.models import RecordKind
-from gateway.routing.loaded import Routes, Webservice
-from gateway.store import questions
-from gateway.store.connect import is_sqlite, open_database
-from gateway.store.engine import is_of_database, say
-from gateway.store.questions import FormOf, Question
+from gateway.store.engine.connect import is_sqlite, open_database
+from gateway.store.engine.database import is_of_database, say
+from gateway.store.work import questions
+from gateway.store.work.questions import FormOf, Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def _sessions(loaded: Routes) -> list[Checked]:
     """Say whether a store in PostgreSQL is behind a pooler that it cannot work behind."""
     if is_sqlite(loaded.store):
         return []
-    from gateway.store.pooler import REMEDY, SAID  # its driver is there only where it is needed
+    from gateway.store.engine.pooler import REMEDY, SAID  # its driver is there only where it is needed
 
     database = open_database(loaded.store)
     try:

@@ -12,11 +12,9 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
+from gateway.cli.advice import obstacle, to_do, tries, when
 from gateway.cli.attachments import print_attachments
-from gateway.cli.choosing import choosing
-from gateway.cli.names import check_names
-from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
-from gateway.cli.orders import (
+from gateway.cli.bulk_actions import (
     Force,
     Overtaken,
     Refetch,
@@ -29,13 +27,15 @@ from gateway.cli.orders import (
     replaying,
     tell,
 )
+from gateway.cli.check_names import check_names
+from gateway.cli.filter_options import choosing
+from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text, stdout
-from gateway.cli.waits import obstacle, to_do, tries, when
 from gateway.models import DeliveryState
-from gateway.store.drop import drop
-from gateway.store.queries import find_candidate, find_candidates, find_deliveries, show_delivery
-from gateway.store.replay import replay
-from gateway.store.summaries import Candidate, DeliveryDetails, DeliveryFilter, DeliverySummary
+from gateway.store.operator.drop import drop
+from gateway.store.operator.queries import find_candidate, find_candidates, find_deliveries, show_delivery
+from gateway.store.operator.replay import replay
+from gateway.store.operator.views import Candidate, DeliveryDetails, DeliveryFilter, DeliverySummary
 
 _ID = re.compile("[0-9]{1,18}")
 

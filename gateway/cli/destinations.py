@@ -12,14 +12,14 @@ import typer
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
-from gateway.delivery.pauses import Cause, Kind
-from gateway.routing.loaded import Routes
-from gateway.routing.problems import suggest
-from gateway.store import pauses
-from gateway.store.clock import ask, from_store
-from gateway.store.pauses import Pause
-from gateway.store.queries import find_standing
-from gateway.store.summaries import Standing
+from gateway.config.diagnostics import suggest
+from gateway.config.loaded import Routes
+from gateway.pauses import Cause, Kind
+from gateway.store.engine.transaction_time import ask, from_store
+from gateway.store.operator import pauses
+from gateway.store.operator.pauses import Pause
+from gateway.store.operator.queries import find_standing
+from gateway.store.operator.views import Standing
 
 app = typer.Typer(help="The places that deliveries go to, and what waits for them.", no_args_is_help=True)
 

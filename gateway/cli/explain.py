@@ -16,21 +16,21 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import as_data, fail, print_fields, print_json, print_table, stderr, stdout
 from gateway.cli.questions import questions_store
 from gateway.cli.speaking import plugins_speak
-from gateway.delivery.compare import NotInRecord
-from gateway.delivery.drift_rules import brought
-from gateway.delivery.explain import Explanation
-from gateway.delivery.explain import explain as explain_notification
-from gateway.delivery.several import InSeveralPlaces
+from gateway.config.loaded import Routes
 from gateway.doforms.notification import parse_notification
 from gateway.doforms.record import decode_record
+from gateway.drift.ambiguity import InSeveralPlaces
+from gateway.drift.mismatch import NotInRecord
+from gateway.drift.rules import brought
 from gateway.errors import DoformsError, NotANotification, RoutesFileError, StoreError
+from gateway.explain import Explanation
+from gateway.explain import explain as explain_notification
 from gateway.log import Mask
 from gateway.models import Event, Notification, Record, RecordKind
-from gateway.routing.loaded import Routes
-from gateway.store import questions
-from gateway.store.engine import is_of_database, say
-from gateway.store.questions import FormOf
-from gateway.visible import visible
+from gateway.store.engine.database import is_of_database, say
+from gateway.store.work import questions
+from gateway.store.work.questions import FormOf
+from gateway.text.visible import visible
 
 _NOT_DOWNLOADED = (
     "(explain downloads none: below stands which of them are sent; in templates `attachments` is empty, and the size "

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from gateway.cli.speaking import MASK, plugins_speak
+from gateway.config.load import load
+from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes
 
 
 def load_routes(file: Path, *, secrets: bool = True) -> Routes:
@@ -18,7 +18,7 @@ def load_routes(file: Path, *, secrets: bool = True) -> Routes:
 
 
 def load_with(file: Path, *, secrets: bool, calls: bool = False) -> Routes:
-    """Load a routes file as `gateway.routing.load.load` does, and keep what its plugins print off standard output."""
+    """Load a routes file as `gateway.config.load.load` does, and keep what its plugins print off standard output."""
     with plugins_speak():
         registry = load_registry()
     with plugins_speak():

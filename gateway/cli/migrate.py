@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, print_json, stdout
-from gateway.routing.load import store_of
-from gateway.store.connect import open_database
-from gateway.store.engine import is_of_database, say
-from gateway.store.migrate import migrate as bring_forward
+from gateway.config.load import store_of
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.migrate import migrate as bring_forward
 
 
 def migrate(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:

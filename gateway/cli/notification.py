@@ -6,8 +6,8 @@ from gateway.cli.attachments import print_attachments
 from gateway.cli.deliveries import delivery_rows
 from gateway.cli.output import fail, print_fields, print_table, print_text, stdout
 from gateway.models import Event
-from gateway.store.queries import BACKFILL
-from gateway.store.summaries import NotificationDetails, NotificationSummary
+from gateway.store.operator.queries import BACKFILL
+from gateway.store.operator.views import NotificationDetails, NotificationSummary
 
 
 def told(one: NotificationSummary) -> str:

@@ -9,11 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.choosing import choosing
-from gateway.cli.loading import load_routes
-from gateway.cli.names import check_names
-from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
-from gateway.cli.orders import (
+from gateway.cli.bulk_actions import (
     Force,
     Overtaken,
     Refetch,
@@ -27,15 +23,19 @@ from gateway.cli.orders import (
     replaying,
     tell,
 )
+from gateway.cli.check_names import check_names
+from gateway.cli.filter_options import choosing
+from gateway.cli.loading import load_routes
+from gateway.cli.notification_filters import CHOOSE, check_words, the_one
+from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail
-from gateway.cli.which_notifications import CHOOSE, check_words, the_one
-from gateway.delivery.rematch import rematch
+from gateway.intake.rematch import rematch
 from gateway.models import DeliveryState, ReasonCode
-from gateway.store.drop import drop, drop_unmatched
-from gateway.store.orders import AT_ONCE, Ordered
-from gateway.store.queries import find_candidates_of, find_notification_candidates
-from gateway.store.replay import replay
-from gateway.store.summaries import Candidate, NotificationFilter
+from gateway.store.operator.actions import AT_ONCE, Ordered
+from gateway.store.operator.drop import drop, drop_unmatched
+from gateway.store.operator.queries import find_candidates_of, find_notification_candidates
+from gateway.store.operator.replay import replay
+from gateway.store.operator.views import Candidate, NotificationFilter
 
 _CHOOSE = {name: option for name, option in CHOOSE.items() if name != "kind"}
 

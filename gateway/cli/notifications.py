@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.choosing import choosing
-from gateway.cli.later import Later, group_with
-from gateway.cli.names import check_names
+from gateway.cli.check_names import check_names
+from gateway.cli.filter_options import choosing
+from gateway.cli.lazy import Later, group_with
 from gateway.cli.notification import body_of, print_notification, record_of, told
+from gateway.cli.notification_filters import CHOOSE, check_words, the_one
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, store
 from gateway.cli.output import fail, print_json, print_raw, print_table, stderr
-from gateway.cli.which_notifications import CHOOSE, check_words, the_one
-from gateway.store.queries import BACKFILL, find_notifications, show_notification
-from gateway.store.summaries import NotificationFilter, NotificationSummary
+from gateway.store.operator.queries import BACKFILL, find_notifications, show_notification
+from gateway.store.operator.views import NotificationFilter, NotificationSummary
 
 ORDERS = (
     Later(

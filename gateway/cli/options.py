@@ -14,11 +14,11 @@ import typer
 from sqlalchemy import Connection
 
 from gateway.cli.output import fail
-from gateway.routing.load import store_of
-from gateway.routing.problems import suggest
-from gateway.store.connect import open_database
-from gateway.store.engine import is_of_database, say
-from gateway.store.revisions import newest, revision_of, works_on
+from gateway.config.diagnostics import suggest
+from gateway.config.load import store_of
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.schema_version import newest, revision_of, works_on
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]

@@ -17,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import Problem
-from gateway.visible import visible, visible_json
+from gateway.text.visible import visible, visible_json
 
 _PIPED_WIDTH = 160
 """Columns where the output goes to a file or a program and nobody says how many."""
 
 
 class VisibleConsole(Console):
-    """A console whose texts are visible (`gateway.visible`): what they tell of comes from outside."""
+    """A console whose texts are visible (`gateway.text.visible`): what they tell of comes from outside."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as `Console` does; tables take their texts from `cell`."""

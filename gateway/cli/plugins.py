@@ -7,9 +7,9 @@ from dataclasses import replace
 from gateway.cli.options import AsJson
 from gateway.cli.output import print_json, print_table
 from gateway.cli.speaking import plugins_speak
+from gateway.config.load_destinations import refuse_reserved_names
 from gateway.destinations.registry import Plugin, Registry, load_registry
 from gateway.errors import PluginError
-from gateway.routing.load_destinations import refuse_reserved_names
 
 
 def _with_clashes(one: Plugin, registry: Registry) -> Plugin:

@@ -11,17 +11,17 @@ import typer
 from rich.progress import Progress
 from sqlalchemy import Connection
 
+from gateway.attachments.spool import Spool
+from gateway.attachments.sweep import sweep
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, print_json, stderr
-from gateway.delivery.clock_watch import span
-from gateway.delivery.spool import Spool
-from gateway.delivery.sweep import sweep
-from gateway.routing.load import spool_folder_of
-from gateway.store import leaps
-from gateway.store.attachments import files_of
-from gateway.store.clock import now
-from gateway.store.retention import Pruned, Step, count, first_step
+from gateway.config.load import spool_folder_of
+from gateway.maintenance.clock import span
+from gateway.store.engine.transaction_time import now
+from gateway.store.operator.retention import Pruned, Step, count, first_step
+from gateway.store.work import leaps
+from gateway.store.work.attachments import files_of
 
 _SPAN = re.compile(r"(\d+)([hd])")
 _SECONDS = {"h": 3600.0, "d": 86400.0}

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.choosing import choosing
-from gateway.cli.later import Later, group_with
+from gateway.cli.filter_options import choosing
+from gateway.cli.lazy import Later, group_with
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text
 from gateway.errors import Misfit
-from gateway.store import quarantine
-from gateway.store.quarantine import Entry, QuarantineFilter
+from gateway.store.operator import quarantine
+from gateway.store.operator.quarantine import Entry, QuarantineFilter
 
 ORDERS = (
     Later(

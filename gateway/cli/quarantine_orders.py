@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from gateway.cli.choosing import choosing
+from gateway.cli.bulk_actions import Why, Yes, by, confirm, in_steps, tell
+from gateway.cli.filter_options import choosing
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
-from gateway.cli.orders import Why, Yes, by, confirm, in_steps, tell
 from gateway.cli.output import fail, print_table, stderr
 from gateway.cli.quarantine import CHOOSE
-from gateway.store import quarantine
-from gateway.store.orders import AT_ONCE, By, Ordered
-from gateway.store.quarantine import QuarantineFilter
+from gateway.store.operator import quarantine
+from gateway.store.operator.actions import AT_ONCE, By, Ordered
+from gateway.store.operator.quarantine import QuarantineFilter
 from gateway.web.take_in import take_in
 
 Which = Annotated[

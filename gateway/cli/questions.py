@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from gateway.routing.loaded import Routes
-from gateway.store.connect import open_database
-from gateway.store.revisions import works_on
+from gateway.config.loaded import Routes
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.schema_version import works_on
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli.calling import (
+from gateway.cli.doforms_session import (
     SINCE,
     Calling,
     Until,
@@ -25,11 +25,11 @@ from gateway.cli.calling import (
 )
 from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, say, stderr
-from gateway.delivery.books import LIMITS, Books, balance
-from gateway.delivery.reconcile import Reconciler, Round
+from gateway.config.loaded import Routes, Webservice
 from gateway.models import DeliveryState, Event
-from gateway.routing.loaded import Routes, Webservice
-from gateway.store.books import ORDER
+from gateway.reconcile.completeness import LIMITS, Books, balance
+from gateway.reconcile.rounds import Reconciler, Round
+from gateway.store.operator.completeness import ORDER
 
 
 def reconcile(

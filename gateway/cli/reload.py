@@ -11,10 +11,10 @@ import typer
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, RoutesFile
 from gateway.cli.output import fail
-from gateway.routing.load import store_of
-from gateway.store.connect import open_database
-from gateway.store.sqlite import SqliteDatabase
-from gateway.store.sqlite_file import holder_of
+from gateway.config.load import store_of
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.sqlite import SqliteDatabase
+from gateway.store.engine.sqlite_file import holder_of
 
 
 def reload(routes: RoutesFile = ROUTES) -> None:

@@ -18,11 +18,11 @@ from gateway import app, first_signals, log
 from gateway.cli.options import ROUTES, RoutesFile, choice_option
 from gateway.cli.run_loop import run_to_its_end
 from gateway.cli.speaking import MASK, leave_within, plugins_speak
+from gateway.config.load import load
+from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
 from gateway.errors import SettingsError
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes
 from gateway.settings import LogFormat, ProcessSettings, Role
 
 _LET_GO_WITHIN = 0.5

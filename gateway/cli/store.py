@@ -11,11 +11,11 @@ from sqlalchemy.engine import make_url
 
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, print_json, print_table
-from gateway.routing.load import store_of
-from gateway.store.backup import back_up
-from gateway.store.connect import open_database
-from gateway.store.inconsistencies import Inconsistency, inspect, mend
-from gateway.store.sqlite import SqliteDatabase
+from gateway.config.load import store_of
+from gateway.store.engine.backup import back_up
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.sqlite import SqliteDatabase
+from gateway.store.operator.integrity import Inconsistency, inspect, mend
 
 app = typer.Typer(no_args_is_help=True, help="Look whether the store is whole, and copy it.")
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.config.loaded import Routes, Webservice
+from gateway.config.references import has_stand_in
 from gateway.log import SHORTEST_SECRET
-from gateway.routing.loaded import Routes, Webservice
-from gateway.routing.references import has_stand_in
 
 _IN_THE_CLEAR = {"http": "https", "ws": "wss", "ftp": "sftp"}
 """Schemes that show to everybody on the way what is sent, and what to write instead."""

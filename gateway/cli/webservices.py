@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
+from gateway.calls.outage import ALARM, WAITS
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.silence import ALARM, WAITS
-from gateway.routing.problems import suggest
-from gateway.store import alarms, call_counts, pauses
-from gateway.store.call_counts import Counts
-from gateway.store.clock import from_store, now
+from gateway.config.diagnostics import suggest
+from gateway.pauses import Cause, Kind
+from gateway.store.engine.transaction_time import from_store, now
+from gateway.store.operator import pauses
+from gateway.store.work import alarms, call_counts
+from gateway.store.work.call_counts import Counts
 
 app = typer.Typer(help="In whose name doForms is called, and whether it is.", no_args_is_help=True)
 

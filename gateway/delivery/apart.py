@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 from datetime import tzinfo
 
-from gateway.delivery.fetch import Records
-from gateway.delivery.joint import Aside
+from gateway.config.loaded import Webservice
 from gateway.delivery.prepare import Apart, Job, Prepared, finish, is_refused
-from gateway.delivery.put_off import PutOff
 from gateway.delivery.settle import Attempted, Result
 from gateway.errors import GatewayError
-from gateway.routing.loaded import Webservice
-from gateway.routing.render_pool import NotNow, RenderPool
-from gateway.routing.rendering import Refused
-from gateway.store.clock import SECOND
+from gateway.records.fetcher import Records
+from gateway.records.single_flight import Aside
+from gateway.retry import PutOff
+from gateway.store.engine.transaction_time import SECOND
+from gateway.templates.render_pool import NotNow, RenderPool
+from gateway.templates.rendering import Refused
 
 AGAIN_AFTER = 5.0
 """Seconds after which a delivery that could not be rendered now is tried again."""

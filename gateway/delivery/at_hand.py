@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from gateway.models import FetchState
-from gateway.store.records import KeptNotification
+from gateway.store.work.records import KeptNotification
 
 _MOST = 4096
 _SMALL = 4096

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.delivery.judge import Judge
+from gateway.delivery.classify import Judge
 from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, is_ours, say_kind

@@ -13,18 +13,18 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.delivery.current import Current
-from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.leases import Leases
-from gateway.delivery.logged_alarms import raise_and_log
+from gateway.alarms.book import raise_and_log
+from gateway.config.loaded import DeliverySpec
 from gateway.delivery.prepare import Job
-from gateway.delivery.put_off import delay, gives_up, say_deaths
 from gateway.delivery.settle import Result, may_repeat
+from gateway.leases import Leases
 from gateway.models import DeliveryState, Order, ReasonCode
-from gateway.routing.loaded import DeliverySpec
-from gateway.store.clock import SECOND, micros
-from gateway.store.queue import Due, Settled, Settlement
+from gateway.records.fetcher import FetchDesk
+from gateway.retry import delay, gives_up, say_deaths
+from gateway.routing.active import Current
+from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
+from gateway.store.work.queue import Due, Settled, Settlement
 
 log = structlog.get_logger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
-from gateway.delivery.pauses import Cause, Kind, Pauses
 from gateway.delivery.pipeline import Pipeline
 from gateway.destinations.faults import RAISED, is_ours, say_fault, shorten, text_of, traceback_of
 from gateway.errors import DeliveryError, Misconfigured, Unavailable
 from gateway.log import Mask
-from gateway.store.engine import say
+from gateway.pauses import Cause, Kind, Pauses
+from gateway.store.engine.database import say
 
 log = structlog.get_logger(__name__)
 

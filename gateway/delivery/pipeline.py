@@ -13,23 +13,23 @@ from typing import Any
 
 import structlog
 
+from gateway.calls.shared_buckets import pace_of
+from gateway.config.loaded import DestinationEntry
 from gateway.delivery.apart import made_ready_apart
 from gateway.delivery.attempt import attempt, takes_many
+from gateway.delivery.backpressure import TRICKLE, Pressure
 from gateway.delivery.breaker import BreakerState
-from gateway.delivery.current import Current
+from gateway.delivery.classify import Judge
 from gateway.delivery.gathering import Gathering
-from gateway.delivery.judge import Judge
-from gateway.delivery.leases import Leases
 from gateway.delivery.prepare import Apart, Job, Prepared, prepare
-from gateway.delivery.pressure import TRICKLE, Pressure
 from gateway.delivery.settle import Attempted, Result, decide, may_repeat, telling_missing
-from gateway.delivery.shared_pace import pace_of
+from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.models import Receipt
-from gateway.routing.loaded import DestinationEntry
-from gateway.routing.render_pool import RenderPool
-from gateway.store.queue import Begin, Settled, Settlement
+from gateway.routing.active import Current
 from gateway.store.store import Store
+from gateway.store.work.queue import Begin, Settled, Settlement
+from gateway.templates.render_pool import RenderPool
 
 log = structlog.get_logger(__name__)
 

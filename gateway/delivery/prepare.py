@@ -6,25 +6,25 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.delivery.attached import NOTHING, Attached
-from gateway.delivery.current import missing_need
-from gateway.delivery.fetch import Records
+from gateway.attachments.attachment_set import NOTHING, Attached
+from gateway.config.loaded import DeliverySpec, Route, Webservice
 from gateway.delivery.own import own, own_when_read
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
 from gateway.destinations.faults import RAISED, say_fault
 from gateway.errors import GatewayError, TemplateError
 from gateway.models import Event, Notification, Record, RecordKind
-from gateway.routing.loaded import DeliverySpec, Route, Webservice
-from gateway.routing.nodes import Node
-from gateway.routing.render import planned, unpin, validate_rendered
-from gateway.routing.render_pool import work_off_apart
-from gateway.routing.rendering import Refused, Rendered, Task, work_off_here
-from gateway.routing.scope import build_scope, key_alone
-from gateway.routing.templates import mentions
-from gateway.routing.work import TooMuchHere
-from gateway.store.queue import Due
-from gateway.store.records import KeptNotification
+from gateway.records.fetcher import Records
+from gateway.routing.active import missing_need
+from gateway.store.work.queue import Due
+from gateway.store.work.records import KeptNotification
+from gateway.templates.compiled import Node
+from gateway.templates.render import planned, unpin, validate_rendered
+from gateway.templates.render_pool import work_off_apart
+from gateway.templates.rendering import Refused, Rendered, Task, work_off_here
+from gateway.templates.scope import build_scope, key_alone
+from gateway.templates.template import mentions
+from gateway.templates.work import TooMuchHere
 
 LARGEST_HERE = 64 * 1024
 """Bytes of what was rendered before, up to which it is read in the event loop."""

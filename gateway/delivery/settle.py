@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.delivery.attached import Attached
-from gateway.delivery.put_off import GivenUp, PutOff, delay, gives_up
+from gateway.attachments.attachment_set import Attached
+from gateway.config.loaded import DeliverySpec
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable
-from gateway.routing.loaded import DeliverySpec
-from gateway.store.clock import SECOND, micros
-from gateway.store.queue import Due, Settlement
-from gateway.store.texts import clean
+from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.store.engine.sanitize import clean
+from gateway.store.engine.transaction_time import SECOND, micros
+from gateway.store.work.queue import Due, Settlement
 
 _LARGEST_RECEIPT = 4096
 _CUT = {"cut": "the receipt was over 4 kB"}

@@ -9,36 +9,36 @@ from typing import Any
 
 import structlog
 
+from gateway.attachments.fetcher import AttachmentDesk
+from gateway.config.loaded import DestinationEntry
 from gateway.delivery.apart import seen_in, will_not_be_sent
 from gateway.delivery.at_hand import AtHand
-from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.claims import POLL, Claims, taken_with
-from gateway.delivery.current import Current
+from gateway.delivery.backpressure import Pressure
 from gateway.delivery.deaths import Deaths
-from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.known_questions import KnownQuestions
-from gateway.delivery.leases import Leases
-from gateway.delivery.outcomes import Outcomes
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.delivery.orphans import Unloaded, Way
 from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.pipelines import Pipelines
+from gateway.delivery.pool import Pipelines
 from gateway.delivery.prepare import Job
-from gateway.delivery.pressure import Pressure
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.delivery.report import Reporter
 from gateway.delivery.settle import decide, unsent
-from gateway.delivery.unloaded import Unloaded, Way
+from gateway.delivery.waiters import Outcomes
+from gateway.drift.known_questions import KnownQuestions
+from gateway.drift.tracker import Drift
+from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.models import DeliveryState
-from gateway.routing.loaded import DestinationEntry
-from gateway.routing.render_pool import RenderPool
-from gateway.store import lane_leases, records
-from gateway.store.clock import NEVER, SECOND
-from gateway.store.inbox import Kept
-from gateway.store.queue import Due, Settled, Settlement
-from gateway.store.records import KeptNotification
+from gateway.pauses import Cause, Kind, Pauses
+from gateway.poller import POLL, Claims, taken_with
+from gateway.records.fetcher import FetchDesk
+from gateway.reporting.reporter import Reporter
+from gateway.retry import GivenUp, PutOff
+from gateway.routing.active import Current
+from gateway.store.engine.transaction_time import NEVER, SECOND
 from gateway.store.store import Store
+from gateway.store.work import lane_leases, records
+from gateway.store.work.inbox import Kept
+from gateway.store.work.queue import Due, Settled, Settlement
+from gateway.store.work.records import KeptNotification
+from gateway.templates.render_pool import RenderPool
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.destinations.destination import Context, Logger
 from gateway.http import build_client
-from gateway.mask import Mask
+from gateway.text.mask import Mask
 
 P = ParamSpec("P")
 R = TypeVar("R")

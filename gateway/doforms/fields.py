@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from gateway.doforms.collected import BLOB, EMPTY, NAMELESS, ROW, TABLE, Collected
+from gateway.doforms.form_values import BLOB, EMPTY, NAMELESS, ROW, TABLE, Collected
 from gateway.doforms.record_bounds import below
 
 _WITHOUT_ANSWER = frozenset(

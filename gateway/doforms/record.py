@@ -11,9 +11,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from gateway.doforms.collected import Collected
 from gateway.doforms.failures import NotARecord, TooLarge, is_page
 from gateway.doforms.fields import KNOWN, collect, collect_flat
+from gateway.doforms.form_values import Collected
 from gateway.doforms.record_bounds import LONGEST_NUMBER, check_depth, check_size
 from gateway.models import Record, RecordKind
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from gateway.http.body import LIMIT
 from gateway.http.places import Reach
 from gateway.http.transport import STREAMED, Transport
-from gateway.proxy_address import fault_of_proxy
+from gateway.text.proxy_address import fault_of_proxy
 
 TIMEOUT = 30.0
 """Seconds for each step of a request, unless the caller says otherwise."""

@@ -25,7 +25,7 @@ from gateway.http.answer import HIDE
 from gateway.http.places import Reach, socket_for
 from gateway.http.proxy import parse_proxy, proxy_from_environment
 from gateway.http.unpack import NotPacked, Unpacker, unpacker_for
-from gateway.proxy_address import ENVIRONMENT
+from gateway.text.proxy_address import ENVIRONMENT
 
 STREAMED = "gateway.streamed"
 """Key of the extension of a request whose answer the caller reads in pieces, as far as it wants to."""

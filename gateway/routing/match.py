@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.config.loaded import Plan, Route, Routes, Webservice
+from gateway.config.patterns import fits
 from gateway.models import Event
-from gateway.routing.loaded import Plan, Route, Routes, Webservice
 from gateway.routing.mode import choose
-from gateway.routing.patterns import fits
 
 
 def _fits_any(patterns: Iterable[str], name: str) -> bool:

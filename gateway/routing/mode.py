@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from gateway.config.durations import say_duration
+from gateway.config.loaded import Account, DeliverySpec, Route
 from gateway.models import Event, Mode
-from gateway.routing.durations import say_duration
-from gateway.routing.loaded import Account, DeliverySpec, Route
 
 _DOWNLOADS = 5.0
 """Seconds that the attachments of a record are expected to take: longer than doForms waits for an answer."""

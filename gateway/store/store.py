@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from gateway.errors import StoreError
-from gateway.store import backfill, inbox, lane_leases, late, outbox, queue, reason_codes, reconciled
-from gateway.store.clock import Reading
-from gateway.store.connect import open_database
-from gateway.store.engine import Fate, is_of_database, say
-from gateway.store.inbox import Keep, Kept
-from gateway.store.locks import lock_notifications
-from gateway.store.migrate import migrate
-from gateway.store.queue import Begin, Due, Settled, Settlement
-from gateway.store.writer import STALL, GroupWriter
+from gateway.store.engine import reason_codes
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import Fate, is_of_database, say
+from gateway.store.engine.locks import lock_notifications
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.transaction_time import Reading
+from gateway.store.engine.writer import STALL, GroupWriter
+from gateway.store.work import admit, inbox, lane_leases, late_creates, outbox, queue, watermarks
+from gateway.store.work.inbox import Keep, Kept
+from gateway.store.work.queue import Begin, Due, Settled, Settlement
 
 R = TypeVar("R")
 
@@ -131,7 +132,7 @@ class Store:
             lane_leases.void_leases(connection)
             outbox.void_leases(connection)
             outbox.forget_open_answers(connection)
-            reconciled.void_leases(connection)
+            watermarks.void_leases(connection)
 
     async def close(self) -> None:
         """Write what was handed in, and let go."""
@@ -196,8 +197,8 @@ class Store:
         # A file's only gateway knows whether records were backfilled: a command that did so has taken the id that comes
         # next here, and is found out by that. On PostgreSQL nothing would tell what another process does meanwhile.
         if self._has_backfilled is None:
-            self._has_backfilled = self.database.shared or late.any_backfilled(connection)
-        kept_by = late.keep if self._has_backfilled else inbox.keep
+            self._has_backfilled = self.database.shared or late_creates.any_backfilled(connection)
+        kept_by = late_creates.keep if self._has_backfilled else inbox.keep
         try:
             kept = kept_by(connection, group, ids=ids, token=self.token(), lease=self.lease)
         except BaseException:
@@ -214,7 +215,7 @@ class Store:
         def let_in(connection: Connection) -> list[Keep]:
             self._has_backfilled = True
             try:
-                kept = backfill.let_in(connection, group, ids=self.database.ids)
+                kept = admit.let_in(connection, group, ids=self.database.ids)
             except BaseException:
                 self.database.ids.forget()
                 raise

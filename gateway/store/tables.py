@@ -1,6 +1,6 @@
 """The tables of the store. All times are integers: microseconds since 1970, UTC.
 
-Changing a table means writing a migration in `gateway.store.migrations`; a test compares the two.
+Changing a table means writing a migration in `gateway.store.engine.migrations`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -262,12 +262,10 @@ attempts = Table(  # those that did not deliver; a delivered one has its receipt
     Index("ix_attempts_delivery", "delivery_id"),
 )
 
-compatibility = (
-    Table(  # one row: the oldest revision whose program may work on this store; see `gateway.store.revisions`
-        "compatibility",
-        metadata,
-        Column("oldest", Text, primary_key=True),
-    )
+compatibility = Table(  # one row: the oldest revision whose program may work on this store; see `schema_version`
+    "compatibility",
+    metadata,
+    Column("oldest", Text, primary_key=True),
 )
 
 quarantine = Table(
@@ -366,7 +364,7 @@ pauses = Table(  # destinations and web services that wait for a person, or for 
     Column("until", BigInteger),
 )
 
-clock = Table(  # one row: what the store's clock showed last, to notice when it leaps; see `gateway.store.leaps`
+clock = Table(  # one row: what the store's clock showed last, to notice when it leaps; see `gateway.store.work.leaps`
     "clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),

@@ -9,15 +9,15 @@ from typing import Any
 
 import structlog
 
-from gateway.delivery.logged_alarms import raise_and_log
-from gateway.delivery.room import Room
-from gateway.delivery.tally import Tally
+from gateway.alarms.book import raise_and_log
+from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
-from gateway.routing.sizes import say_size
-from gateway.store import quarantine
-from gateway.store.engine import say
-from gateway.store.quarantine import NewEntry
+from gateway.intake.admission import Room
+from gateway.store.engine.database import say
+from gateway.store.operator import quarantine
+from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
+from gateway.tally import Tally
 from gateway.web.paths import shown
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ import hmac
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from gateway.routing.loaded import Headers, Routes
+from gateway.config.loaded import Headers, Routes
 
 _BLANKS = b" \t"
 

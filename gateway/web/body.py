@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.types import Receive, Scope
 
-from gateway.delivery.room import LARGEST_HELD, Room
+from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
-from gateway.log_limit import LogLimit
-from gateway.routing.sizes import say_size
-from gateway.web.closing import peer_of
-from gateway.web.strain import Strain
+from gateway.intake.admission import LARGEST_HELD, Room
+from gateway.log.limit import LogLimit
+from gateway.web.protocol.closing import peer_of
+from gateway.web.protocol.strain import Strain
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Bodies:
         """Read a body; one that is too large is cut. None: the client has hung up.
 
         ``share`` tells by whose secret header it came, and is asked only if it does not come whole at once. What is
-        declared too large, or is not wanted any more, is not read here: see `gateway.web.closing`.
+        declared too large, or is not wanted any more, is not read here: see `gateway.web.protocol.closing`.
 
         Raises:
             CannotKeep: there is no memory for it.

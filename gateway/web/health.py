@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.delivery.work import Work
-from gateway.store.engine import say
+from gateway.intake.deliverer import Work
+from gateway.store.engine.database import say
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)

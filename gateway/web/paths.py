@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.models import Event
-from gateway.visible import visible
+from gateway.text.visible import visible
 
 EVENT_PATHS = {
     "": None,

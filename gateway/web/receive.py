@@ -14,35 +14,35 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.delivery.current import Current
-from gateway.delivery.decide import Decider, account_of
-from gateway.delivery.logged_alarms import raise_and_log
-from gateway.delivery.outcomes import Outcomes
-from gateway.delivery.pressure import Pressure
-from gateway.delivery.report import Reporter
-from gateway.delivery.room import Room
-from gateway.delivery.tally import Tally
-from gateway.delivery.work import Work
+from gateway.alarms.book import raise_and_log
+from gateway.delivery.backpressure import Pressure
+from gateway.delivery.waiters import Outcomes
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, Misfit, NotANotification
+from gateway.intake.admission import Room
+from gateway.intake.deliverer import Work
+from gateway.intake.plan import Decider, account_of
 from gateway.log import Mask
-from gateway.log_limit import LogLimit
+from gateway.log.limit import LogLimit
 from gateway.models import Event, FetchState, Mode, Notification, Outcome
-from gateway.store import inbox, repeats
-from gateway.store.clock import micros
-from gateway.store.engine import say
-from gateway.store.inbox import Keep, Kept
-from gateway.store.quarantine import NewEntry
-from gateway.store.records import KeptNotification
+from gateway.reporting.reporter import Reporter
+from gateway.routing.active import Current
+from gateway.store.engine.database import say
+from gateway.store.engine.transaction_time import micros
+from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
-from gateway.web import answer
+from gateway.store.work import inbox, repeats
+from gateway.store.work.inbox import Keep, Kept
+from gateway.store.work.records import KeptNotification
+from gateway.tally import Tally
+from gateway.web import responses
 from gateway.web.aside import Aside
+from gateway.web.auth_failures import Refusals
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
 from gateway.web.clients import client_of
-from gateway.web.closing import may_be_gone
 from gateway.web.paths import shown
-from gateway.web.refusals import Refusals
+from gateway.web.protocol.closing import may_be_gone
 from gateway.web.strays import Strays
 from gateway.web.unpack import TAKEN, codings_of, unpack
 
@@ -117,13 +117,13 @@ class Receiver:
         """Answer 404 at a path that is not the webhook's; whoever brings the right secret probably meant that."""
         if scope["type"] == "http" and self._authenticator.secure and self._authenticator.may_pass(_grouped(scope)):
             self._strays.met(scope["path"], self._current.routes.path)
-        await answer.error(send, 404, "nothing is received at this path")
+        await responses.error(send, 404, "nothing is received at this path")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, path_event: Event | None) -> None:
         """Answer one request."""
         started = time.monotonic()
         if scope["method"] != "POST":
-            return await answer.error(send, 405, "only POST is accepted here", (b"allow", b"POST"))
+            return await responses.error(send, 405, "only POST is accepted here", (b"allow", b"POST"))
         headers = _grouped(scope)
         if not self._authenticator.may_pass(headers):
             return await self._refuse(scope, send, headers)
@@ -135,11 +135,11 @@ class Receiver:
                 scope=scope,
             )
         except CannotKeep as error:
-            return await answer.error(send, 503, str(error), answer.retry_later(), (b"connection", b"close"))
+            return await responses.error(send, 503, str(error), responses.retry_later(), (b"connection", b"close"))
         if body is None:
             return None  # doForms has hung up
         if len(body) > LARGEST_BODY:
-            return await answer.error(send, 413, "the body is over 1 MiB", (b"connection", b"close"))
+            return await responses.error(send, 413, "the body is over 1 MiB", (b"connection", b"close"))
         try:
             plain = body
             if b"content-encoding" in headers:
@@ -163,10 +163,10 @@ class Receiver:
                 kept = await self._kept(item, started)
         except CannotKeep as error:
             log.error("not kept", notification=notification.key, record=notification.record_key, reason=str(error))
-            return await answer.error(send, 503, str(error), answer.retry_later())
+            return await responses.error(send, 503, str(error), responses.retry_later())
         if kept.repeat:
             log.info("repeat", notification=notification.key, outcome=kept.outcome)
-            return await (answer.empty(send) if kept.outcome is None else answer.outcome(send, kept.outcome))
+            return await (responses.empty(send) if kept.outcome is None else responses.outcome(send, kept.outcome))
         if item.alarm is not None:
             self._log_unmatched(item)
         deadline = started + self._current.routes.answer_within
@@ -175,8 +175,8 @@ class Receiver:
         if kept.deliveries:
             self._hand_over(kept, item, urgent=False)
         if kept.outcome is None:
-            return await answer.empty(send)
-        await answer.outcome(send, kept.outcome)
+            return await responses.empty(send)
+        await responses.outcome(send, kept.outcome)
         return self._mark(kept.id, None if may_be_gone(scope) else kept.outcome)
 
     def _log_unmatched(self, item: Keep) -> None:
@@ -259,9 +259,9 @@ class Receiver:
             await asyncio.wait(ends, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
             outcome = waiting.result() if waiting.done() and not hung_up.done() else None
             if outcome is None:
-                await answer.empty(send)
+                await responses.empty(send)
             else:
-                await answer.outcome(send, outcome)
+                await responses.outcome(send, outcome)
             self._mark(kept.id, None if may_be_gone(scope) else outcome)
         finally:
             self._outcomes.forget(kept.id)
@@ -299,8 +299,8 @@ class Receiver:
         try:
             await self._aside.keep(entry)
         except CannotKeep as why:
-            return await answer.error(send, 503, str(why), answer.retry_later())
-        return await answer.error(send, _STATUS.get(error.code, 400), entry.reason, *_TAKEN.get(error.code, ()))
+            return await responses.error(send, 503, str(why), responses.retry_later())
+        return await responses.error(send, _STATUS.get(error.code, 400), entry.reason, *_TAKEN.get(error.code, ()))
 
     async def _refuse(self, scope: Scope, send: Send, headers: Mapping[bytes, Sequence[bytes]]) -> None:
         doubled = self._authenticator.doubled(headers)
@@ -309,7 +309,7 @@ class Receiver:
         if (text := self._refusals.met(doubled)) is not None:
             self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
         told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
-        await answer.error(send, 401, f"{told}; send it once" if doubled else told)
+        await responses.error(send, 401, f"{told}; send it once" if doubled else told)
 
     def _client(self, scope: Scope) -> str | None:
         return client_of(scope, self._current.routes.trusted_proxies)

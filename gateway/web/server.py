@@ -14,8 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.errors import SettingsError
-from gateway.web.connections import Connections
-from gateway.web.protocol import BoundedProtocol
+from gateway.web.protocol.bounded import BoundedProtocol
+from gateway.web.protocol.connections import Connections
 
 log = structlog.get_logger(__name__)
 

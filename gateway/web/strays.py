@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
-from gateway.delivery.logged_alarms import raise_and_log
-from gateway.delivery.tally import Tally
+from gateway.alarms.book import raise_and_log
 from gateway.store.store import Store
+from gateway.tally import Tally
 from gateway.web.paths import shown, why_not
 
 log = structlog.get_logger(__name__)

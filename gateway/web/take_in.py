@@ -8,18 +8,19 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from gateway.delivery.current import Current
-from gateway.delivery.decide import Decider, account_of
-from gateway.delivery.work import Elsewhere
+from gateway.config.loaded import Routes
 from gateway.doforms.notification import parse_notification
 from gateway.errors import NotANotification
+from gateway.intake.deliverer import Elsewhere
+from gateway.intake.plan import Decider, account_of
 from gateway.models import Mode, Notification
-from gateway.routing.loaded import Routes
-from gateway.store import inbox, late, quarantine
-from gateway.store.ids import ids_of
-from gateway.store.inbox import Keep
-from gateway.store.orders import By, Ordered
-from gateway.store.quarantine import Entry
+from gateway.routing.active import Current
+from gateway.store.engine.ids import ids_of
+from gateway.store.operator import quarantine
+from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.quarantine import Entry
+from gateway.store.work import inbox, late_creates
+from gateway.store.work.inbox import Keep
 from gateway.web.body import LARGEST_BODY
 from gateway.web.paths import EVENT_PATHS, suffix_of
 from gateway.web.unpack import codings_of, unpack
@@ -98,7 +99,7 @@ def _keep(connection: Connection, decided: Keep, by: By) -> str:
         reason=f"taken in from quarantine {by}" if decided.matched else decided.reason,
         deliveries=tuple(replace(one, take=False) for one in decided.deliveries),
     )
-    (kept,) = late.keep(connection, [item], ids=ids_of(connection), token="", lease=0.0)  # nosec B106
+    (kept,) = late_creates.keep(connection, [item], ids=ids_of(connection), token="", lease=0.0)  # nosec B106
     if kept.repeat:
         return f"a repeat of what was kept before: {kept.outcome or 'open'}"
     if kept.outcome is not None:

@@ -15,13 +15,14 @@ import pytest
 from gateway.cli import main
 from gateway.errors import Misfit
 from gateway.models import DeliveryState, Event, FetchState, Mode, Outcome, RecordKind, ReportState
-from gateway.store import alarms, fetches, inbox, outbox, quarantine, records
-from gateway.store.clock import SECOND, now
-from gateway.store.connect import open_database
-from gateway.store.migrate import migrate
-from gateway.store.quarantine import NewEntry
-from gateway.store.queue import Begin, Due, Settlement
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import quarantine
+from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
+from gateway.store.work import alarms, fetches, inbox, outbox, records
+from gateway.store.work.queue import Begin, Due, Settlement
 from tests.support.keeping import keep, notification
 
 ROUTES = """

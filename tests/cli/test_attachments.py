@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.models import AttachmentState
-from gateway.store import attachments, records
-from gateway.store.attachments import NewAttachment
 from gateway.store.store import Store
+from gateway.store.work import attachments, records
+from gateway.store.work.attachments import NewAttachment
 from tests.cli.conftest import Run
 from tests.cli.test_explain import payload
 from tests.support.keeping import keep

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import questions
-from gateway.store.connect import open_database
-from gateway.store.migrate import migrate
-from gateway.store.questions import FormOf, Question
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.migrate import migrate
+from gateway.store.work import questions
+from gateway.store.work.questions import FormOf, Question
 
 TWELVE = """
 [gateway]

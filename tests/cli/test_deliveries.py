@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.models import DeliveryState, ReasonCode
-from gateway.store.clock import now
-from gateway.store.queue import Begin, Settlement
+from gateway.store.engine.transaction_time import now
 from gateway.store.store import Store
+from gateway.store.work.queue import Begin, Settlement
 from tests.cli.conftest import Run
 from tests.support.keeping import keep, notification
 

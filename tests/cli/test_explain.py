@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.store import questions
-from gateway.store.connect import open_database
-from gateway.store.questions import FormOf, Question
+from gateway.store.engine.connect import open_database
+from gateway.store.work import questions
+from gateway.store.work.questions import FormOf, Question
 from tests.cli.conftest import SECRETS, Run
 
 PAYLOAD = {"key": "n1", "webserviceId": "acme$$1$$Published$$2", "submissionKey": "r1", "event": "create"}

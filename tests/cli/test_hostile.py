@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Text, select, update
 
-from gateway.routing.load import store_of
-from gateway.store import alarms
-from gateway.store.connect import open_database
+from gateway.config.load import store_of
+from gateway.store.engine.connect import open_database
 from gateway.store.tables import deliveries, metadata, notifications, quarantine, records
-from gateway.visible import visible_json
+from gateway.store.work import alarms
+from gateway.text.visible import visible_json
 from tests.cli.conftest import Ran, Run, make_filled
 from tests.support.commands import command_line
 

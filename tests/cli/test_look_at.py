@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.api import Delivery, Finding, Misconfigured
-from gateway.cli.look_at import look_at
-from gateway.delivery.explain import explain
-from gateway.routing.loaded import DestinationEntry, Routes
+from gateway.cli.check_destination import look_at
+from gateway.config.loaded import DestinationEntry, Routes
+from gateway.explain import explain
 from gateway.testing import make_context, make_notification, make_record
 from tests.support.sink import Sink, load_routes
 

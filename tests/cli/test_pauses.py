@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from gateway.store import alarms
-from gateway.store.call_counts import day_of
-from gateway.store.clock import now
-from gateway.store.connect import open_database
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.transaction_time import now
+from gateway.store.work import alarms
+from gateway.store.work.call_counts import day_of
 from tests.cli.conftest import Run
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, update
 
-from gateway.delivery.spool import Spool
-from gateway.routing.load import spool_folder_of, store_of
-from gateway.store.clock import SECOND, now
-from gateway.store.connect import open_database
+from gateway.attachments.spool import Spool
+from gateway.config.load import spool_folder_of, store_of
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.tables import attachments, deliveries, notifications, quarantine
 from tests.cli.conftest import Run, make_filled
 

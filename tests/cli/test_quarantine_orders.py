@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from gateway.config.load import store_of
 from gateway.errors import Misfit
-from gateway.routing.load import store_of
-from gateway.store import alarms, quarantine
-from gateway.store.quarantine import NewEntry
+from gateway.store.operator import quarantine
+from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
+from gateway.store.work import alarms
 from tests.cli.conftest import Run, make_filled
 
 BODY = b'{"key": "late-%d", "webserviceId": "acme$$1$$Published$$2", "submissionKey": "r9"}'

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from gateway.models import DeliveryState
-from gateway.store.queue import Begin, Due, Settlement
 from gateway.store.store import Store
+from gateway.store.work.queue import Begin, Due, Settlement
 from tests.cli.conftest import ROUTES, Run
 from tests.support.keeping import keep, notification
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from gateway.routing.load import store_of
-from gateway.store.connect import open_database
+from gateway.config.load import store_of
+from gateway.store.engine.connect import open_database
 from tests.cli.conftest import Run, make_filled
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.alarms import raise_alarm
-from gateway.store.connect import open_database
+from gateway.store.engine.connect import open_database
+from gateway.store.work.alarms import raise_alarm
 from tests.cli.conftest import Run
 
 ON_THE_STORE = [

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from gateway.store.call_counts import day_of
-from gateway.store.clock import now
+from gateway.store.engine.transaction_time import now
+from gateway.store.work.call_counts import day_of
 from tests.cli.conftest import LONG_KEY, Run
 from tests.support.commands import command_line
 

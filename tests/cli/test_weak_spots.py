@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from gateway.cli.weak_spots import WeakSpot, weak_spots
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import load_registry
-from gateway.routing.load import load
 
 LONG = {"KEY": "webhook-secret", "PASSWORD": "doforms-secret", "TOKEN": "a-long-token"}
 ROUTES = """

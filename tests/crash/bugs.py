@@ -14,14 +14,16 @@ from typing import Any
 from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import insert
 
-from gateway.delivery import deaths, decide
-from gateway.delivery.leases import Leases
+from gateway.delivery import deaths
+from gateway.intake import plan
+from gateway.leases import Leases
 from gateway.models import DeliveryState, Outcome
-from gateway.store import inbox, queue, writer
-from gateway.store.inbox import Keep, Kept
-from gateway.store.prepared import Prepared
-from gateway.store.queue import Due, Settlement
+from gateway.store.engine import writer
+from gateway.store.engine.bulk_sql import Prepared
 from gateway.store.tables import notifications
+from gateway.store.work import inbox, queue
+from gateway.store.work.inbox import Keep, Kept
+from gateway.store.work.queue import Due, Settlement
 from gateway.web.receive import Receiver
 from tests.crash.plan import Kind
 
@@ -82,7 +84,7 @@ def _ignore_lanes() -> None:
     def alone(*_: Any, delivery: str, **__: Any) -> str:
         return delivery
 
-    decide.lane_key = alone
+    plan.lane_key = alone
 
 
 def _settle_without_lease() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, select
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store.inconsistencies import inspect
+from gateway.store.operator.integrity import inspect
 from gateway.store.tables import deliveries, lanes, notifications
 from tests.crash import effects
 from tests.crash.effects import Row, Warehouse

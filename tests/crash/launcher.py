@@ -99,7 +99,7 @@ def _run(bug: str | None, arguments: Sequence[str], log: str, environ: dict[str,
 
 def _expect_answers_soon() -> None:
     """Have this process give a database up that does not answer, sooner than anybody would who runs it."""
-    from gateway.store import postgresql
+    from gateway.store.engine import postgresql
 
     postgresql.ANSWER_WITHIN = SILENCE
     postgresql.PostgresqlDatabase.__init__.__kwdefaults__["answer_within"] = SILENCE

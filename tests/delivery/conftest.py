@@ -13,22 +13,22 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Row, select, update
 
-from gateway.assembly import watch_alarms
-from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls
-from gateway.delivery.current import Current
-from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.pauses import Kind, Pauses
-from gateway.delivery.silence import Silence
-from gateway.delivery.unloaded import Unloaded
-from gateway.delivery.watch import Watch
+from gateway.alarms.monitor import Watch
+from gateway.calls.access import Callers
+from gateway.calls.client import Calls
+from gateway.calls.outage import Silence
+from gateway.components import watch_alarms
+from gateway.delivery.orphans import Unloaded
 from gateway.doforms.simulator import Simulator
 from gateway.http import build_client
-from gateway.store import alarms, records
-from gateway.store.alarms import Alarm
-from gateway.store.records import KeptNotification
+from gateway.pauses import Kind, Pauses
+from gateway.records.fetcher import FetchDesk
+from gateway.routing.active import Current
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work import alarms, records
+from gateway.store.work.alarms import Alarm
+from gateway.store.work.records import KeptNotification
 from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.sink import load_routes
 

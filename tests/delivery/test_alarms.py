@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import Table, update
 from structlog.testing import capture_logs
 
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.delivery.reconcile import NOT_RECONCILED, TOO_SHORT
-from gateway.delivery.unloaded import Way
-from gateway.delivery.unreadable import ALARM as NOT_READABLE
-from gateway.delivery.watch import UNAUTHORISED_FOR, Watch
+from gateway.alarms.monitor import UNAUTHORISED_FOR, Watch
+from gateway.delivery.orphans import Way
 from gateway.models import DeliveryState, FetchState, ReportState
-from gateway.store import alarms, fetches
-from gateway.store.clock import now, to_store
-from gateway.store.queue import Settlement
+from gateway.pauses import Cause, Kind
+from gateway.reconcile.rounds import NOT_RECONCILED, TOO_SHORT
+from gateway.records.unreadable import ALARM as NOT_READABLE
+from gateway.retry import GivenUp, PutOff
+from gateway.store.engine.transaction_time import now, to_store
 from gateway.store.tables import alarms as alarm_rows
 from gateway.store.tables import deliveries, notifications
+from gateway.store.work import alarms, fetches
+from gateway.store.work.queue import Settlement
 from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.sink import load_routes

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from gateway.app import Gateway, running
+from gateway.config.load import load
+from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
 from gateway.doforms.simulator import Simulator
 from gateway.log import Mask
-from gateway.routing import render_pool
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes
 from gateway.store.tables import deliveries
+from gateway.templates import render_pool
 from gateway.web.server import serving
 from tests.delivery.conftest import ROUTES
 from tests.support.keeping import WEBSERVICE

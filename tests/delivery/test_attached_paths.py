@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.api import fault_of_attachment_path, select_attachments, stream_attachment
-from gateway.doforms.blobs import find_blobs, safe_filename, with_known
 from gateway.doforms.record import decode_record
+from gateway.doforms.record_attachments import find_blobs, safe_filename, with_known
 from gateway.models import RecordKind
 from gateway.testing import make_attachment
 

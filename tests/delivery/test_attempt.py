@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gateway.api import Delivery, DeliveryError, Misconfigured, Options, Receipt, Rejected, Unavailable, Uncertain
 from gateway.delivery.attempt import attempt, takes_many
-from gateway.delivery.judge import Judge
+from gateway.delivery.classify import Judge
 from gateway.delivery.settle import Attempted, Result, receipt_json
 from gateway.destinations.destination import Destination
 from gateway.http.deadline import ends

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.fetch import Records
-from gateway.delivery.put_off import PutOff
-from gateway.store.clock import SECOND
-from gateway.store.records import KeptNotification
+from gateway.records.fetcher import Records
+from gateway.retry import PutOff
+from gateway.store.engine.transaction_time import SECOND
+from gateway.store.work.records import KeptNotification
 from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes

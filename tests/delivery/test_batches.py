@@ -11,11 +11,11 @@ import pytest
 
 from gateway.api import Delivery, DeliveryError, Receipt
 from gateway.app import running
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
 from gateway.doforms.simulator import Simulator
 from gateway.log import Mask
-from gateway.routing.load import load
 from gateway.web.server import serving
 from tests.delivery.conftest import ROUTES, TEXT
 from tests.support.keeping import WEBSERVICE

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.delivery.call_counts import CallCounts, CallKind
-from gateway.delivery.calls import LeaseLost
+from gateway.calls.client import LeaseLost
+from gateway.calls.counters import CallCounts, CallKind
 from gateway.errors import DoformsError
 from gateway.models import Outcome, RecordKind
-from gateway.store import call_counts
-from gateway.store.call_counts import Counts
+from gateway.store.work import call_counts
+from gateway.store.work.call_counts import Counts
 from tests.delivery.conftest import Parts, eventually
 from tests.support.keeping import WEBSERVICE
 
@@ -66,7 +66,7 @@ async def test_a_call_that_was_not_made_is_not_counted(parts: Parts) -> None:
 async def test_many_calls_are_written_together_within_a_second_or_so(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.delivery.call_counts._EVERY", 0.1)
+    monkeypatch.setattr("gateway.calls.counters._EVERY", 0.1)
     counts, writes = CallCounts(parts.store), 0
     write = counts._write
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.callers import Callers
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.put_off import PutOff
+from gateway.attachments.fetcher import AttachmentDesk
+from gateway.calls.access import Callers
 from gateway.doforms.failures import Unauthorised
-from gateway.store import pauses
-from gateway.store.clock import SECOND
-from gateway.store.records import KeptNotification
+from gateway.pauses import Cause, Kind
+from gateway.retry import PutOff
+from gateway.store.engine.transaction_time import SECOND
+from gateway.store.operator import pauses
+from gateway.store.work.records import KeptNotification
 from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.delivery.compare import not_asked_for, not_in_record
-from gateway.delivery.mappings import Mapped, Mappings, Wanted
+from gateway.drift.mismatch import not_asked_for, not_in_record
+from gateway.drift.usage import Mapped, Mappings, Wanted
 from tests.support.records import answer, decode, section
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.loaded import DeliverySpec
 from gateway.delivery.deaths import settle_cut_short
-from gateway.delivery.put_off import delay, say_deaths
 from gateway.models import DeliveryState, OnDoubt, Order, Repeatable, Retry
-from gateway.routing.loaded import DeliverySpec
-from gateway.store.clock import SECOND
-from gateway.store.queue import Due, Settlement
+from gateway.retry import delay, say_deaths
+from gateway.store.engine.transaction_time import SECOND
+from gateway.store.work.queue import Due, Settlement
 from tests.delivery.test_settle import DUE, MOMENT, repeatable
 
 SAFE = repeatable(Repeatable.YES)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.current import Current
-from gateway.delivery.decide import Decider
-from gateway.delivery.pauses import Cause, Kind, Pauses
+from gateway.intake.plan import Decider
 from gateway.models import Event, Mode, Outcome
-from gateway.store.inbox import Keep, Kept
-from gateway.store.records import KeptNotification
+from gateway.pauses import Cause, Kind, Pauses
+from gateway.routing.active import Current
 from gateway.store.store import Store
+from gateway.store.work.inbox import Keep, Kept
+from gateway.store.work.records import KeptNotification
 from tests.support.keeping import WEBSERVICE, notification
 from tests.support.sink import load_routes
 

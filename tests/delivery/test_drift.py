@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import FetchDesk
+from gateway.drift.tracker import Drift
 from gateway.models import Record, RecordKind
-from gateway.store import alarms, questions
-from gateway.store.clock import SECOND
-from gateway.store.questions import FormOf, Question
+from gateway.records.fetcher import FetchDesk
+from gateway.store.engine.transaction_time import SECOND
+from gateway.store.work import alarms, questions
+from gateway.store.work.questions import FormOf, Question
 from tests.delivery.conftest import ROUTES, Parts, eventually
 from tests.support.keeping import WEBSERVICE
 from tests.support.records import answer, decode, section

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.delivery.drift_rules import Changes, judge
-from gateway.delivery.drift_texts import say_new
-from gateway.delivery.mappings import Mapped, Mappings, Wanted
-from gateway.delivery.seen import Counts
-from gateway.doforms.collected import EMPTY
-from gateway.store.questions import Question
+from gateway.doforms.form_values import EMPTY
+from gateway.drift.counters import Counts
+from gateway.drift.messages import say_new
+from gateway.drift.rules import Changes, judge
+from gateway.drift.usage import Mapped, Mappings, Wanted
+from gateway.store.work.questions import Question
 
 
 class Form:

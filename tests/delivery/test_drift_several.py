@@ -12,17 +12,17 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from gateway.delivery.current import Current
-from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import Records
 from gateway.delivery.prepare import Job
+from gateway.drift.tracker import Drift
 from gateway.models import Event, FetchState, Receipt, Record
-from gateway.store import alarms
-from gateway.store.alarms import Alarm
-from gateway.store.queue import Due
-from gateway.store.records import KeptNotification
+from gateway.records.fetcher import Records
+from gateway.routing.active import Current
 from gateway.store.store import Store
 from gateway.store.tables import questions
+from gateway.store.work import alarms
+from gateway.store.work.alarms import Alarm
+from gateway.store.work.queue import Due
+from gateway.store.work.records import KeptNotification
 from tests.delivery.conftest import ROUTES
 from tests.support.keeping import WEBSERVICE, notification
 from tests.support.postgresql import Server

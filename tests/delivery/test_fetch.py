@@ -11,12 +11,12 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from gateway.delivery.held import HeldRecords
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.put_off import GivenUp, PutOff
 from gateway.models import Event, FetchState, RecordKind
-from gateway.store import pauses
-from gateway.store.clock import SECOND, from_store, now
+from gateway.pauses import Cause, Kind
+from gateway.records.held import HeldRecords
+from gateway.retry import GivenUp, PutOff
+from gateway.store.engine.transaction_time import SECOND, from_store, now
+from gateway.store.operator import pauses
 from tests.delivery.conftest import ROUTES, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.delivery.callers import Callers
-from gateway.delivery.calls import Calls
-from gateway.delivery.fetch import FetchDesk
-from gateway.delivery.put_off import PutOff
+from gateway.calls.access import Callers
+from gateway.calls.client import Calls
 from gateway.models import FetchState
-from gateway.store.clock import SECOND
+from gateway.records.fetcher import FetchDesk
+from gateway.retry import PutOff
+from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE

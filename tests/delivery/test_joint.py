@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.delivery.joint import JointWork, Waits
+from gateway.records.single_flight import JointWork, Waits
 
 
 class Work:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.drift import Drift
-from gateway.delivery.known_questions import KnownQuestions
 from gateway.destinations.destination import Traits
+from gateway.drift.known_questions import KnownQuestions
+from gateway.drift.tracker import Drift
 from gateway.models import Event, Record
-from gateway.store.questions import FormOf
+from gateway.store.work.questions import FormOf
 from tests.delivery.conftest import ROUTES, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.records import answer, decode, section

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.fetch import Records
-from gateway.delivery.put_off import PutOff
-from gateway.delivery.unreadable import ALARM, IN_A_ROW
 from gateway.models import Event, FetchState
-from gateway.store import pauses, record_ids
+from gateway.records.fetcher import Records
+from gateway.records.unreadable import ALARM, IN_A_ROW
+from gateway.retry import PutOff
+from gateway.store.operator import pauses
+from gateway.store.work import record_ids
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from gateway.delivery.lanes import delivery_key, lane_key
+from gateway.intake.lanes import delivery_key, lane_key
 from gateway.models import Event, Order
 from tests.support.keeping import notification
 

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from gateway.delivery.leases import Leases
-from gateway.store import lane_leases, queue
-from gateway.store.queue import Due
+from gateway.leases import Leases
 from gateway.store.store import Store
+from gateway.store.work import lane_leases, queue
+from gateway.store.work.queue import Due
 from tests.store.test_queue import delivered
 from tests.support.keeping import keep
 

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.exc import DBAPIError
 
-from gateway.delivery.drift import Drift
-from gateway.delivery.fetch import Records
 from gateway.delivery.prepare import Job
+from gateway.drift.tracker import Drift
 from gateway.models import Event, Receipt
+from gateway.records.fetcher import Records
 from tests.delivery.conftest import ROUTES, Parts
 from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.records import answer, decode

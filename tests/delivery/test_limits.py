@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.delivery.limits import Pace
+from gateway.calls.buckets import Pace
 from gateway.models import Rate
 from tests.delivery.test_breaker import Clock
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import cast
 
-from gateway.delivery.lines import LONGEST, Lines
-from gateway.store.clock import SECOND, micros
+from gateway.calls.stagger import LONGEST, Lines
+from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
 
 

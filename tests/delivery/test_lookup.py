@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.lookup import Lookup, windows_of
+from gateway.calls.account_limits import Priority
 from gateway.doforms.failures import Later
-from gateway.doforms.limits import Priority
+from gateway.records.listing_search import Lookup, windows_of
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE, notification
 
@@ -70,7 +70,7 @@ async def test_a_full_listing_is_looked_into_further(parts: Parts) -> None:
 
 
 async def test_there_is_an_end_to_looking(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.delivery.lookup._MOST_CALLS", 5)
+    monkeypatch.setattr("gateway.records.listing_search._MOST_CALLS", 5)
     for number in range(1200):
         put(parts, f"x{number}", NOON)
     with pytest.raises(Later, match="after 5 listings"):

@@ -11,17 +11,18 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.delivery.leases import Leases
+from gateway.config.loaded import DestinationEntry
+from gateway.delivery.backpressure import Pressure
 from gateway.delivery.opening import Opener
-from gateway.delivery.pauses import Cause, Kind
 from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.pipelines import Pipelines
-from gateway.delivery.pressure import Pressure
+from gateway.delivery.pool import Pipelines
 from gateway.errors import Misconfigured, Unavailable
+from gateway.leases import Leases
 from gateway.log import Mask
-from gateway.routing.loaded import DestinationEntry
-from gateway.store import lane_leases, pauses
-from gateway.store.pauses import OPENING, Pause
+from gateway.pauses import Cause, Kind
+from gateway.store.operator import pauses
+from gateway.store.operator.pauses import OPENING, Pause
+from gateway.store.work import lane_leases
 from gateway.testing import make_context
 from tests.delivery.conftest import Parts, eventually
 from tests.support.sink import Sink

@@ -13,11 +13,11 @@ from hypothesis import given
 
 from gateway.answers import Answers
 from gateway.delivery.own import own, own_when_read
-from gateway.doforms.blobs import with_known
 from gateway.doforms.record import decode_record
+from gateway.doforms.record_attachments import with_known
 from gateway.errors import TemplateError
-from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
+from gateway.text.json_text import to_json
 from tests.support.properties import json_values, quick
 from tests.support.records import answer, decode, section
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.pauses import PROBE_AFTER, Cause, Kind, Pauses
-from gateway.store import alarms, pauses
-from gateway.store.alarms import Alarm
-from gateway.store.clock import from_store
-from gateway.store.pauses import Pause
+from gateway.pauses import PROBE_AFTER, Cause, Kind, Pauses
+from gateway.store.engine.transaction_time import from_store
+from gateway.store.operator import pauses
+from gateway.store.operator.pauses import Pause
 from gateway.store.store import Store
+from gateway.store.work import alarms
+from gateway.store.work.alarms import Alarm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OVER = datetime.now(UTC) - timedelta(seconds=1)

@@ -12,12 +12,12 @@ from typing import NoReturn
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from gateway.delivery.leases import Leases
+from gateway.delivery.backpressure import Pressure
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
-from gateway.delivery.pressure import Pressure
+from gateway.leases import Leases
 from gateway.log import Mask
-from gateway.store import lane_leases
+from gateway.store.work import lane_leases
 from tests.delivery.conftest import ROUTES, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes

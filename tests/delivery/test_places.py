@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from gateway.delivery.places import AccountPlaces, Line, Places
-from gateway.delivery.put_off import PutOff
-from gateway.routing.loaded import Account
-from gateway.store.clock import SECOND
+from gateway.calls.bulkhead import AccountPlaces, Line, Places
+from gateway.config.loaded import Account
+from gateway.retry import PutOff
+from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 
 MOST = 4

@@ -13,16 +13,16 @@ import pytest
 from pydantic import field_validator
 
 from gateway.api import Options, Template
-from gateway.delivery.fetch import Records
+from gateway.config.loaded import Routes
 from gateway.delivery.prepare import Apart, Job, Prepared, finish, prepare, prepare_here
 from gateway.delivery.settle import Attempted, Result
 from gateway.doforms.record import decode_record
-from gateway.json_text import to_json
 from gateway.models import Event, FetchState, Notification, Record, RecordKind
-from gateway.routing.loaded import Routes
-from gateway.routing.render import pin, unpin
-from gateway.routing.rendering import packed, work_off
-from gateway.store.records import KeptNotification
+from gateway.records.fetcher import Records
+from gateway.store.work.records import KeptNotification
+from gateway.templates.render import pin, unpin
+from gateway.templates.rendering import packed, work_off
+from gateway.text.json_text import to_json
 from tests.delivery.conftest import ROUTES
 from tests.delivery.test_settle import DUE
 from tests.support.keeping import WEBSERVICE, notification

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.delivery.pressure import Pressure
+from gateway.delivery.backpressure import Pressure
 
 
 def test_many_notifications_at_once_are_pressure_until_they_are_kept() -> None:

@@ -15,11 +15,11 @@ from sqlalchemy import Row, update
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.report import Reporter
 from gateway.models import Outcome, ReportState
-from gateway.store import pauses
-from gateway.store.clock import SECOND, now
+from gateway.pauses import Cause, Kind
+from gateway.reporting.reporter import Reporter
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import pauses
 from gateway.store.tables import notifications
 from tests.delivery.conftest import ROUTES, Parts, eventually
 from tests.store.test_reports import kept_with_outcome

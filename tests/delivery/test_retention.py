@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from gateway.delivery.retention import Retention
+from gateway.maintenance.retention import Retention
 from gateway.store.tables import deliveries
 from tests.delivery.conftest import Parts
 from tests.store.test_queue import delivered

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.delivery.setbacks import judge
 from gateway.doforms.failures import Gone, Later
 from gateway.models import Retry
+from gateway.records.failures import judge
 
 RETRY = Retry(first=10.0, factor=3.0, max=200.0, give_up_after=3600.0)
 FAILED = Later("doForms answered 503", status=503)

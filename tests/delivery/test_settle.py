@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.delivery.put_off import GivenUp, PutOff, delay, gives_up
+from gateway.config.loaded import DeliverySpec
 from gateway.delivery.settle import Attempted, Result, clean, decide, receipt_json, unsent
 from gateway.destinations.destination import Traits
 from gateway.destinations.options import Options
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
-from gateway.routing.loaded import DeliverySpec
-from gateway.store.clock import SECOND
-from gateway.store.queue import Due, Settlement
+from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.store.engine.transaction_time import SECOND
+from gateway.store.work.queue import Due, Settlement
 
 MOMENT = 1_000_000 * SECOND
 SPEC = DeliverySpec(route="route", name="table", destination="table", options=Options(), traits=Traits())

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.mappings import Mapped, Mappings, Wanted
-from gateway.delivery.several import in_several_places
+from gateway.drift.ambiguity import in_several_places
+from gateway.drift.usage import Mapped, Mappings, Wanted
 from tests.support.records import answer, decode, section
 
 

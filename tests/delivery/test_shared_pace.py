@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.delivery.shared_pace import SharedPace
+from gateway.calls.shared_buckets import SharedPace
 
 
 class Clock:

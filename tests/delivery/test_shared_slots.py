@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from gateway.delivery.shared_slots import SharedSlots, StoreBank
-from gateway.doforms.limits import AccountLimits, Priority
-from gateway.store.call_slots import Share
+from gateway.calls.account_limits import AccountLimits, Priority
+from gateway.calls.slots import SharedSlots, StoreBank
 from gateway.store.store import Store
+from gateway.store.work.call_slots import Share
 from tests.delivery.conftest import eventually
 from tests.support.postgresql import Server
 

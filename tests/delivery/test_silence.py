@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.silence import ALARM, IN_A_ROW, Silence
+from gateway.calls.outage import ALARM, IN_A_ROW, Silence
 from gateway.doforms.failures import DoformsError, NoAnswer
 from gateway.models import RecordKind
 from tests.delivery.conftest import ROUTES, Parts

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.spool import Busy, NoRoom, Spool, spool_of
-from gateway.delivery.sweep import sweep
+from gateway.attachments.spool import Busy, NoRoom, Spool, spool_of
+from gateway.attachments.sweep import sweep
 from tests.support.sink import load_routes
 
 NAME = "ab" + "0" * 30

@@ -9,8 +9,8 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from gateway.api import Delivery, Options, Receipt
-from gateway.delivery.standstill import _Watch, watching_for_standstill
 from gateway.testing import make_context, make_delivery
+from gateway.watchdog import _Watch, watching_for_standstill
 from tests.support.sink import Sink
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.delivery.tally import Tally
+from gateway.tally import Tally
 
 
 async def test_what_is_met_often_is_told_at_once_and_then_with_a_count() -> None:

@@ -11,14 +11,14 @@ from structlog.testing import capture_logs
 
 from gateway.api import Delivery, Receipt
 from gateway.app import running
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
 from gateway.doforms.simulator import Seen, Simulator
 from gateway.log import Mask
-from gateway.routing.load import load
-from gateway.store.connect import open_database
-from gateway.store.queries import find_deliveries
-from gateway.store.summaries import DeliveryFilter, DeliverySummary
+from gateway.store.engine.connect import open_database
+from gateway.store.operator.queries import find_deliveries
+from gateway.store.operator.views import DeliveryFilter, DeliverySummary
 from gateway.web.server import serving
 from tests.delivery.conftest import ROUTES, TEXT
 from tests.support.keeping import WEBSERVICE

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.pauses import WRONG_API_FOR, Cause
-from gateway.delivery.put_off import GivenUp, PutOff
-from gateway.delivery.report import Reporter
 from gateway.models import FetchState, ReportState
-from gateway.store import pauses
-from gateway.store.clock import from_store
+from gateway.pauses import WRONG_API_FOR, Cause
+from gateway.reporting.reporter import Reporter
+from gateway.retry import GivenUp, PutOff
+from gateway.store.engine.transaction_time import from_store
+from gateway.store.operator import pauses
 from tests.delivery.conftest import Parts, eventually
 from tests.store.test_reports import kept_with_outcome
 from tests.support.keeping import WEBSERVICE

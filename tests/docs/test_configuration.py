@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import pytest
 
+from gateway.config.durations import PositiveDuration, RateText
+from gateway.config.loaded import Routes
+from gateway.config.schema import BreakerTable
+from gateway.config.schema_values import Count, HeaderValues, Names
+from gateway.config.validate import keys_of
 from gateway.destinations.options import Secret
 from gateway.models import Order
-from gateway.routing.describe import TABLES, describe, say_type
-from gateway.routing.durations import PositiveDuration, RateText
-from gateway.routing.loaded import Routes
-from gateway.routing.table_values import Count, HeaderValues, Names
-from gateway.routing.tables import BreakerTable
-from gateway.routing.validate import keys_of
+from gateway.reference.configuration import TABLES, describe, say_type
 from gateway.testing import load_example
 from tests.support.pages import ROOT
 

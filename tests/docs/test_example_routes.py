@@ -14,11 +14,8 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.cli.loading import load_routes
-from gateway.delivery.explain import explain
-from gateway.destinations.registry import load_registry
-from gateway.models import Event
-from gateway.routing.merge import TOP
-from gateway.routing.tables import (
+from gateway.config.merge import TOP
+from gateway.config.schema import (
     AccountTable,
     DeliveryTable,
     DestinationTable,
@@ -29,7 +26,10 @@ from gateway.routing.tables import (
     WebhookTable,
     WebserviceTable,
 )
-from gateway.routing.validate import keys_of, models_in
+from gateway.config.validate import keys_of, models_in
+from gateway.destinations.registry import load_registry
+from gateway.explain import explain
+from gateway.models import Event
 from gateway.testing import make_notification, make_record
 from tests.support.pages import ROOT
 

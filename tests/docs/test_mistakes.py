@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.load import load
 from gateway.destinations.registry import load_registry
 from gateway.errors import RoutesFileError
-from gateway.routing.load import load
 from gateway.testing import make_context
 from tests.support.pages import ROOT
 

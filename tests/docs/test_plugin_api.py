@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gateway import api, testing
-from gateway.describe_api import describe_api
+from gateway.reference.plugin_api import describe_api
 from tests.support.pages import ROOT
 
 

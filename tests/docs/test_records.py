@@ -12,11 +12,11 @@ import pytest
 from gateway.destinations.options import TemplateMark
 from gateway.doforms.record import decode_record
 from gateway.errors import TemplateError
-from gateway.json_text import to_json
 from gateway.models import RecordKind
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
 from gateway.testing import make_notification
+from gateway.text.json_text import to_json
 from tests.support.pages import ROOT
 
 PAGE = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")

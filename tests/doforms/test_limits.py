@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.calls.account_limits import AccountLimits, LocalBucket, Priority
 from gateway.doforms.failures import Paused
-from gateway.doforms.limits import AccountLimits, LocalBucket, Priority
 
 MANY = 60_000
 """Requests a minute that no test here uses up."""

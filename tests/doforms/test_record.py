@@ -13,9 +13,9 @@ from gateway.answers import every_answer
 from gateway.doforms.failures import NotARecord
 from gateway.doforms.record import decode_record, unknown_kinds
 from gateway.errors import TemplateError
-from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
-from gateway.routing.templates import compile_expression
+from gateway.templates.template import compile_expression
+from gateway.text.json_text import to_json
 
 
 def decoded(*fields: Any, kind: RecordKind = RecordKind.SUBMISSION) -> Record:

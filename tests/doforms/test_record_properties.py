@@ -18,8 +18,8 @@ from gateway.answers import every_answer
 from gateway.doforms.failures import NotARecord
 from gateway.doforms.record import decode_record
 from gateway.errors import TemplateError
-from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
+from gateway.text.json_text import to_json
 from tests.support.properties import json_values, quick, texts
 
 

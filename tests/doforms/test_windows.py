@@ -12,8 +12,8 @@ import pytest
 
 from gateway.doforms.failures import NotAListing
 from gateway.doforms.listing import MOST, ListedRecord
-from gateway.doforms.stand_in import stand_in
-from gateway.doforms.windows import STEP, Page, aligned, walk
+from gateway.doforms.listing_walk import STEP, Page, aligned, walk
+from gateway.doforms.synthetic import stand_in
 from gateway.errors import NotANotification
 from gateway.models import Event
 

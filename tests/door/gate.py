@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.store import alarms
+from gateway.store.work import alarms
 from tests.support.gateway_process import GatewayProcess, Process
 
 GOOD_WITHIN = 3.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.web.body import LARGEST_BODY
-from gateway.web.head import BODY_WITHIN
+from gateway.web.protocol.head import BODY_WITHIN
 from tests.door.gate import Gate, gate, head, notification, status
 
 TOO_SLOW = "a request was refused"

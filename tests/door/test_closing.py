@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gateway.web.body import LARGEST_BODY
-from gateway.web.closing import LINGER, THROWN_AWAY
+from gateway.web.protocol.closing import LINGER, THROWN_AWAY
 from tests.door.gate import Gate, gate, head, notification, status
 
 MIB = 1024 * 1024

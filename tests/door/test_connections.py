@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.connections import most_connections
+from gateway.web.protocol.connections import most_connections
 from tests.door.gate import Gate, gate, head, notification, status
 
 FILES = 200

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.head import HEAD_WITHIN, LARGEST_HEAD, LARGEST_URL, MOST_HEADERS
+from gateway.web.protocol.head import HEAD_WITHIN, LARGEST_HEAD, LARGEST_URL, MOST_HEADERS
 from tests.door.gate import Gate, gate, head, notification, send_all, status
 
 FLOOD = 200 * 1024 * 1024

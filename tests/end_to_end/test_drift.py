@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from gateway.store import alarms
-from gateway.store.connect import open_database
+from gateway.store.engine.connect import open_database
+from gateway.store.work import alarms
 from tests.end_to_end.conftest import FORM, Make, World
 from tests.end_to_end.several import several_gateways
 from tests.support.postgresql import Server

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
-from gateway.store.clock import SECOND
+from gateway.store.engine.transaction_time import SECOND
 from tests.end_to_end.conftest import Make, World
 from tests.end_to_end.test_back_pressure import post
 from tests.end_to_end.test_pauses import ROW, order

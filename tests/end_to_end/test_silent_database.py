@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from sqlalchemy import URL, make_url
 
-from gateway.store.alarms import list_alarms
-from gateway.store.connect import open_database
+from gateway.store.engine.connect import open_database
+from gateway.store.work.alarms import list_alarms
 from tests.end_to_end.conftest import Make, World
 from tests.support.postgresql import Server
 from tests.support.tcp import silent_relay

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from gateway.config.load import load
+from gateway.config.loaded import Routes, Webservice
 from gateway.destinations.context import make_context
 from gateway.destinations.options import TemplateMark
 from gateway.destinations.registry import Registry, load_registry
 from gateway.errors import Problem, RoutesFileError
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes, Webservice
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
 from gateway.testing import make_notification, make_record
 from tests.support.routes_files import ENVIRON
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from gateway.config.load import load
+from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.options import Settings
 from gateway.destinations.registry import Registry
-from gateway.routing.adopt import adopt
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes
+from gateway.routing.reuse import adopt
 from tests.support.sink import Sink
 
 FILE = """

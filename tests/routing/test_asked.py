@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.destinations.options import TemplateMark
-from gateway.routing.asked import Asked
-from gateway.routing.templates import compile_expression, template_compiler
+from gateway.templates.field_usage import Asked
+from gateway.templates.template import compile_expression, template_compiler
 
 SITE = Asked("record", "fields", "site")
 

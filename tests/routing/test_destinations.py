@@ -9,11 +9,11 @@ import pytest
 from pydantic import model_validator
 
 from gateway.api import Destination, Finding, Options, Repeatable, Settings, Traits
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
 from gateway.errors import RoutesFileError
 from gateway.models import Breaker, Rate, Retry
-from gateway.routing.load import load
 from tests.support.routes_files import HEAD, route
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
+from gateway.config.durations import UNITS, parse_duration, parse_positive_duration, parse_rate, say_duration
 from gateway.models import Rate
-from gateway.routing.durations import UNITS, parse_duration, parse_positive_duration, parse_rate, say_duration
 
 
 @pytest.mark.parametrize(

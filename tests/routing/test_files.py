@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.load import store_of
 from gateway.errors import RoutesFileError
-from gateway.routing.load import store_of
 from tests.support.routes_files import ENVIRON, HEAD, route
 
 INCLUDE = 'include = ["routes.d/*.toml"]\n'

@@ -12,10 +12,10 @@ from markupsafe import escape
 
 from gateway.destinations.options import TemplateMark
 from gateway.errors import TemplateError
-from gateway.routing.addresses import ALLOWED, harmless, scheme_of
-from gateway.routing.nodes import Node
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
+from gateway.templates.addresses import ALLOWED, harmless, scheme_of
+from gateway.templates.compiled import Node
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
 from gateway.testing import make_notification, make_record
 from tests.support.properties import quick
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.loaded import Route, Webservice
 from gateway.models import Event, Mode
-from gateway.routing.loaded import Route, Webservice
 from gateway.routing.match import fits, plan, route_matches
 from tests.support.properties import quick, texts
 from tests.support.routes_files import HEAD, route

@@ -9,10 +9,10 @@ import pytest
 from pydantic import field_validator
 
 from gateway.api import Destination, Options, Settings, Template
+from gateway.config.load import load
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
 from gateway.errors import Problem, RoutesFileError
-from gateway.routing.load import load
 from tests.support import wild
 from tests.support.sink import Sink
 from tests.support.wild import Panic

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from gateway.api import Expression, Options, PerRow, Template
 from gateway.errors import TemplateError
-from gateway.routing.names import Strict
-from gateway.routing.render import pin, render, unpin, validate_rendered
+from gateway.templates.render import pin, render, unpin, validate_rendered
+from gateway.templates.values import Strict
 from gateway.testing import unrendered
 from tests.support.properties import quick, texts
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import TemplateError
-from gateway.routing import render_pool
-from gateway.routing.nodes import Expression
-from gateway.routing.render_pool import NotNow, RenderPool, RenderProcess, work_off_apart
-from gateway.routing.rendering import Refused, Rendered, Task, packed, work_off, work_off_here
+from gateway.templates import render_pool
+from gateway.templates.compiled import Expression
+from gateway.templates.render_pool import NotNow, RenderPool, RenderProcess, work_off_apart
+from gateway.templates.rendering import Refused, Rendered, Task, packed, work_off, work_off_here
 from tests.routing.test_work import EVIL, ORDINARY, USUAL, task
 
 CROSSED = "{{ record.fields.many | reject('in', record.fields.others) | list | length }} "

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.errors import TemplateError
-from gateway.routing.bounds import LARGEST, ROUNDS
+from gateway.templates.render_limits import LARGEST, ROUNDS
 
 
 @pytest.mark.parametrize(

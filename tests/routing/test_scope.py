@@ -10,9 +10,9 @@ import pytest
 
 from gateway.destinations.options import TemplateMark
 from gateway.models import Event, Notification, Record, RecordKind
-from gateway.routing.names import NAMES
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
+from gateway.templates.values import NAMES
 
 RECEIVED = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
 SUBMISSION = Record(

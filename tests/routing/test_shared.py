@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.api import peek
-from gateway.routing.merge import merged
+from gateway.config.merge import merged
 from tests.support.routes_files import HEAD, route
 
 SHARED = """

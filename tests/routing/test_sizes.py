@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticCustomError
 
-from gateway.routing.sizes import parse_size, say_size
+from gateway.config.sizes import parse_size, say_size
 
 
 @pytest.mark.parametrize(

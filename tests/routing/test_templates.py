@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.destinations.options import TemplateMark
 from gateway.errors import TemplateError
-from gateway.routing.templates import compile_expression, judge, mentions, template_compiler
+from gateway.templates.template import compile_expression, judge, mentions, template_compiler
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.routing.header_values import is_name, unsendable
+from gateway.config.header_values import is_name, unsendable
 from tests.support.routes_files import ENVIRON, HEAD
 
 SECRET = "s3cr3t-Word"

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from gateway.destinations.options import TemplateMark
 from gateway.errors import TemplateError
-from gateway.routing.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL
-from gateway.routing.nodes import Node
-from gateway.routing.render import Plan
-from gateway.routing.rendering import Rendered, Task, work_off_here
-from gateway.routing.sandbox import TEXT as TEXT_SANDBOX
-from gateway.routing.scope import build_scope
-from gateway.routing.templates import template_compiler
-from gateway.routing.work import HERE, TooMuchHere, counted, weigh
+from gateway.templates.compiled import Node
+from gateway.templates.filters import FILTERS_WITH_NULL, TESTS_WITH_NULL
+from gateway.templates.render import Plan
+from gateway.templates.rendering import Rendered, Task, work_off_here
+from gateway.templates.sandbox import TEXT as TEXT_SANDBOX
+from gateway.templates.scope import build_scope
+from gateway.templates.template import template_compiler
+from gateway.templates.work import HERE, TooMuchHere, counted, weigh
 from gateway.testing import make_notification, make_record
 from tests.support.properties import quick
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.connect import open_database
-from gateway.store.engine import Database
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import Database
 from gateway.store.store import Store
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.store import alarms
 from gateway.store.store import Store
+from gateway.store.work import alarms
 
 
 @pytest.mark.parametrize(

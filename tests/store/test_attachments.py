@@ -7,15 +7,16 @@ from collections.abc import Awaitable
 from sqlalchemy import select
 
 from gateway.models import AttachmentState, Mode
-from gateway.store import attachments, records, retention
-from gateway.store.attachments import KeptAttachment, NewAttachment
-from gateway.store.clock import SECOND, now
-from gateway.store.orders import By
-from gateway.store.queries import show_delivery, show_notification
-from gateway.store.records import KeptNotification
-from gateway.store.replay import Replay, replay
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import retention
+from gateway.store.operator.actions import By
+from gateway.store.operator.queries import show_delivery, show_notification
+from gateway.store.operator.replay import Replay, replay
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work import attachments, records
+from gateway.store.work.attachments import KeptAttachment, NewAttachment
+from gateway.store.work.records import KeptNotification
 from tests.store.test_queue import delivered
 from tests.store.test_reports import held
 from tests.support.keeping import WEBSERVICE, keep, notification

@@ -9,15 +9,17 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from gateway.models import Event, Mode, Outcome, ReportState
-from gateway.store import backfill, late, retention
-from gateway.store.clock import now
-from gateway.store.connect import open_database
-from gateway.store.inbox import Keep, Kept
-from gateway.store.queries import find_notifications, show_notification
-from gateway.store.queue import Begin
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.transaction_time import now
+from gateway.store.operator import retention
+from gateway.store.operator.queries import find_notifications, show_notification
+from gateway.store.operator.views import NotificationFilter
 from gateway.store.store import Store
-from gateway.store.summaries import NotificationFilter
 from gateway.store.tables import backfilled, deliveries, late_creates, notifications
+from gateway.store.work import admit
+from gateway.store.work import late_creates as late
+from gateway.store.work.inbox import Keep, Kept
+from gateway.store.work.queue import Begin
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
 
@@ -184,5 +186,5 @@ async def test_a_person_can_tell_what_was_backfilled_from_what_came(store: Store
 async def test_what_is_known_is_asked_of_one_account(store: Store) -> None:
     await store.submit(keep(notification("n1", record="r1")))
     await store.let_in([backfilling("r2")])
-    assert await store.read(lambda c: backfill.known(c, "acme", ["r1", "r2", "r3"])) == {"r1", "r2"}
-    assert await store.read(lambda c: backfill.known(c, "globex", ["r1", "r2"])) == set()
+    assert await store.read(lambda c: admit.known(c, "acme", ["r1", "r2", "r3"])) == {"r1", "r2"}
+    assert await store.read(lambda c: admit.known(c, "globex", ["r1", "r2"])) == set()

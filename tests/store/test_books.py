@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.models import Event, Outcome
-from gateway.store import books
-from gateway.store.drop import drop_unmatched
-from gateway.store.inbox import Keep
-from gateway.store.orders import By
-from gateway.store.queue import Begin, Due, Settlement
+from gateway.store.operator import completeness
+from gateway.store.operator.actions import By
+from gateway.store.operator.drop import drop_unmatched
 from gateway.store.store import Store
+from gateway.store.work.inbox import Keep
+from gateway.store.work.queue import Begin, Due, Settlement
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, new_delivery, notification
 
@@ -37,11 +37,11 @@ async def settle(store: Store, ends: dict[str, Callable[[Due], Settlement]]) -> 
 
 
 async def counts(store: Store, *keys: str) -> Any:
-    return await store.read(lambda c: books.count_records(c, "acme", keys))
+    return await store.read(lambda c: completeness.count_records(c, "acme", keys))
 
 
 async def unmatched(store: Store, *keys: str) -> int:
-    return await store.read(lambda c: books.count_unmatched(c, "acme", keys))
+    return await store.read(lambda c: completeness.count_unmatched(c, "acme", keys))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.store import call_counts, retention
-from gateway.store.call_counts import KEPT, Counts, day_of
-from gateway.store.clock import SECOND, now
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import retention
 from gateway.store.store import Store
+from gateway.store.work import call_counts
+from gateway.store.work.call_counts import KEPT, Counts, day_of
 
 TODAY = day_of(now())
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from gateway.store import call_slots
-from gateway.store.call_slots import Share, _fair, balance
 from gateway.store.store import Store
 from gateway.store.tables import call_slots as rows
+from gateway.store.work import call_slots
+from gateway.store.work.call_slots import Share, _fair, balance
 
 
 async def ask(

@@ -6,16 +6,17 @@ import pytest
 from sqlalchemy import Connection, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, ReasonCode, ReportState
-from gateway.store import alarms, causes, outbox, pauses
-from gateway.store.causes import STANDS, Waiting
-from gateway.store.clock import SECOND, now
-from gateway.store.drop import drop_unmatched
-from gateway.store.orders import By
-from gateway.store.outbox import Report
-from gateway.store.pauses import Pause
-from gateway.store.queue import Settlement
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import alarm_conditions, pauses
+from gateway.store.operator.actions import By
+from gateway.store.operator.alarm_conditions import STANDS, Waiting
+from gateway.store.operator.drop import drop_unmatched
+from gateway.store.operator.pauses import Pause
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, notifications
+from gateway.store.work import alarms, outbox
+from gateway.store.work.outbox import Report
+from gateway.store.work.queue import Settlement
 from tests.support.keeping import WEBSERVICE, keep, notification
 
 HOUR = 3600 * SECOND
@@ -37,8 +38,8 @@ async def test_what_waits_is_counted_by_its_way_through_the_routes_file(store: S
     for key in ("n1", "n2"):
         await store.submit(keep(notification(key), to=("table", "mail")))
     await store.submit(keep(notification("n3", record="r3"), to=("mail",)))
-    assert await store.read(causes.waiting_destinations) == {"table", "mail"}
-    found = await store.read(causes.waiting_deliveries)
+    assert await store.read(alarm_conditions.waiting_destinations) == {"table", "mail"}
+    found = await store.read(alarm_conditions.waiting_deliveries)
     assert sorted(found, key=lambda one: one.name) == [
         Waiting(route="route", name="mail", destination="mail", deliveries=3),
         Waiting(route="route", name="table", destination="table", deliveries=2),
@@ -50,12 +51,14 @@ async def test_what_waits_for_a_cause_is_made_due_and_nothing_else_whatever_its_
     await put_off(store, "refused", ReasonCode.WEBSERVICE_WAITS, WEBSERVICE)
     await store.submit(keep(notification("n2", record="r2"), to=("table",)))
     await put_off(store, "the web service answered 503")
-    assert await store.read(lambda c: causes.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
-    assert not await store.read(lambda c: causes.waits_because(c, ReasonCode.NOT_LOADED, ReasonCode.ACCOUNT_WAITS))
-    await store.write(lambda c: causes.make_due(c, ReasonCode.WEBSERVICE_WAITS))
+    assert await store.read(lambda c: alarm_conditions.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
+    assert not await store.read(
+        lambda c: alarm_conditions.waits_because(c, ReasonCode.NOT_LOADED, ReasonCode.ACCOUNT_WAITS)
+    )
+    await store.write(lambda c: alarm_conditions.make_due(c, ReasonCode.WEBSERVICE_WAITS))
     [due] = await store.claim({"table": 9})
     assert due.notification_id == first.id
-    assert not await store.read(lambda c: causes.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
+    assert not await store.read(lambda c: alarm_conditions.waits_because(c, ReasonCode.WEBSERVICE_WAITS))
 
 
 async def paused(store: Store, name: str) -> None:

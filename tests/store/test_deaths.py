@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import select, update
 
 from gateway.models import DeliveryState, Outcome, ReportState
-from gateway.store import lane_leases, outbox, reconciled
-from gateway.store.clock import SECOND, now
-from gateway.store.outbox import Report
-from gateway.store.queue import SUSPECT, Begin, Due, Settlement
+from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
 from gateway.store.tables import reconciled as rounds
+from gateway.store.work import lane_leases, outbox, watermarks
+from gateway.store.work.outbox import Report
+from gateway.store.work.queue import SUSPECT, Begin, Due, Settlement
 from tests.store.test_queue import ALL, delivered, lapse, settle
 from tests.support.keeping import keep, notification
 
@@ -207,23 +207,23 @@ async def test_reports_of_a_dead_process_are_counted_and_told_one_at_a_time(stor
 
 async def test_death_amid_a_round_is_counted_once_and_the_next_waits(store: Store) -> None:
     def take(token: str, **more: Any) -> Any:
-        return store.write(lambda c: reconciled.take(c, "a", token=token, lease=60.0, **more))
+        return store.write(lambda c: watermarks.take(c, "a", token=token, lease=60.0, **more))
 
     assert await take("first", before=now()) is not None
-    assert not (await store.read(reconciled.marks))["a"].left
+    assert not (await store.read(watermarks.marks))["a"].left
     await store.write(lambda c: c.execute(update(rounds).values(lease_until=now() - 1)))
-    assert (await store.read(reconciled.marks))["a"].left
+    assert (await store.read(watermarks.marks))["a"].left
     waits: list[int] = []
 
     def wait(deaths: int) -> float:
         waits.append(deaths)
         return 60.0
 
-    assert await store.write(lambda c: reconciled.note_death(c, "a", wait)) == 1
-    assert await store.write(lambda c: reconciled.note_death(c, "a", wait)) is None
+    assert await store.write(lambda c: watermarks.note_death(c, "a", wait)) == 1
+    assert await store.write(lambda c: watermarks.note_death(c, "a", wait)) is None
     assert waits == [1]
     assert await take("second", before=now()) is None, "it waits"
     assert await take("by order", before=None) is not None
-    await store.write(lambda c: reconciled.let_go(c, "a", token="by order", ended=False))
+    await store.write(lambda c: watermarks.let_go(c, "a", token="by order", ended=False))
     row = await store.read(lambda c: c.execute(select(rounds)).one())
     assert (row.deaths, row.not_before) == (0, None), "a round that ended in any way clears it"

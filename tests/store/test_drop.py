@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import update
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store import alarms, causes
-from gateway.store.clock import SECOND, now
-from gateway.store.drop import drop, drop_unmatched
-from gateway.store.orders import By, Ordered
-from gateway.store.queue import Begin, Settlement
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import alarm_conditions
+from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.drop import drop, drop_unmatched
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work import alarms
+from gateway.store.work.queue import Begin, Settlement
 from tests.store.test_queue import ALL
 from tests.store.test_replay import GIVEN_UP, REJECTED, ended, kept, report_of, reported, sent, shown
 from tests.support.keeping import WEBSERVICE, keep, notification
@@ -120,19 +121,19 @@ async def test_an_unmatched_notification_that_is_dropped_has_failed_and_its_alar
 async def test_the_alarm_of_what_came_after_a_drop_is_not_kept_up_by_what_was_dropped(store: Store) -> None:
     first = await unmatched(store, "n1")
     await store.write(lambda c: drop_unmatched(c, [first], BY))
-    assert not await store.read(lambda c: causes.unmatched(c, WEBSERVICE))
+    assert not await store.read(lambda c: alarm_conditions.unmatched(c, WEBSERVICE))
     second = await unmatched(store, "n2")
     assert len(await store.read(alarms.list_alarms)) == 1
-    assert await store.read(lambda c: causes.unmatched(c, WEBSERVICE))
+    assert await store.read(lambda c: alarm_conditions.unmatched(c, WEBSERVICE))
     await store.write(
         lambda c: c.execute(update(notifications).where(notifications.c.id == second).values(matched=True))
     )
-    assert not await store.read(lambda c: causes.unmatched(c, WEBSERVICE))
+    assert not await store.read(lambda c: alarm_conditions.unmatched(c, WEBSERVICE))
 
 
 async def test_what_is_completed_though_no_route_matches_keeps_no_alarm_up(store: Store) -> None:
     await unmatched(store, "n1", outcome=Outcome.COMPLETED)
-    assert not await store.read(lambda c: causes.unmatched(c, WEBSERVICE))
+    assert not await store.read(lambda c: alarm_conditions.unmatched(c, WEBSERVICE))
 
 
 async def test_an_unmatched_notification_keeps_the_outcome_that_was_told(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from gateway.store.sqlite import FairLock
+from gateway.store.engine.sqlite import FairLock
 
 ROUNDS = 20
 """Of which the machine may spoil some: a thread that is not woken in time does not wait yet."""

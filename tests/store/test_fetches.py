@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import delete
 
 from gateway.models import FetchState, RecordKind
-from gateway.store import fetches, record_ids, records
-from gateway.store.clock import SECOND
-from gateway.store.fetches import Standing
-from gateway.store.records import KeptNotification
+from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work import fetches, record_ids, records
+from gateway.store.work.fetches import Standing
+from gateway.store.work.records import KeptNotification
 from tests.support.keeping import keep, notification
 
 

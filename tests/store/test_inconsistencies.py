@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.models import DeliveryState
-from gateway.store.inconsistencies import KINDS, Inconsistency, inspect, mend
+from gateway.store.operator.integrity import KINDS, Inconsistency, inspect, mend
 from gateway.store.store import Store
 from tests.store.test_queue import ALL, dead, delivered
 from tests.store.test_reports import held

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from gateway.models import AttachmentState, FetchState, Mode, ReportState
-from gateway.store import attachments, backfill, causes, fetches, inbox, lane_leases, outbox, queue, record_ids, records
-from gateway.store.queue import Begin
+from gateway.store.operator import alarm_conditions
 from gateway.store.store import Store
+from gateway.store.work import admit, attachments, fetches, inbox, lane_leases, outbox, queue, record_ids, records
+from gateway.store.work.queue import Begin
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, notification
 
@@ -112,11 +113,11 @@ async def work(store: Store) -> None:
     await store.write(lambda c: outbox.renew(c, {one.notification_id: one.token for one in reports}, 60.0))
     await store.write(lambda c: outbox.release(c, reports[1:]))
     await store.write(lambda c: outbox.settle_report(c, reports[0], state=ReportState.REPORTED))
-    await store.read(lambda c: [stands(c, "acme$$1") for stands in causes.STANDS.values()])
-    await store.read(causes.waiting_destinations)
+    await store.read(lambda c: [stands(c, "acme$$1") for stands in alarm_conditions.STANDS.values()])
+    await store.read(alarm_conditions.waiting_destinations)
     await store.let_in([keep(notification("backfill:r2", record="r2")), keep(notification("backfill:r9", record="r9"))])
     await store.submit(keep(notification("n9", record="r9")))
-    await store.read(lambda c: backfill.known(c, "acme", ["r1", "r9"]))
+    await store.read(lambda c: admit.known(c, "acme", ["r1", "r9"]))
 
 
 async def test_no_statement_of_the_work_goes_through_a_whole_table(store: Store, statements: set[str]) -> None:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, func, select, text
 
 from gateway.doforms.notification import MOST_BYTES
 from gateway.models import Mode, Outcome, RecordKind
-from gateway.store import inbox, records
-from gateway.store.clock import now
+from gateway.store.engine.transaction_time import now
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
+from gateway.store.work import inbox, records
 from tests.support.keeping import keep, notification
 
 WIDE = [chr(0x20000 + number) for number in range(5000)]
@@ -147,7 +147,7 @@ async def test_text_that_the_database_refuses_fails_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("unmatched", ["no route matches form 'X'"])
 async def test_an_unmatched_notification_raises_one_alarm(store: Store, unmatched: str) -> None:
-    from gateway.store.alarms import list_alarms
+    from gateway.store.work.alarms import list_alarms
 
     for key in ("n1", "n2"):
         await store.submit(keep(notification(key), to=(), matched=False, alarm=unmatched))

@@ -9,13 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select, update
 
-from gateway.delivery.pauses import Cause, Kind
 from gateway.models import DeliveryState, FetchState
-from gateway.store import alarms, call_slots, fetches, leaps, pauses, rates, reconciled
-from gateway.store.clock import SECOND, Reading, ask, micros
-from gateway.store.leaps import Longest, Noted
-from gateway.store.pauses import Pause
-from gateway.store.queue import Settlement
+from gateway.pauses import Cause, Kind
+from gateway.store.engine import rates
+from gateway.store.engine.transaction_time import SECOND, Reading, ask, micros
+from gateway.store.operator import pauses
+from gateway.store.operator.pauses import Pause
 from gateway.store.store import Store
 from gateway.store.tables import alarms as alarm_rows
 from gateway.store.tables import call_slots as slot_rows
@@ -23,6 +22,9 @@ from gateway.store.tables import clock, deliveries, lanes, notifications
 from gateway.store.tables import pauses as pause_rows
 from gateway.store.tables import rates as rate_rows
 from gateway.store.tables import reconciled as mark_rows
+from gateway.store.work import alarms, call_slots, fetches, leaps, watermarks
+from gateway.store.work.leaps import Longest, Noted
+from gateway.store.work.queue import Settlement
 from tests.store.test_queue import ALL, settle
 from tests.support.keeping import WEBSERVICE, keep, notification
 
@@ -128,8 +130,8 @@ async def test_everything_else_that_waits_by_the_clock_is_put_right_too(store: S
         now = ask(connection)[1]
         rates.stop(connection, "account acme", 5.0)
         call_slots.balance(connection, "acme", holder="h", keeps=0, demand=1, most=4, lease=10.0)
-        reconciled.take(connection, WEBSERVICE, token="t", lease=30.0)
-        reconciled.go_on(connection, WEBSERVICE, token="t", lease=30.0, until=now - 60 * SECOND)
+        watermarks.take(connection, WEBSERVICE, token="t", lease=30.0)
+        watermarks.go_on(connection, WEBSERVICE, token="t", lease=30.0, until=now - 60 * SECOND)
         fetches.note_failed(connection, kept.id, state=FetchState.DUE, reason="down", spent=0, due_at=now + 2 * SECOND)
         connection.execute(update(notifications).values(report_due_at=now + 3 * SECOND))
         alarms.raise_alarm(connection, "unauthorised", "webhook", "…")

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import StoreError
 from gateway.models import Outcome
-from gateway.store.engine import Fate, say
-from gateway.store.postgresql import PostgresqlDatabase
-from gateway.store.queue import Begin
+from gateway.store.engine.database import Fate, say
+from gateway.store.engine.postgresql import PostgresqlDatabase
+from gateway.store.engine.writer import GroupWriter
 from gateway.store.store import Store
 from gateway.store.tables import attempts, deliveries, notifications
-from gateway.store.writer import GroupWriter
+from gateway.store.work.queue import Begin
 from tests.store.test_queue import ALL, delivered, settle
 from tests.support.keeping import keep, notification
 from tests.support.postgresql import Server

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import StoreError, StoreInUse, StoreTooNew
-from gateway.store import rates
-from gateway.store.connect import open_database
-from gateway.store.engine import Database
-from gateway.store.migrate import migrate
-from gateway.store.revisions import FOLDER, known, newest, revision_of
+from gateway.store.engine import rates
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import Database
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.schema_version import FOLDER, known, newest, revision_of
 from gateway.store.store import Store
 from gateway.store.tables import metadata
 from tests.support.keeping import keep

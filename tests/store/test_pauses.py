@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.store import pauses
-from gateway.store.pauses import Pause
+from gateway.store.operator import pauses
+from gateway.store.operator.pauses import Pause
 from gateway.store.store import Store
 
 

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import Misfit
-from gateway.store import alarms, quarantine
-from gateway.store.causes import STANDS
-from gateway.store.engine import Database
-from gateway.store.migrate import migrate
-from gateway.store.quarantine import MOST_BYTES, NewEntry, QuarantineFilter
+from gateway.store.engine.database import Database
+from gateway.store.engine.migrate import migrate
+from gateway.store.operator import quarantine
+from gateway.store.operator.alarm_conditions import STANDS
+from gateway.store.operator.quarantine import MOST_BYTES, NewEntry, QuarantineFilter
 from gateway.store.store import Store
+from gateway.store.work import alarms
 from tests.store.test_upgrades import Open, released
 
 MEBIBYTE = 1024 * 1024

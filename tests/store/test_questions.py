@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from gateway.models import RecordKind
-from gateway.store import questions
-from gateway.store.questions import FormOf, Question
 from gateway.store.store import Store
+from gateway.store.work import questions
+from gateway.store.work.questions import FormOf, Question
 
 FORM = FormOf("acme$$1$$Published$$2")
 DISPATCH = FormOf(FORM.webservice_id, RecordKind.DISPATCH)

@@ -5,12 +5,12 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from gateway.models import DeliveryState, Outcome
-from gateway.store import lane_leases, queue
-from gateway.store.clock import SECOND, now
-from gateway.store.queries import show_delivery
-from gateway.store.queue import Begin, Due, Settled, Settlement
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator.queries import show_delivery
 from gateway.store.store import Store
 from gateway.store.tables import attempts, deliveries, lanes, notifications
+from gateway.store.work import lane_leases, queue
+from gateway.store.work.queue import Begin, Due, Settled, Settlement
 from tests.support.keeping import keep, notification
 
 ALL = {"table": 100, "mail": 100}

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, select, update
 
 from gateway.models import DeliveryState, ReasonCode
-from gateway.store import reason_codes
-from gateway.store.queries import find_deliveries
+from gateway.store.engine import reason_codes
+from gateway.store.operator.queries import find_deliveries
+from gateway.store.operator.views import DeliveryFilter
 from gateway.store.store import Store
-from gateway.store.summaries import DeliveryFilter
 from gateway.store.tables import deliveries, notifications
 from tests.support.keeping import WEBSERVICE, keep, notification
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.store import record_ids, retention
-from gateway.store.clock import SECOND, now
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import retention
 from gateway.store.store import Store
+from gateway.store.work import record_ids
 
 
 async def known(store: Store, *keys: str, account: str = "acme") -> dict[str, str]:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from gateway.delivery.rematch import rematch
+from gateway.config.loaded import Routes
+from gateway.intake.rematch import rematch
 from gateway.models import DeliveryState, Outcome
-from gateway.routing.loaded import Routes
-from gateway.store import alarms
-from gateway.store.orders import By, Ordered
-from gateway.store.queries import show_notification
+from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.queries import show_notification
+from gateway.store.operator.views import NotificationDetails
 from gateway.store.store import Store
-from gateway.store.summaries import NotificationDetails
 from gateway.store.tables import lanes
+from gateway.store.work import alarms
 from tests.store.test_queue import ALL
 from tests.store.test_replay import ended, kept, report_of
 from tests.support.keeping import WEBSERVICE, keep, notification

@@ -9,15 +9,16 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
-from gateway.store import causes, fetches, lane_leases, outbox, records
-from gateway.store.clock import SECOND, now
-from gateway.store.orders import By, Ordered
-from gateway.store.queries import show_delivery
-from gateway.store.queue import Begin, Due, Settlement
-from gateway.store.replay import Replay, next_key, replay
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import alarm_conditions
+from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.queries import show_delivery
+from gateway.store.operator.replay import Replay, next_key, replay
+from gateway.store.operator.views import DeliveryDetails
 from gateway.store.store import Store
-from gateway.store.summaries import DeliveryDetails
 from gateway.store.tables import deliveries, lanes, notifications
+from gateway.store.work import fetches, lane_leases, outbox, records
+from gateway.store.work.queue import Begin, Due, Settlement
 from tests.store.test_queue import ALL, lapse
 from tests.support.keeping import WEBSERVICE, keep, new_delivery, notification
 
@@ -347,11 +348,11 @@ async def test_a_record_that_was_given_up_is_fetched_once_more(store: Store) -> 
     await store.write(lambda c: fetches.note_failed(c, 1, state=FetchState.GIVEN_UP, reason="404", spent=SECOND))
     (due,) = await store.claim(ALL)
     await store.settle([Settlement(due=due, attempt_id=None, state=DeliveryState.DEAD, **REJECTED)])
-    assert await store.read(lambda c: causes.not_fetched(c, WEBSERVICE))
+    assert await store.read(lambda c: alarm_conditions.not_fetched(c, WEBSERVICE))
     await ordered(store, id_)
     fetched = (await store.read(lambda c: records.load(c, [1])))[1]
     assert (fetched.fetch_state, fetched.fetch_attempts, fetched.fetch_spent) == (FetchState.DUE, 0, 0)
-    assert not await store.read(lambda c: causes.not_fetched(c, WEBSERVICE)), "so that its alarm ends"
+    assert not await store.read(lambda c: alarm_conditions.not_fetched(c, WEBSERVICE)), "so that its alarm ends"
 
 
 async def test_a_refetch_replaces_the_record_only_when_the_new_one_has_come(store: Store) -> None:

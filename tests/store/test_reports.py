@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import Row, case, select, update
 
 from gateway.models import Mode, Outcome, ReportState
-from gateway.store import inbox, outbox
-from gateway.store.clock import SECOND, now
-from gateway.store.inbox import Kept
-from gateway.store.outbox import Report
-from gateway.store.queue import Due
+from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work import inbox, outbox
+from gateway.store.work.inbox import Kept
+from gateway.store.work.outbox import Report
+from gateway.store.work.queue import Due
 from tests.store.test_queue import delivered
 from tests.support.keeping import keep, notification
 

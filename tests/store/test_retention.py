@@ -7,15 +7,16 @@ import asyncio
 from sqlalchemy import func, select, text, update
 
 from gateway.models import Outcome
-from gateway.store import inbox, retention
-from gateway.store.clock import SECOND, now
-from gateway.store.orders import By
-from gateway.store.queries import find_notifications
-from gateway.store.replay import Replay, replay
-from gateway.store.retention import BATCH, TOMBSTONE, Pruned
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import retention
+from gateway.store.operator.actions import By
+from gateway.store.operator.queries import find_notifications
+from gateway.store.operator.replay import Replay, replay
+from gateway.store.operator.retention import BATCH, TOMBSTONE, Pruned
+from gateway.store.operator.views import NotificationFilter
 from gateway.store.store import Store
-from gateway.store.summaries import NotificationFilter
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
+from gateway.store.work import inbox
 from tests.store.test_indexes import FULL, LARGE, explain, statements  # noqa: F401 (a fixture)
 from tests.store.test_queue import ALL, dead, delivered
 from tests.store.test_reports import held

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import Connection, make_url, select, update
 
 from gateway.models import FetchState, Mode, Outcome
-from gateway.store import fetches, inbox, outbox, queue, rates
-from gateway.store.clock import SECOND, now
-from gateway.store.queue import Begin
+from gateway.store.engine import rates
+from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.store import Store
 from gateway.store.tables import deliveries, lanes, notifications
+from gateway.store.work import fetches, inbox, outbox, queue
+from gateway.store.work.queue import Begin
 from tests.store.test_queue import ALL, dead, delivered, settle
 from tests.support.keeping import keep, notification
 from tests.support.postgresql import Server

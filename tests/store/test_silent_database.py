@@ -14,16 +14,16 @@ from sqlalchemy import URL, Connection, func, make_url, select, text
 
 from gateway.errors import StoreError
 from gateway.models import RecordKind
-from gateway.store import answering, postgresql
-from gateway.store.answering import AnsweringConnection, NoAnswer
-from gateway.store.connect import open_database
-from gateway.store.engine import Fate
-from gateway.store.locks import lock_name
-from gateway.store.migrate import migrate
-from gateway.store.postgresql import PostgresqlDatabase
-from gateway.store.questions import FormOf
+from gateway.store.engine import answering, postgresql
+from gateway.store.engine.answering import AnsweringConnection, NoAnswer
+from gateway.store.engine.connect import open_database
+from gateway.store.engine.database import Fate
+from gateway.store.engine.locks import lock_name
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.postgresql import PostgresqlDatabase
 from gateway.store.store import Store
 from gateway.store.tables import notifications
+from gateway.store.work.questions import FormOf
 from tests.store.test_queue import ALL, delivered, settle
 from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.postgresql import Server
@@ -37,7 +37,7 @@ COUNT = select(func.count()).select_from(notifications)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AnsweringConnection, "answer_within", ANSWER_WITHIN)
     monkeypatch.setattr(postgresql, "ANSWER_WITHIN", ANSWER_WITHIN)
-    monkeypatch.setattr("gateway.store.writer.STALL", 1.0)
+    monkeypatch.setattr("gateway.store.engine.writer.STALL", 1.0)
     monkeypatch.setattr("gateway.store.store.STALL", 1.0)
     made = PostgresqlDatabase.__init__
 
@@ -190,7 +190,7 @@ def _questions(connection: Connection) -> None:
 def test_migration_that_a_stranger_holds_up_ends_in_a_sentence(
     postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.store.postgresql._MIGRATED_WITHIN", 1.0)
+    monkeypatch.setattr("gateway.store.engine.postgresql._MIGRATED_WITHIN", 1.0)
     url = str(postgresql.make_database(migrated=False))
     with (
         stranger(postgresql, url, ADVISORY[0]),

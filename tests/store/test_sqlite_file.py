@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
-from gateway.delivery.spool import Spool
+from gateway.attachments.spool import Spool
 from gateway.errors import StoreError, StoreInUse
-from gateway.store.backup import back_up
-from gateway.store.sqlite import LARGEST_LOG, SqliteDatabase
-from gateway.store.sqlite_file import holder_of
+from gateway.store.engine.backup import back_up
+from gateway.store.engine.sqlite import LARGEST_LOG, SqliteDatabase
+from gateway.store.engine.sqlite_file import holder_of
 from gateway.store.store import Store
 from tests.support.keeping import keep, notification
 
 HOLD = """
 import sys
 from sqlalchemy import make_url
-from gateway.store.sqlite import SqliteDatabase
+from gateway.store.engine.sqlite import SqliteDatabase
 SqliteDatabase(make_url("sqlite:///" + sys.argv[1])).hold()
 print("held", flush=True)
 sys.stdin.read()

@@ -7,13 +7,14 @@ from sqlalchemy import update
 
 from gateway.cli.output import as_data
 from gateway.models import FetchState
-from gateway.store import alarms, fetches, pauses, quarantine, records
-from gateway.store.pauses import Pause
-from gateway.store.quarantine import NewEntry
-from gateway.store.queries import find_deliveries
+from gateway.store.operator import pauses, quarantine
+from gateway.store.operator.pauses import Pause
+from gateway.store.operator.quarantine import NewEntry
+from gateway.store.operator.queries import find_deliveries
+from gateway.store.operator.views import DeliveryFilter
 from gateway.store.store import Store
-from gateway.store.summaries import DeliveryFilter
 from gateway.store.tables import deliveries
+from gateway.store.work import alarms, fetches, records
 from tests.support.keeping import keep
 
 BAD = "the other side said \x00 and \ud800"

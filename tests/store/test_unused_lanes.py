@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import func, select, text
 
-from gateway.store import retention
-from gateway.store.clock import SECOND, now
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.operator import retention
+from gateway.store.operator.lane_cleanup import BATCH, prune_lanes
 from gateway.store.store import Store
 from gateway.store.tables import lanes
-from gateway.store.unused_lanes import BATCH, prune_lanes
 from tests.store.test_indexes import FULL, LARGE, explain, statements  # noqa: F401 (a fixture)
 from tests.store.test_queue import ALL, dead, delivered
 from tests.store.test_reports import held

@@ -12,10 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from gateway.errors import StoreTooNew
-from gateway.store import revisions
-from gateway.store.engine import Database
-from gateway.store.migrate import migrate
-from gateway.store.revisions import newest, works_on
+from gateway.store.engine import schema_version
+from gateway.store.engine.database import Database
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.schema_version import newest, works_on
 from gateway.store.store import Store
 from gateway.store.tables import metadata
 from tests.store.schemas import DIALECTS, FOLDER, ddl, file
@@ -59,12 +59,12 @@ def upgraded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., C
     """Make this program the next one, which has one revision more; what is returned makes it this one again."""
 
     def make(*, mark: str = "") -> Callable[[], None]:
-        folder, ours = tmp_path / "migrations", revisions.FOLDER
+        folder, ours = tmp_path / "migrations", schema_version.FOLDER
         shutil.copytree(ours, folder)
         following = FOLLOWING.format(number=NEXT, before=newest(), mark=mark)
         (folder / "versions" / f"{NEXT}_following.py").write_text(following)
-        monkeypatch.setattr(revisions, "FOLDER", folder)
-        return lambda: monkeypatch.setattr(revisions, "FOLDER", ours)
+        monkeypatch.setattr(schema_version, "FOLDER", folder)
+        return lambda: monkeypatch.setattr(schema_version, "FOLDER", ours)
 
     return make
 

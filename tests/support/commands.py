@@ -8,7 +8,7 @@ from typing import Any
 from typer.main import get_command
 
 from gateway.cli import app
-from gateway.cli.later import Later
+from gateway.cli.lazy import Later
 
 
 def command_line() -> Any:

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from sqlalchemy import Connection
 
-from gateway.store.connect import open_database
+from gateway.store.engine.connect import open_database
 
 START_WITHIN = 30.0
 QUIET = 0.05

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.delivery.lanes import delivery_key, lane_key
+from gateway.intake.lanes import delivery_key, lane_key
 from gateway.models import Event, Mode, Notification, Order
-from gateway.store.inbox import Keep, NewDelivery
+from gateway.store.work.inbox import Keep, NewDelivery
 
 WEBSERVICE = "acme$$1$$Published$$2"
 

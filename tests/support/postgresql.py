@@ -16,8 +16,8 @@ import psutil
 import psycopg
 from sqlalchemy import URL, make_url
 
-from gateway.store.migrate import migrate
-from gateway.store.postgresql import PostgresqlDatabase
+from gateway.store.engine.migrate import migrate
+from gateway.store.engine.postgresql import PostgresqlDatabase
 
 _TEMPLATE = "template_store"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.doforms.record import decode_record
-from gateway.json_text import to_json
 from gateway.models import Record, RecordKind
+from gateway.text.json_text import to_json
 
 
 def answer(name: str, value: Any, word: str = "text") -> dict[str, Any]:

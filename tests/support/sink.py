@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.api import Delivery, Destination, Options, Receipt, Template
+from gateway.config.load import load
+from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.registry import Registry
-from gateway.routing.load import load
-from gateway.routing.loaded import Routes
 
 
 class Sink(Destination["Sink.Settings", "Sink.Options"]):

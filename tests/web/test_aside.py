@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.current import Current
-from gateway.delivery.room import Room
 from gateway.errors import Misfit
-from gateway.store import alarms, quarantine
-from gateway.store.quarantine import NewEntry
+from gateway.intake.admission import Room
+from gateway.routing.active import Current
+from gateway.store.operator import quarantine
+from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
+from gateway.store.work import alarms
 from gateway.web.aside import MOST_OF_A_SENDER, MOST_OF_ALL, Intake
 from tests.support.sink import load_routes
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gateway.web.connections import MOST, Connections, most_connections
+from gateway.web.protocol.connections import MOST, Connections, most_connections
 
 NOW = map(float, itertools.count())
 

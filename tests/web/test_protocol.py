@@ -12,8 +12,8 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.web.head import without_upgrade
-from gateway.web.protocol import BoundedProtocol
+from gateway.web.protocol.bounded import BoundedProtocol
+from gateway.web.protocol.head import without_upgrade
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.web.refusals import BURST, IN_A_ROW, Refusals
+from gateway.web.auth_failures import BURST, IN_A_ROW, Refusals
 
 
 class Clock:

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from gateway.app import Gateway, running
-from gateway.delivery.room import LARGEST_HELD
 from gateway.http import build_client
+from gateway.intake.admission import LARGEST_HELD
 from gateway.log import Mask
 from gateway.store.tables import notifications
 from gateway.web.body import LARGEST_BODY

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.store.alarms import list_alarms
 from gateway.store.store import Store
-from gateway.web.strain import Strain, Strains
+from gateway.store.work.alarms import list_alarms
+from gateway.web.protocol.strain import Strain, Strains
 
 
 async def test_an_alarm_is_raised_once_and_cleared_a_minute_after_it_was_met_last(tmp_path: Path) -> None:

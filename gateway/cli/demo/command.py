@@ -17,8 +17,8 @@ from gateway.cli.demo.stage import FORMS, Stage, set_up
 from gateway.cli.options import store
 from gateway.cli.output import fail, stdout
 from gateway.errors import GatewayError
-from gateway.store.queries import find_deliveries, find_notifications
-from gateway.store.summaries import DeliveryFilter, DeliverySummary, NotificationFilter, NotificationSummary
+from gateway.store.operator.queries import find_deliveries, find_notifications
+from gateway.store.operator.views import DeliveryFilter, DeliverySummary, NotificationFilter, NotificationSummary
 
 
 def demo(

@@ -16,8 +16,8 @@ from gateway_file.failures import meaning
 from gateway_file.folders import folder_for, stay_inside, sync_folder, write_all
 from gateway_file.index import Index
 from gateway_file.lock import locked
-from gateway_file.mend import mend, note_addition, note_end
 from gateway_file.options import FileFormat
+from gateway_file.repair import mend, note_addition, note_end
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from gateway.api import (
     check_attachments,
 )
 from gateway_file.append import append
+from gateway_file.atomic_write import write_whole
 from gateway_file.attachments import folder_of_attachments, named
 from gateway_file.check import check_headers, check_root
 from gateway_file.content import file_bytes, rows_to_add
@@ -33,7 +34,6 @@ from gateway_file.names import safe_path
 from gateway_file.options import Exists, FileOptions, FileSettings, revealed
 from gateway_file.remote import Remote, refuse_unknown
 from gateway_file.review import review
-from gateway_file.whole import write_whole
 
 
 class File(Destination[FileSettings, FileOptions]):

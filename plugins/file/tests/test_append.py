@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from gateway_file import File
 from gateway_file.lock import lock_path, locked
-from gateway_file.mend import note_addition
 from gateway_file.options import FileOptions
+from gateway_file.repair import note_addition
 
 from gateway.api import Delivery, Misconfigured, Rejected, Unavailable
 

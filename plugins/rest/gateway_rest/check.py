@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import httpx
 
 from gateway.api import Finding, peek
-from gateway_rest.answer import failure_of, redirect
+from gateway_rest.auth import clear
 from gateway_rest.headers import faults_of
-from gateway_rest.login import clear
 from gateway_rest.options import RestOptions, RestSettings
 from gateway_rest.request import fault_of_path
+from gateway_rest.response import failure_of, redirect
 
 _WITHIN = 10.0
 """Seconds."""

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import httpx
 
 from gateway.api import Delivery, Destination, Finding, Misconfigured, Receipt, Rejected, Repeatable, Traits, Use
-from gateway_rest.answer import failure_of, receipt_of
+from gateway_rest.auth import clear
 from gateway_rest.check import look, review
-from gateway_rest.login import clear
 from gateway_rest.multipart import Multipart
 from gateway_rest.options import RestOptions, RestSettings
 from gateway_rest.request import build_request
+from gateway_rest.response import failure_of, receipt_of
 
 _EXPECTED_LATENCY = 0.3
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})

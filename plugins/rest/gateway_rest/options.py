@@ -22,8 +22,8 @@ from gateway.api import (
     fault_of_attachment_path,
     fault_of_proxy,
 )
+from gateway_rest.auth import Auth, Read, Text, clear
 from gateway_rest.headers import faults_of, merged
-from gateway_rest.login import Auth, Read, Text, clear
 
 _Text = Annotated[Secret | str, Field(union_mode="left_to_right")]
 

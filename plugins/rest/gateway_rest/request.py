@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from gateway.api import Delivery, Rejected, select_attachments, to_json, whole_object
+from gateway_rest.auth import Read
 from gateway_rest.headers import faults_of, merged
-from gateway_rest.login import Read
 from gateway_rest.multipart import Multipart, make_multipart
 from gateway_rest.options import RestOptions, RestSettings
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.attached import Attached
-from gateway.delivery.attachments import AttachmentDesk
-from gateway.delivery.put_off import PutOff
-from gateway.store import attachments
-from gateway.store.attachments import KeptAttachment
+from gateway.attachments.attachment_set import Attached
+from gateway.attachments.fetcher import AttachmentDesk
+from gateway.retry import PutOff
+from gateway.store.work import attachments
+from gateway.store.work.attachments import KeptAttachment
 from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE
 from tests.support.sink import load_routes

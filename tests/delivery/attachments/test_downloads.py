@@ -7,11 +7,11 @@ import hashlib
 
 import pytest
 
-from gateway.delivery.attached import Attached
-from gateway.delivery.put_off import PutOff
+from gateway.attachments.attachment_set import Attached
 from gateway.doforms.record import decode_record
 from gateway.models import AttachmentState, Event, RecordKind
-from gateway.store import attachments
+from gateway.retry import PutOff
+from gateway.store.work import attachments
 from tests.delivery.attachments.conftest import PHOTO, Desk
 from tests.support.keeping import WEBSERVICE
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from gateway.store.clock import SECOND, now
+from gateway.store.engine.transaction_time import SECOND, now
 from tests.delivery.attachments.conftest import PHOTO, Desk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.delivery.attached import NOTHING
-from gateway.delivery.put_off import GivenUp, PutOff
+from gateway.attachments.attachment_set import NOTHING
 from gateway.models import AttachmentState
-from gateway.store import attachments
-from gateway.store.causes import STANDS
+from gateway.retry import GivenUp, PutOff
+from gateway.store.operator.alarm_conditions import STANDS
+from gateway.store.work import attachments
 from tests.delivery.attachments.conftest import Desk
 from tests.support.keeping import WEBSERVICE
 

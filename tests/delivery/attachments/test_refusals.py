@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.delivery.pauses import Kind
-from gateway.delivery.put_off import PutOff
-from gateway.store import pauses
+from gateway.pauses import Kind
+from gateway.retry import PutOff
+from gateway.store.operator import pauses
 from tests.delivery.attachments.conftest import Desk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

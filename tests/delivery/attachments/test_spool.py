@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gateway.delivery.retention import Retention
-from gateway.store import attachments
-from gateway.store.clock import SECOND, now
+from gateway.maintenance.retention import Retention
+from gateway.store.engine.transaction_time import SECOND, now
+from gateway.store.work import attachments
 from tests.delivery.attachments.conftest import PHOTO, Desk
 from tests.delivery.conftest import eventually
 

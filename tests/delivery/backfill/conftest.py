@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from gateway.delivery.backfill import Backfill
+from gateway.config.loaded import Webservice
 from gateway.doforms.listing import ListedRecord
-from gateway.routing.loaded import Webservice
+from gateway.reconcile.backfill import Backfill
 from tests.delivery.conftest import ROUTES, TEXT, Parts
 from tests.support.keeping import WEBSERVICE, keep, notification
 from tests.support.sink import load_routes

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.backfill import Backfill
-from gateway.delivery.books import Books, balance
+from gateway.reconcile.backfill import Backfill
+from gateway.reconcile.completeness import Books, balance
 from tests.delivery.backfill.conftest import inspection, put, told_of
 from tests.delivery.conftest import Parts
 from tests.support.keeping import keep, notification

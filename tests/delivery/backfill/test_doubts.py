@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.delivery.backfill import Backfill
-from gateway.delivery.reconcile import TOO_SHORT, Reconciler
-from gateway.routing.loaded import Reconcile
-from gateway.store import alarms, reconciled
+from gateway.config.loaded import Reconcile
+from gateway.reconcile.backfill import Backfill
+from gateway.reconcile.rounds import TOO_SHORT, Reconciler
+from gateway.store.work import alarms, watermarks
 from tests.delivery.backfill.conftest import AGO, inspection, put, told_of
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE
@@ -80,5 +80,5 @@ async def test_what_was_told_of_a_week_ago_is_not_waited_for_any_more(backfill: 
     made = await reconciler.round(inspection(parts), Reconcile(lookback=20 * 86400.0))
     assert made is not None
     assert (made.doubt, made.lacking) == (None, [])
-    mark = (await parts.store.read(reconciled.marks))[WEBSERVICE]
+    mark = (await parts.store.read(watermarks.marks))[WEBSERVICE]
     assert mark.until is not None

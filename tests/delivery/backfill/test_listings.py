@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.backfill import Backfill, NotListed
-from gateway.delivery.pauses import Cause, Kind
 from gateway.doforms.listing import ListedRecord
-from gateway.store import pauses
+from gateway.pauses import Cause, Kind
+from gateway.reconcile.backfill import Backfill, NotListed
+from gateway.store.operator import pauses
 from tests.delivery.backfill.conftest import LISTED, inspection, load, put
 from tests.delivery.conftest import Parts
 from tests.support.keeping import WEBSERVICE

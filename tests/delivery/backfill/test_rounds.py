@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from gateway.delivery.backfill import Backfill
-from gateway.delivery.pauses import Cause, Kind
-from gateway.delivery.reconcile import NOT_RECONCILED, Reconciler
-from gateway.routing.loaded import Reconcile
-from gateway.store import reconciled
-from gateway.store.clock import now
+from gateway.config.loaded import Reconcile
+from gateway.pauses import Cause, Kind
+from gateway.reconcile.backfill import Backfill
+from gateway.reconcile.rounds import NOT_RECONCILED, Reconciler
+from gateway.store.engine.transaction_time import now
 from gateway.store.tables import notifications
 from gateway.store.tables import reconciled as marks
+from gateway.store.work import watermarks
 from tests.delivery.backfill.conftest import LISTED, SECOND, inspection, put
 from tests.delivery.conftest import ROUTES, TEXT, Parts, eventually
 from tests.support.keeping import WEBSERVICE
@@ -57,7 +57,7 @@ async def test_a_pause_that_an_alarm_tells_of_raises_no_other_however_many_round
 async def test_a_round_that_another_process_makes_is_not_made_here(backfill: Backfill, parts: Parts) -> None:
     put(parts, "r1")
     reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
-    await parts.store.write(lambda c: reconciled.take(c, WEBSERVICE, token="other", lease=60.0))
+    await parts.store.write(lambda c: watermarks.take(c, WEBSERVICE, token="other", lease=60.0))
     assert await reconciler.round(inspection(parts), Reconcile()) is None
     assert parts.doforms.requests == []
 
@@ -90,7 +90,7 @@ async def test_a_round_holds_its_mark_while_its_listing_waits(backfill: Backfill
     await asyncio.sleep(0.7)  # longer than the lease
 
     async def taken() -> bool:
-        return await parts.store.write(lambda c: reconciled.take(c, WEBSERVICE, token="x", lease=1)) is not None
+        return await parts.store.write(lambda c: watermarks.take(c, WEBSERVICE, token="x", lease=1)) is not None
 
     assert not await taken()
     made = await making
@@ -123,7 +123,7 @@ async def test_a_round_whose_mark_was_taken_over_leaves_it_alone(backfill: Backf
     made = await making
     assert made is not None
     assert made.broke_off == "another process reconciles inspection now"
-    mark = (await parts.store.read(reconciled.marks))[WEBSERVICE]
+    mark = (await parts.store.read(watermarks.marks))[WEBSERVICE]
     assert (mark.held, mark.until, mark.round_at) == (True, None, None)
 
 
@@ -139,10 +139,10 @@ async def test_a_round_that_waits_holds_up_none_of_another_account(
     making = asyncio.create_task(reconciler.keep_reconciling())
 
     async def ended() -> bool:
-        found = await parts.store.read(reconciled.marks)
+        found = await parts.store.read(watermarks.marks)
         return SECOND in found and found[SECOND].round_at is not None
 
     await eventually(ended)
     making.cancel()
     await asyncio.gather(making, return_exceptions=True)
-    assert not (await parts.store.read(reconciled.marks))[WEBSERVICE].held
+    assert not (await parts.store.read(watermarks.marks))[WEBSERVICE].held

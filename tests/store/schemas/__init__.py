@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from gateway.store import revisions
+from gateway.store.engine import schema_version
 
 FOLDER = Path(__file__).parent
 DIALECTS = ("sqlite", "postgresql")
@@ -22,7 +22,7 @@ def ddl(revision: str, dialect: str) -> str:
     """Return the SQL that makes the schema of a revision, with its mark and number."""
     written = io.StringIO()
     config = Config(output_buffer=written)
-    config.set_main_option("script_location", str(revisions.FOLDER))
+    config.set_main_option("script_location", str(schema_version.FOLDER))
     config.attributes["dialect"] = dialect
     command.upgrade(config, revision, sql=True)
     return "\n".join(line for line in written.getvalue().splitlines() if line and not line.startswith("--")) + "\n"

@@ -1,0 +1,34 @@
+"""The alarm that attachments cannot be spooled: raised once, cleared by the first one that can."""
+
+from __future__ import annotations
+
+from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.store.store import Store
+from gateway.store.work import alarms
+
+KIND = "spool not writable"
+"""The kind of the alarm; its subject is the folder."""
+
+
+class SpoolAlarm:
+    """Remembers whether the alarm is raised, so that nothing is written for each attachment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._subject: str | None = None
+        self._known = False
+        """Whether an alarm that an earlier process raised would be known."""
+
+    async def begin(self, subject: str, text: str) -> None:
+        """Raise it, or count it up."""
+        self._subject, self._known = subject, True
+        await raise_and_log(self._store, KIND, subject, text)
+
+    async def end(self) -> None:
+        """Clear it: something was spooled."""
+        if self._known and self._subject is None:
+            return
+        self._known, self._subject = True, None
+        for alarm in await self._store.read(alarms.list_alarms):
+            if alarm.kind == KIND:
+                await clear_and_log(self._store, KIND, alarm.subject)

@@ -1,0 +1,223 @@
+"""What a process consists of, by its role: put together, started, and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.alarms.monitor import Watch
+from gateway.attachments.fetcher import AttachmentDesk
+from gateway.calls.access import Callers
+from gateway.calls.client import Calls
+from gateway.calls.outage import ALARM as SILENT
+from gateway.calls.outage import WAITS, Silence
+from gateway.delivery.backpressure import Pressure
+from gateway.delivery.orphans import Unloaded
+from gateway.delivery.waiters import Outcomes
+from gateway.delivery.worker import Worker
+from gateway.drift.tracker import Drift
+from gateway.intake.admission import Room
+from gateway.intake.deliverer import Work
+from gateway.intake.plan import Decider
+from gateway.log import Mask
+from gateway.maintenance.clock import ALARM as LEAPT
+from gateway.maintenance.clock import ClockWatch
+from gateway.maintenance.retention import Retention
+from gateway.pauses import Pauses
+from gateway.reconcile.backfill import Backfill
+from gateway.reconcile.rounds import NOT_RECONCILED, TOO_SHORT, Reconciler
+from gateway.records.fetcher import FetchDesk
+from gateway.records.unreadable import ALARM as NOT_READABLE
+from gateway.records.unreadable import Unreadable
+from gateway.reporting.reporter import Reporter
+from gateway.routing.active import Current
+from gateway.store.store import Store
+from gateway.store.work import leaps
+from gateway.store.work.alarms import Alarm
+from gateway.web.protocol.strain import Strain
+from gateway.web.receive import Receiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What receiving and delivering have in common, and hand to each other in memory where one process does both."""
+
+    store: Store
+    current: Current
+    calls: Calls
+    pauses: Pauses
+    pressure: Pressure
+    outcomes: Outcomes
+    reporter: Reporter
+    mask: Mask
+
+
+class Services:
+    """What goes on beside all else until the end."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Begin with these."""
+        self._tasks += [asyncio.create_task(one) for one in work]
+
+    async def stop(self) -> None:
+        """End all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Delivering:
+    """Fetches, delivers, reports, and looks after the store and for what was missed."""
+
+    def __init__(self, shared: Shared) -> None:
+        store, current, calls, pauses = shared.store, shared.current, shared.calls, shared.pauses
+        callers = Callers(store=store, current=current, pauses=pauses)
+        unloaded = Unloaded(store=store, current=current)
+        self._pauses = pauses
+        self._reporter = shared.reporter
+        self._drift = Drift(store=store, current=current)
+        self._desk = FetchDesk(
+            store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=self._drift.saw
+        )
+        self._attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
+        self._retention = Retention(store=store, current=current)
+        self._reconciler = Reconciler(
+            store=store,
+            current=current,
+            backfill=Backfill(store=store, current=current, calls=calls, pauses=pauses),
+            on_reports=shared.reporter.wake,
+        )
+        self._services = Services()
+        self._clock = ClockWatch(store=store, current=current, on_leap=self._look_now)
+        self.watch = watch_alarms(
+            store=store,
+            current=current,
+            pauses=pauses,
+            unloaded=unloaded,
+            unreadable=self._desk.unreadable,
+            silence=calls.silence,
+        )
+        self.worker = Worker(
+            store=store,
+            current=current,
+            desk=self._desk,
+            attachments=self._attachments,
+            pauses=pauses,
+            outcomes=shared.outcomes,
+            reporter=shared.reporter,
+            pressure=shared.pressure,
+            unloaded=unloaded,
+            drift=self._drift,
+            mask=shared.mask,
+        )
+
+    async def start(self) -> None:
+        """Begin to work."""
+        await self._clock.start()
+        await self._pauses.mended()
+        self.worker.start()
+        self._reporter.start()
+        self._services.start(
+            self._clock.keep_watching(),
+            self.watch.keep_watching(),
+            self._drift.keep_writing(),
+            self._retention.keep_pruning(),
+            self._reconciler.keep_reconciling(),
+            self._reconciler.keep_following(),
+        )
+
+    def _look_now(self) -> None:
+        self.worker.wake()
+        self._reporter.wake()
+
+    def begin_to_stop(self) -> None:
+        """Start nothing more."""
+        self._reporter.begin_to_stop()
+        self.worker.begin_to_stop()
+
+    async def stop(self, until: float) -> None:
+        """Let what is being sent end until then, by `time.monotonic`."""
+        await self._services.stop()
+        await asyncio.gather(self.worker.stop(until), self._reporter.stop(until))
+        await self._attachments.stop()
+        await self._desk.stop()
+
+
+class Receiving:
+    """Takes notifications while there is room for them."""
+
+    def __init__(self, shared: Shared, work: Work) -> None:
+        self._room = Room(store=shared.store, current=shared.current)
+        self._services = Services()
+        self.receiver = Receiver(
+            current=shared.current,
+            store=shared.store,
+            worker=work,
+            decider=Decider(current=shared.current, worker=work, pauses=shared.pauses),
+            outcomes=shared.outcomes,
+            room=self._room,
+            reporter=shared.reporter,
+            pressure=shared.pressure,
+            mask=shared.mask,
+        )
+
+    def full(self) -> str | None:
+        """Tell why there is no room for new notifications, if that is so."""
+        return self._room.full() or self.receiver.bodies.stands()
+
+    @property
+    def strains(self) -> tuple[Strain, ...]:
+        """What senders can strain."""
+        return (self.receiver.bodies.stalled,)
+
+    async def start(self) -> None:
+        """See what room there is, and go on looking."""
+        await self._room.look()
+        self._services.start(self._room.keep_looking())
+
+    async def stop(self) -> None:
+        """Wait for the marks of answers that were written; the server has ended, and so has the work."""
+        await self._services.stop()
+        await self.receiver.finish()
+
+
+def watch_alarms(
+    *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable, silence: Silence
+) -> Watch:
+    """Return the watch over alarms, with all who know when a cause has ended."""
+
+    async def end_pauses(_: bool) -> None:
+        await pauses.end_what_is_over()
+
+    async def look_for_unloaded(thoroughly: bool) -> None:
+        await unloaded.look(thoroughly=thoroughly)
+
+    async def is_steady(_: Alarm) -> bool:
+        return await store.read(leaps.unsteady_for) <= 0
+
+    async def is_gone(alarm: Alarm) -> bool:
+        return current.webservice(alarm.subject) is None  # nobody calls doForms in its name, which could show the end
+
+    async def is_readable(alarm: Alarm) -> bool:
+        return await is_gone(alarm) or unreadable.has_ended(alarm)
+
+    async def answers(alarm: Alarm) -> bool:
+        return silence.has_ended(alarm) or alarm.subject not in current.routes.accounts
+
+    return Watch(
+        store=store,
+        looks=(end_pauses, look_for_unloaded),
+        ends={
+            LEAPT: is_steady,
+            NOT_READABLE: is_readable,
+            NOT_RECONCILED: is_gone,
+            TOO_SHORT: is_gone,
+            SILENT: answers,
+            WAITS: answers,
+        },
+    )

@@ -1,0 +1,1 @@
+"""The routes file: read, merged, checked against its schema, and loaded."""

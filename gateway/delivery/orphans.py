@@ -1,0 +1,104 @@
+"""Deliveries whose way is not in the routes file any more: they wait with an alarm until it is, or nothing waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from gateway.alarms.book import log_cleared, raise_and_log
+from gateway.jobs import Due, Settlement
+from gateway.models import DeliveryState, ReasonCode
+from gateway.routing.active import Current
+from gateway.store.operator import alarm_conditions
+from gateway.store.store import Store
+from gateway.store.work import alarms
+from gateway.store.work.alarms import Alarm
+
+KIND = "not loaded"
+"""The kind of these alarms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A delivery's way through the routes file."""
+
+    route: str
+    name: str
+    destination: str
+
+    @property
+    def subject(self) -> str:
+        """The subject of its alarm."""
+        return f"{self.route}/{self.name} to {self.destination}"
+
+    @property
+    def reason(self) -> str:
+        """Why its deliveries wait."""
+        return f"the delivery {self.name} of the route {self.route} to {self.destination} is not in the routes file"
+
+    def wait(self, due: Due, until: int) -> Settlement:
+        """Return what becomes of one of its deliveries: it waits until then; how often it was tried stays."""
+        return Settlement(
+            due=due,
+            attempt_id=None,
+            state=DeliveryState.PENDING,
+            due_at=until,
+            reason=self.reason,
+            code=ReasonCode.NOT_LOADED,
+            subject=self.subject,
+            cut_short=due.left_by is not None,
+        )
+
+
+def is_loaded(current: Current, way: Way) -> bool:
+    """Tell whether the routes in force still lead there."""
+    found = current.delivery(way.route, way.name)
+    return (
+        found is not None and found[1].destination == way.destination and way.destination in current.routes.destinations
+    )
+
+
+class Unloaded:
+    """Raises the alarms of deliveries that are not loaded, and clears them."""
+
+    def __init__(self, *, store: Store, current: Current) -> None:
+        self._store = store
+        self._current = current
+
+    async def met(self, way: Way) -> None:
+        """Raise the alarm of a delivery that was claimed and is not loaded."""
+        await raise_and_log(self._store, KIND, way.subject, way.reason)
+
+    async def look(self, *, thoroughly: bool = False) -> None:
+        """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
+        codes = alarm_conditions.DOFORMS_WAITS
+        if thoroughly and await self._store.read(lambda c: alarm_conditions.waits_because(c, *codes)):
+            await self._store.write(lambda c: alarm_conditions.make_due(c, *codes))
+        found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == KIND]
+        if not (found or thoroughly):
+            waiting = await self._store.read(alarm_conditions.waiting_destinations)
+            if waiting <= self._current.routes.destinations.keys():
+                return
+        ways = [
+            Way(one.route, one.name, one.destination)
+            for one in await self._store.read(alarm_conditions.waiting_deliveries)
+        ]
+        loaded = {way.subject: way for way in ways if is_loaded(self._current, way)}
+        missing = {way.subject: way for way in ways if way.subject not in loaded}
+        for subject in missing.keys() - {one.subject for one in found}:
+            await self.met(missing[subject])
+        for one in found:
+            if one.subject not in missing:
+                await self._clear(one, loaded.get(one.subject))
+
+    async def _clear(self, alarm: Alarm, way: Way | None) -> None:
+        """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""
+
+        def clear(connection: Connection) -> None:
+            alarms.clear_alarm(connection, alarm.kind, alarm.subject)
+            if way is not None:
+                alarm_conditions.make_due(connection, ReasonCode.NOT_LOADED, subject=way.subject)
+
+        await self._store.write(clear)
+        log_cleared(alarm.kind, alarm.subject)

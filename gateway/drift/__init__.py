@@ -1,0 +1,1 @@
+"""Questions of a form and routes that do not fit any more."""

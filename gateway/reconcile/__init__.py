@@ -1,0 +1,1 @@
+"""What doForms received compared with what was kept here; what is missing is let in."""

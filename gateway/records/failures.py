@@ -1,0 +1,126 @@
+"""What becomes of a fetch that did not work: put off, by settings of its own, or given up; noted in the store."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.alarms.book import log_raised
+from gateway.config.loaded import Account
+from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
+from gateway.errors import DoformsError
+from gateway.models import FetchState, ReasonCode, Retry
+from gateway.records.finder import NotYet
+from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.store.engine.transaction_time import SECOND, micros
+from gateway.store.store import Store
+from gateway.store.work import alarms, fetches
+from gateway.store.work.records import KeptNotification
+
+log = structlog.get_logger(__name__)
+
+ALARM = "record not fetched"
+"""The kind of the alarm of a web service whose records could not be fetched."""
+_REMEDY = (
+    "This is the last one. Look for it at doForms; `gateway deliveries replay --error 'could not be fetched'` fetches "
+    "again whatever is dead for it"
+)
+_MOMENT = 1.0
+"""Seconds until a record that could not be found is looked for once more; no longer than the first wait of retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a failed call comes to by the settings of its retries."""
+
+    counted: bool
+    """Whether it was an attempt. "Too many requests" is none: it says nothing about what was asked for."""
+    number: int
+    """Attempts up to now."""
+    wait: float
+    """Seconds until the next one."""
+    verdict: str | None
+    """Why there is no further one."""
+
+
+def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> Judged:
+    """Judge a call that failed after so many attempts before it and ``spent`` seconds, those of the call with them."""
+    later = error if isinstance(error, Later) else None
+    counted = later is None or not later.too_many
+    number = attempts + int(counted)
+    if isinstance(error, BadKey | Misled):
+        return Judged(counted, number, 0.0, "refused")
+    wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)  # nosec B311
+    return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
+
+
+class Setbacks:
+    """Each function raises `PutOff` or `GivenUp`."""
+
+    def __init__(self, *, store: Store) -> None:
+        self._store = store
+
+    async def not_yet(self, kept: KeptNotification, account: Account, told: NotYet, duration: float) -> NoReturn:
+        """Put off a record that could not be found at first; the look after a moment belongs to the same attempt."""
+        wait = min(_MOMENT, account.fetch_retry.first)
+        reason = f"the record could not be found yet: {told}"
+        log.info("record not found yet", notification=kept.notification.key, record=kept.notification.record_key)
+        await self._put_off(kept, reason, wait=wait, duration=duration, counted=False)
+
+    async def left(self, kept: KeptNotification, account: Account, why: str) -> None:
+        """Put off a fetch whose process died amid it, unless another process has; it is not given up for that alone.
+
+        Its process was at work on much else, too. See `gateway.delivery.deaths`.
+        """
+        wait = delay(account.fetch_retry, kept.fetch_attempts + 1, jitter=random.random())  # nosec B311
+        reason = f"the record could not be fetched yet: {why}"
+        due_at = await self._store.write(lambda c: fetches.note_left(c, kept.id, reason=reason, wait=micros(wait)))
+        if due_at is not None:
+            log.warning("a process died amid a fetch", notification=kept.notification.key)
+            raise PutOff(due_at, reason)
+
+    async def failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> NoReturn:
+        """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
+        spent = kept.fetch_spent / SECOND + duration
+        judged = judge(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
+        verdict = judged.verdict if not isinstance(error, TooLarge) else "given up at once"
+        reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
+        key, record = kept.notification.key, kept.notification.record_key
+        log.warning("fetch failed", notification=key, record=record, attempt=judged.number, reason=reason)
+        if verdict is None:
+            await self._put_off(kept, reason, wait=judged.wait, duration=duration, counted=judged.counted)
+        await self._give_up(kept, reason, spent=judged.wait + duration)
+
+    async def _put_off(
+        self, kept: KeptNotification, reason: str, *, wait: float, duration: float, counted: bool
+    ) -> NoReturn:
+        due_at = self._store.now() + micros(wait)
+        await self._store.write(
+            lambda c: fetches.note_failed(
+                c,
+                kept.id,
+                state=FetchState.DUE,
+                reason=reason,
+                spent=micros(wait + duration),
+                due_at=due_at,
+                counted=counted,
+            )
+        )
+        raise PutOff(due_at, reason)
+
+    async def _give_up(self, kept: KeptNotification, reason: str, *, spent: float) -> NoReturn:
+        subject = kept.notification.webservice_id
+        text = f"notification {kept.notification.key}: {reason}. {_REMEDY}"
+
+        def note(connection: Connection) -> bool:
+            state = FetchState.GIVEN_UP
+            fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
+            return alarms.raise_alarm(connection, ALARM, subject, text)
+
+        if await self._store.write(note):
+            log_raised(ALARM, subject, text)
+        raise GivenUp(reason, ReasonCode.RECORD_NOT_FETCHED)

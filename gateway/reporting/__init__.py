@@ -1,0 +1,1 @@
+"""Telling doForms the outcome of a notification."""

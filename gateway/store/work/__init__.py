@@ -1,0 +1,1 @@
+"""What the work reads and writes: keeping, the queue, fetches, reports, leases."""

@@ -1,0 +1,1 @@
+"""Templates of the routes file: parsed and compiled when it is loaded, rendered for each delivery."""

@@ -1,0 +1,1 @@
+"""Texts from outside: masked, made visible, read as JSON, checked as addresses."""
