@@ -20,6 +20,10 @@ from tests.support.pages import ROOT
 from tests.support.sentences import looks
 
 LONGEST = 400
+MOST_MODULES = 20
+"""Of a folder of its own; the commands are many, and alike."""
+LONGEST_FUNCTION = 60
+"""Lines, without its decorators."""
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 RUNS = {
     "serve",
@@ -80,6 +84,25 @@ def test_no_file_is_too_long() -> None:
     lengths = {path: len(path.read_bytes().splitlines()) for path in files(ROOT / "gateway", ROOT / "plugins")}
     assert len(lengths) > 100
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    folders = {path.parent for path in (ROOT / "gateway").rglob("*.py") if "versions" not in path.parts}
+    counts = {str(folder.relative_to(ROOT)): len({*folder.glob("*.py")}) - 1 for folder in folders}
+    assert {name: count for name, count in counts.items() if count > MOST_MODULES} == {
+        "gateway/cli": counts["gateway/cli"]
+    }
+
+
+def test_no_function_is_too_long() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in files(ROOT / "gateway", ROOT / "plugins")
+        if path.suffix == ".py" and "tests" not in path.parts and "versions" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
 
 @pytest.mark.parametrize("module", [api, testing], ids=lambda module: module.__name__)

@@ -18,8 +18,8 @@ from gateway.log import Mask
 from gateway.store.tables import deliveries
 from gateway.templates import render_pool
 from gateway.web.server import serving
-from tests.delivery.conftest import ROUTES
 from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES
 from tests.support.sink import Sink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,8 +17,8 @@ from gateway.destinations.registry import Registry
 from gateway.doforms.simulator import Simulator
 from gateway.log import Mask
 from gateway.web.server import serving
-from tests.delivery.conftest import ROUTES, TEXT
 from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES, TEXT
 from tests.support.sink import Sink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -24,7 +24,7 @@ from gateway.store.operator import pauses
 from gateway.store.operator.pauses import OPENING, Pause
 from gateway.store.work import lane_leases
 from gateway.testing import make_context
-from tests.delivery.conftest import Parts, eventually
+from tests.support.parts import Parts, eventually
 from tests.support.sink import Sink
 from tests.support.wild import Panic
 

@@ -18,8 +18,8 @@ from gateway.delivery.prepare import Job
 from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.store.work import lane_leases
-from tests.delivery.conftest import ROUTES, Parts
 from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES, Parts
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -23,9 +23,9 @@ from gateway.store.work.records import KeptNotification
 from gateway.templates.render import pin, unpin
 from gateway.templates.rendering import packed, work_off
 from gateway.text.json_text import to_json
-from tests.delivery.conftest import ROUTES
 from tests.delivery.test_settle import DUE
 from tests.support.keeping import WEBSERVICE, notification
+from tests.support.parts import ROUTES
 from tests.support.sink import load_routes
 
 RECORD = decode_record(

@@ -17,8 +17,8 @@ from gateway.log import Mask
 from gateway.settings import Role
 from gateway.store.tables import deliveries, notifications
 from gateway.web.server import serving
-from tests.delivery.conftest import ROUTES
 from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -20,8 +20,8 @@ from gateway.store.engine.connect import open_database
 from gateway.store.operator.queries import find_deliveries
 from gateway.store.operator.views import DeliveryFilter, DeliverySummary
 from gateway.web.server import serving
-from tests.delivery.conftest import ROUTES, TEXT
 from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES, TEXT
 from tests.support.sink import Sink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

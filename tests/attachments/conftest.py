@@ -1,0 +1,95 @@
+"""The desk of attachments on a real store and a simulated doForms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.attachments.attachment_set import Attached
+from gateway.attachments.fetcher import AttachmentDesk
+from gateway.retry import PutOff
+from gateway.store.work import attachments
+from gateway.store.work.attachments import KeptAttachment
+from tests.support.keeping import WEBSERVICE
+from tests.support.parts import ROUTES, TEXT, Parts, doforms, http, parts, simulator, store
+from tests.support.sink import load_routes
+
+__all__ = ["doforms", "http", "parts", "simulator", "store"]
+
+PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 800
+"""More than one piece."""
+
+
+def desk_of(parts: Parts) -> AttachmentDesk:
+    return AttachmentDesk(
+        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+    )
+
+
+@dataclass
+class Desk:
+    """The desk with what it works on."""
+
+    parts: Parts
+    folder: Path
+    desk: AttachmentDesk
+
+    def another(self) -> AttachmentDesk:
+        """Make the desk of another process on the same store."""
+        return desk_of(self.parts)
+
+    def load(self, doforms: str = "", gateway: str = "") -> None:
+        """Load routes with more settings in ``[doforms]`` and ``[gateway]``."""
+        text = ROUTES.format(api=self.parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
+        text = text.replace("[webservices.i", f"{doforms}\n[webservices.i", 1)
+        self.parts.current.load(load_routes(self.folder, f"[gateway]\n{gateway}\n{text}"))
+
+    def put(self, key: str = "p1", content: bytes | tuple[int, int] = PHOTO, **more: Any) -> dict[str, str]:
+        return self.parts.doforms.put_blob(WEBSERVICE, key, content, **more)
+
+    async def attached(self, key: str = "n1", *, required: bool = False, **fields: Any) -> Attached:
+        """Ask for the attachments of a notification whose record has these answers."""
+        self.parts.doforms.put_record(WEBSERVICE, "r1", fields)
+        try:
+            kept = await self.parts.kept((await self.parts.row(key)).id)
+        except Exception:
+            kept = await self.parts.keep(key)
+        found = await self.parts.desk.records(kept)
+        return await self.desk.attached(kept, found.record, required=required)
+
+    async def again(self, key: str = "n1", *, required: bool = False) -> Attached:
+        """Ask once more, when it is due."""
+        kept = await self.parts.kept((await self.parts.row(key)).id)
+        await self.parts.store.write(
+            lambda c: c.execute(attachments.update(attachments.attachments).values(due_at=None))
+        )
+        return await self.desk.attached(kept, (await self.parts.desk.records(kept)).record, required=required)
+
+    async def put_off(self, **fields: Any) -> PutOff:
+        with pytest.raises(PutOff) as raised:
+            await self.attached(**fields)
+        return raised.value
+
+    async def rows(self, key: str = "n1") -> dict[str, KeptAttachment]:
+        id_ = (await self.parts.row(key)).id
+        return await self.parts.store.read(lambda c: attachments.load(c, id_))
+
+    def asked(self) -> list[str]:
+        return [one.path.rpartition("/")[2] for one in self.parts.doforms.requests if "/blobs/" in one.path]
+
+    async def has_begun(self) -> bool:
+        return bool(self.files())
+
+    def files(self) -> list[Path]:
+        spool = self.parts.current.routes.spool
+        return [path for path in spool.rglob("*") if path.is_file()] if spool.exists() else []
+
+
+@pytest.fixture
+def desk(parts: Parts, tmp_path: Path) -> Desk:
+    parts.doforms.world.blobs.clear()
+    made = desk_of(parts)
+    return Desk(parts, tmp_path, made)
