@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ from gateway.errors import SettingsError
 from gateway.http import build_client
 from gateway.intake.deliverer import Elsewhere, Work
 from gateway.log import Mask
+from gateway.maintenance.memory import MemoryWatch, calm_collector
 from gateway.pauses import Kind, Pauses
 from gateway.reload import Reloader
 from gateway.reporting.reporter import Reporter
@@ -219,14 +219,6 @@ async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
             await receiving.stop()
 
 
-def calm_collector() -> None:
-    """Keep Python's collector from going through everything that was loaded, again and again, while requests wait."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 1000)
-
-
 async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: Callable[[], Routes]) -> None:
     """Run the gateway until SIGTERM or SIGINT; ``load`` loads the routes file again at SIGHUP.
 
@@ -295,7 +287,7 @@ async def _serve(
 
     routes = gateway.current.routes
     reloader = Reloader(routes.file, store=gateway.store, load=load, swap=swap, asked=asked)
-    reloading = asyncio.create_task(reloader.keep_reloading())
+    tasks = [asyncio.create_task(work) for work in (reloader.keep_reloading(), MemoryWatch().keep_watching())]
     calm_collector()
     url = _url(listening.getsockname(), routes.path)
     log.info(
@@ -311,7 +303,8 @@ async def _serve(
     try:
         await serve_until_told(gateway, listening, told=told, on_told=begin_to_stop, connections=gateway.connections)
     finally:
-        reloading.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _refuse_unfit(routes: Routes, settings: ProcessSettings) -> None:

@@ -23,6 +23,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=Exception)
 
 
 class GatewayError(Exception):
@@ -113,6 +116,16 @@ class StoreTooNew(StoreError):
 
 class StoreInUse(StoreError):
     """Another ``gateway serve`` holds the lock of this SQLite store."""
+
+
+def without_trace(error: E) -> E:
+    """Return an error that is expected, without what it came from.
+
+    Its trace and the errors before it hold all that the functions held which they went through, such as a record of
+    megabytes, until the collector comes by.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class DoformsError(GatewayError):

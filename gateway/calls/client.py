@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import TypeVar
 
 import httpx
 
@@ -19,12 +20,14 @@ from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later, NoAnswer
 from gateway.doforms.listing import MOST, ListedRecord
-from gateway.errors import DoformsError
+from gateway.errors import DoformsError, without_trace
 from gateway.log import Mask
 from gateway.models import Outcome, RecordKind
 from gateway.store.engine import rates
 from gateway.store.store import Store
 from gateway.store.work import record_ids
+
+R = TypeVar("R")
 
 _PAUSE_AFTER_429 = 5.0
 """Seconds without a call to an account that answered "too many", if it names no time itself."""
@@ -79,11 +82,29 @@ class Calls:
         kind: RecordKind,
         key: str,
         *,
+        take: Callable[[bytes], Awaitable[R]],
+        may: Callable[[], None] = lambda: None,
         priority: Priority = Priority.FETCH,
-    ) -> bytes:
-        """Fetch a record by its key or id; raises what `DoformsClient.fetch` raises."""
-        async with self._turn(account, webservice, CallKind.FETCH, priority):
-            return await self._client.fetch(_credentials(account, webservice), kind, key)
+    ) -> R:
+        """Fetch a record by its key or id, and return what ``take`` makes of it.
+
+        The turn lasts until then, so that no more records wait to be taken apart than may be fetched at once. ``may``
+        is called when the turn has come, and raises where the record must not be fetched now.
+
+        Raises:
+            DoformsError: as `DoformsClient.fetch` and ``take`` raise it.
+        """
+        async with self._turn(account, webservice, CallKind.FETCH, priority, may):
+            body = await self._client.fetch(_credentials(account, webservice), kind, key)
+            try:
+                return await take(body)
+            except DoformsError as error:
+                refused = without_trace(error)  # the call itself has worked
+            del body
+        try:
+            raise refused
+        finally:
+            del refused
 
     async def download(
         self,
@@ -134,7 +155,12 @@ class Calls:
 
     @asynccontextmanager
     async def _turn(
-        self, account: Account, webservice: Webservice, kind: CallKind, priority: Priority
+        self,
+        account: Account,
+        webservice: Webservice,
+        kind: CallKind,
+        priority: Priority,
+        may: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[None]:
         """Hold a slot of the account while a call is made, and count it; after a 429 or silence others wait."""
         limits = self._of(account)
@@ -142,6 +168,7 @@ class Calls:
             began = time.monotonic()
             if (why := self._paused(webservice.id)) is not None:
                 raise NotCalled(why)
+            may()
             try:
                 yield
             except LeaseLost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
@@ -20,7 +20,7 @@ from gateway.models import Event, FetchState, ReasonCode, Record, RecordKind
 from gateway.pauses import Kind, Pauses
 from gateway.records.failures import Setbacks
 from gateway.records.fetch_turns import FetchTurns
-from gateway.records.finder import Found, Ladder, NotYet, Wanted
+from gateway.records.finder import Found, Ladder, NoRoom, NotYet, Wanted
 from gateway.records.held import Held, HeldRecords
 from gateway.records.single_flight import Aside, JointWork, Waits
 from gateway.retry import GivenUp, PutOff
@@ -51,7 +51,7 @@ class Records:
     """Whether ``record`` has been fetched, now or for an earlier notification."""
     are_large: bool = False
     """Whether going through them takes longer than may be done in the event loop."""
-    held: Held | None = None
+    held: tuple[Held, ...] = ()
     """Counts them as long as they are large and held."""
 
 
@@ -72,13 +72,13 @@ class FetchDesk:
         self._current = current
         self._pauses = pauses
         self._saw = saw
-        self._ladder = Ladder(store=store, calls=calls)
+        self._held = HeldRecords()
+        self._ladder = Ladder(store=store, calls=calls, held=self._held)
         self._callers = callers
         self._setbacks = Setbacks(store=store)
         self.unreadable = self._ladder.unreadable
         self._joint: JointWork[Records] = JointWork()
         self._turns = FetchTurns(store)
-        self._held = HeldRecords()
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def keep_turns(self) -> None:
@@ -134,12 +134,13 @@ class FetchDesk:
             return Records()
         found = await self._store.read(lambda c: records.last_pinned(c, kept.account, key, kept.id))
         if found is not None:
+            held = self._hold(len(found[1]) if len(found[1]) > DECODED_HERE else 0)
             try:
                 record = await decode_aside(found[1], kind=found[0])
             except DoformsError as error:
                 raise GivenUp(f"its last known record cannot be read: {error}") from None
-            large = len(found[1]) > DECODED_HERE
-            return Records(record=record, by_kind={found[0]: record}, known=True, are_large=large)
+            by_kind = {found[0]: record}
+            return Records(record=record, by_kind=by_kind, known=True, are_large=bool(held), held=held)
         kind = kept.notification.record_kind
         learnt = await self._store.read(lambda c: record_ids.known(c, kept.account, [key]))
         if kind is None or not learnt:
@@ -183,44 +184,54 @@ class FetchDesk:
         wait = _FIRST_LOOK
         while True:
             standing = standing or await self._standing(kept)
-            self._look_for_room(standing)
+            held = self._hold(sum(size for size in standing.pinned.values() if isinstance(size, int)))
             if standing.kept.fetch_state is FetchState.PINNED and not lacking:
-                return self._records(kept, await _decoded(standing.pinned), standing.pinned.values())
+                return self._records(kept, await self._decoded(standing), held)
             webservice = self._may_call(standing)
             if _was_left(standing.kept, self._store.now()):
                 await self._setbacks.left(standing.kept, self._current.account(webservice), _DIED)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
-            wait, standing = min(2 * wait, _LONGEST_LOOK), None
+            wait, standing, held = min(2 * wait, _LONGEST_LOOK), None, ()
         kinds = lacking or self._current.kinds(kept.notification) or {kept.notification.record_kind}
         try:
             found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
             await self._turns.give_back(kept.id)
-        by_kind = await _decoded(standing.pinned) | {kind: one.record for kind, one in found.items()}
-        return self._records(kept, by_kind, [*standing.pinned.values(), *(one.body for one in found.values())])
+        by_kind = await self._decoded(standing) | {kind: one.record for kind, one in found.items()}
+        return self._records(kept, by_kind, (*held, *(one.held for one in found.values() if one.held is not None)))
 
-    def _look_for_room(self, standing: Standing) -> None:
-        """Raise PutOff while too much of large records is held to take another one apart."""
-        if not self._held.has_room(_large_bytes(standing.pinned.values())):
-            until = self._store.now() + int(_ROOM_AGAIN * SECOND)
-            raise PutOff(until, "it waits until less of large records is held in memory", in_line=True)
+    def _hold(self, size: int) -> tuple[Held, ...]:
+        """Count so many bytes of large records before they are read; raises PutOff while there is no room for them."""
+        if size == 0:
+            return ()
+        held = self._held.take_if_room(size)
+        if held is None:
+            raise self._no_room()
+        return (held,)
 
-    def _records(self, kept: KeptNotification, by_kind: dict[RecordKind, Record], bodies: Iterable[bytes]) -> Records:
+    def _no_room(self) -> PutOff:
+        until = self._store.now() + int(_ROOM_AGAIN * SECOND)
+        return PutOff(until, "it waits until less of large records is held in memory", in_line=True)
+
+    def _records(self, kept: KeptNotification, by_kind: dict[RecordKind, Record], held: tuple[Held, ...]) -> Records:
         kind = kept.notification.record_kind
         record = by_kind.get(kind) if kind is not None else None
-        size = _large_bytes(bodies)
-        return Records(
-            record=record,
-            by_kind=by_kind,
-            known=record is not None,
-            are_large=size > 0,
-            held=self._held.take(size) if size else None,
-        )
+        return Records(record=record, by_kind=by_kind, known=record is not None, are_large=bool(held), held=held)
+
+    async def _decoded(self, standing: Standing) -> dict[RecordKind, Record]:
+        pinned = standing.pinned
+        if any(isinstance(body, int) for body in pinned.values()):
+            pinned = await self._store.read(lambda c: records.pinned_bodies(c, standing.kept.id))
+        try:
+            bodies = {kind: body for kind, body in pinned.items() if isinstance(body, bytes)}
+            return {kind: await decode_aside(body, kind=kind) for kind, body in bodies.items()}
+        except DoformsError as error:  # kept before this was a bound
+            raise GivenUp(f"the record that was kept cannot be read: {error}") from None
 
     async def _standing(self, kept: KeptNotification) -> Standing:
-        return await self._store.read(lambda c: fetches.standing(c, kept))
+        return await self._store.read(lambda c: fetches.standing(c, kept, most=DECODED_HERE))
 
     def _may_call(self, standing: Standing) -> Webservice:
         """Return in whose name to fetch; raises GivenUp if it was given up, PutOff if that cannot be done now."""
@@ -255,6 +266,8 @@ class FetchDesk:
                         priority=priority,
                     )
                 )
+        except NoRoom:
+            raise self._no_room() from None
         except NotYet as told:
             await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
         except NOT_NOW as error:
@@ -281,15 +294,3 @@ def _was_left(kept: KeptNotification, moment: int) -> bool:
     """Tell whether a process that made the fetch let its lease lapse: it died."""
     held = kept.fetch_held and kept.fetch_state is FetchState.DUE
     return held and kept.fetch_due_at is not None and kept.fetch_due_at <= moment
-
-
-async def _decoded(pinned: Mapping[RecordKind, bytes]) -> dict[RecordKind, Record]:
-    try:
-        return {kind: await decode_aside(body, kind=kind) for kind, body in pinned.items()}
-    except DoformsError as error:  # kept before this was a bound
-        raise GivenUp(f"the record that was kept cannot be read: {error}") from None
-
-
-def _large_bytes(bodies: Iterable[bytes]) -> int:
-    """Return the bytes of what is not decoded in the event loop."""
-    return sum(len(body) for body in bodies if len(body) > DECODED_HERE)

@@ -15,10 +15,11 @@ from gateway.calls.account_limits import Priority
 from gateway.calls.client import Calls
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import BadKey, Forbidden, Gone, Later, NotARecord, NotFound, Refused
-from gateway.doforms.record import decode_aside
+from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
+from gateway.records.held import Held, HeldRecords
 from gateway.records.listing_search import Lookup, windows_of
 from gateway.records.unreadable import Unreadable
 from gateway.records.verify import judge_listing, prove_password
@@ -26,6 +27,10 @@ from gateway.store.store import Store
 
 _NOT_THIS_ONE = (Gone, Refused, NotARecord, Forbidden)
 """What an answer must be to speak of the name that was asked for, not of doForms' state or our password."""
+
+
+class NoRoom(Exception):
+    """So much of large records is held in memory that none may be fetched now."""
 
 
 class NotYet(Exception):
@@ -56,13 +61,16 @@ class Found:
     record: Record
     ids: dict[str, str]
     """Key -> id."""
+    held: Held | None = None
+    """Counts it as long as it is large and held."""
 
 
 class Ladder:
     """Climbs as far as it must; each call waits for its turn by itself, and between calls nothing is held."""
 
-    def __init__(self, *, store: Store, calls: Calls) -> None:
+    def __init__(self, *, store: Store, calls: Calls, held: HeldRecords) -> None:
         self._calls = calls
+        self._held = held
         self._lookup = Lookup(calls)
         self.unreadable = Unreadable(store)
 
@@ -75,6 +83,7 @@ class Ladder:
 
         Raises:
             NotYet: not found; ask again after a moment.
+            NoRoom: too much of large records is held.
             BadKey: it cannot be asked for by its key.
             NotFound: not found, wherever it was looked for.
             Unauthorised: nothing at all may be read in the web service's name.
@@ -101,17 +110,39 @@ class Ladder:
         return await self._by_listing(wanted, names, told)
 
     async def _read(self, wanted: Wanted, name: str) -> Found:
-        body = await self._calls.fetch(wanted.account, wanted.webservice, wanted.kind, name, priority=wanted.priority)
-        try:
+        held: Held | None = None
+
+        async def decode(body: bytes) -> tuple[bytes, Record]:
+            nonlocal held
+            held = self._held.take(len(body)) if len(body) > DECODED_HERE else None
             record = await decode_aside(body, kind=wanted.kind)  # a 200 with something else in it is not a record
-        except NotARecord as error:  # it tells how the body begins, and that can repeat the password
-            raise NotARecord(self._calls.mask.text(str(error)), is_page=error.is_page) from None
-        if not {record.key, record.id} & {wanted.key, name}:
-            raise NotARecord(
-                f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"
+            if not {record.key, record.id} & {wanted.key, name}:
+                raise NotARecord(
+                    f"doForms answered with another record (key {record.key}, id {record.id}) instead of {name}"
+                )
+            return body, record
+
+        try:
+            body, record = await self._calls.fetch(
+                wanted.account,
+                wanted.webservice,
+                wanted.kind,
+                name,
+                take=decode,
+                may=self._look_for_room,
+                priority=wanted.priority,
             )
+        except DoformsError as error:
+            held = None  # the error's trace holds whatever this function does
+            if isinstance(error, NotARecord):  # it tells how the body begins, and that can repeat the password
+                raise NotARecord(self._calls.mask.text(str(error)), is_page=error.is_page) from None
+            raise
         self.unreadable.was_read(wanted.webservice.id)
-        return Found(body=body, record=record, ids=_ids(wanted, record))
+        return Found(body=body, record=record, ids=_ids(wanted, record), held=held)
+
+    def _look_for_room(self) -> None:
+        if not self._held.has_room():
+            raise NoRoom
 
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:

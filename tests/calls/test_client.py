@@ -9,7 +9,7 @@ import pytest
 
 from gateway.models import RecordKind
 from tests.support.keeping import WEBSERVICE
-from tests.support.parts import Parts
+from tests.support.parts import Parts, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +22,7 @@ async def test_calls_that_are_under_way_count_after_a_reload_too(parts: Parts) -
 
     async def fetch(in_flight: int) -> None:
         limited = replace(account, max_in_flight=in_flight)
-        await parts.calls.fetch(limited, webservice, RecordKind.SUBMISSION, "r1")
+        await parts.calls.fetch(limited, webservice, RecordKind.SUBMISSION, "r1", take=whole)
 
     calls = [asyncio.create_task(fetch(2)) for _ in range(2)]
     await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from gateway.models import Outcome, RecordKind
 from gateway.store.work import call_counts
 from gateway.store.work.call_counts import Counts
 from tests.support.keeping import WEBSERVICE
-from tests.support.parts import Parts, eventually
+from tests.support.parts import Parts, eventually, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +29,7 @@ async def make_calls(parts: Parts, count: int = 1) -> None:
     account, moment = parts.current.account(webservice), datetime.now(UTC)
     for _ in range(count):
         for call in (
-            parts.calls.fetch(account, webservice, RecordKind.SUBMISSION, "r1"),
+            parts.calls.fetch(account, webservice, RecordKind.SUBMISSION, "r1", take=whole),
             parts.calls.list_submissions(account, webservice, moment, moment),
             parts.calls.report(account, webservice, "n1", Outcome.COMPLETED, may_send=lambda: True),
         ):

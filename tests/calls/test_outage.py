@@ -12,7 +12,7 @@ from gateway.calls.outage import ALARM, IN_A_ROW, Silence
 from gateway.doforms.failures import DoformsError, NoAnswer
 from gateway.models import RecordKind
 from tests.support.keeping import WEBSERVICE
-from tests.support.parts import ROUTES, Parts
+from tests.support.parts import ROUTES, Parts, whole
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,7 +107,9 @@ async def test_after_calls_without_an_answer_the_next_one_waits_and_an_error_is_
     async def fetch() -> float:
         started = time.monotonic()
         with pytest.raises(DoformsError):
-            await parts.calls.fetch(parts.current.account(webservice), webservice, RecordKind.SUBMISSION, "r1")
+            await parts.calls.fetch(
+                parts.current.account(webservice), webservice, RecordKind.SUBMISSION, "r1", take=whole
+            )
         return time.monotonic() - started
 
     parts.doforms.faults.add("reset", times=IN_A_ROW - 1)

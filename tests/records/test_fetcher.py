@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from gateway.models import Event, FetchState, RecordKind
 from gateway.pauses import Cause, Kind
+from gateway.records.fetcher import Records
 from gateway.records.held import HeldRecords
 from gateway.retry import GivenUp, PutOff
 from gateway.store.engine.transaction_time import SECOND, from_store, now
@@ -264,8 +265,12 @@ async def test_a_record_that_only_routes_loaded_later_need_is_fetched_then(parts
     assert parts.asked() == ["r1", "d1"]
 
 
+def hold_at_most(parts: Parts, most: int) -> None:
+    parts.desk._held = parts.desk._ladder._held = HeldRecords(most)
+
+
 async def test_large_records_are_held_within_a_bound_and_the_next_is_put_off(parts: Parts) -> None:
-    parts.desk._held = HeldRecords(250_000)
+    hold_at_most(parts, 250_000)
     for name in ("r1", "r2", "r3"):
         parts.doforms.put_record(WEBSERVICE, name, {"site": "Dock " * 20_000})
     first = await parts.desk.records(await parts.keep("n1", "r1"))
@@ -274,16 +279,47 @@ async def test_large_records_are_held_within_a_bound_and_the_next_is_put_off(par
     third = await parts.keep("n3", "r3")
     found = await parts.desk.records(third)  # what was not fetched yet has no size: it is pinned, and then counts
     assert parts.desk._held.has_room(1) is False
-    with pytest.raises(PutOff, match="less of large records") as raised:
-        await parts.desk.records(await parts.kept(third.id))
-    assert raised.value.in_line
+    for kept in (await parts.kept(third.id), await parts.keep("n4", "r1")):  # nor is another one fetched
+        with pytest.raises(PutOff, match="less of large records") as raised:
+            await parts.desk.records(kept)
+        assert raised.value.in_line
+    assert parts.asked() == ["r1", "r2", "r3"]
     del first, second, found
     gc.collect()
     assert (await parts.desk.records(await parts.kept(third.id))).record is not None
 
 
+async def test_of_large_records_that_are_asked_for_at_once_no_more_are_read_than_there_is_room_for(
+    parts: Parts,
+) -> None:
+    ids = []
+    for number in range(8):
+        parts.doforms.put_record(WEBSERVICE, f"r{number}", {"site": "Dock " * 20_000})
+        ids.append((kept := await parts.keep(f"n{number}", f"r{number}")).id)
+        await parts.desk.records(kept)
+    hold_at_most(parts, 250_000)
+    at_once = [parts.desk.records(await parts.kept(id_)) for id_ in ids]
+    found = await asyncio.gather(*at_once, return_exceptions=True)
+    assert sum(isinstance(one, Records) for one in found) == 2
+    assert all(isinstance(one, PutOff) and one.in_line for one in found if not isinstance(one, Records))
+
+
+@pytest.mark.parametrize("body", [b'{"key": "another", "x": "%s"}', b'{"error": "%s"}', b'{"key": "r1", "x": ["%s'])
+async def test_large_answer_that_is_no_record_is_held_by_nobody(parts: Parts, body: bytes) -> None:
+    parts.doforms.faults.add(status=200, body=body % (b"y" * 100_000), call="record", times=None)
+    hold_at_most(parts, 1_000_000)
+    gc.disable()
+    try:
+        for number in range(3):
+            with pytest.raises((PutOff, GivenUp)):
+                await parts.desk.records(await parts.keep(f"n{number}"))
+        assert parts.desk._held._bytes == 0
+    finally:
+        gc.enable()
+
+
 async def test_small_records_are_not_counted(parts: Parts) -> None:
-    parts.desk._held = HeldRecords(1)
+    hold_at_most(parts, 1)
     kept = await parts.keep("n1")
     found = [await parts.desk.records(kept) for _ in range(3)]
     assert not any(one.are_large or one.held for one in found)

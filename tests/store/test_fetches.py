@@ -23,7 +23,7 @@ async def kept(store: Store, key: str = "n1", record: str | None = "r1", **more:
 
 
 async def standing(store: Store, of: KeptNotification) -> Standing:
-    return await store.read(lambda c: fetches.standing(c, of))
+    return await store.read(lambda c: fetches.standing(c, of, most=1000))
 
 
 async def claim(store: Store, of: KeptNotification, token: str, *, lease: float = 30.0) -> float | None:
@@ -99,10 +99,10 @@ async def test_what_is_pinned_for_one_notification_is_that_of_no_other(store: St
     one, other = await kept(store), await kept(store, "n2")
     await store.write(lambda c: records.pin(c, one, {RecordKind.SUBMISSION: b"{}"}))
     assert (await standing(store, other)).kept.fetch_state is FetchState.DUE
-    assert await store.read(lambda c: records.pinned(c, other.id)) == {}
+    assert await store.read(lambda c: records.pinned_bodies(c, other.id)) == {}
     await store.write(lambda c: records.pin(c, other, {RecordKind.SUBMISSION: b"[]"}))
     await store.write(lambda c: records.pin(c, other, {RecordKind.SUBMISSION: b'"again"'}))
-    found = [await store.read(lambda c, one=one: records.pinned(c, one.id)) for one in (one, other)]
+    found = [await store.read(lambda c, one=one: records.pinned_bodies(c, one.id)) for one in (one, other)]
     assert found == [{RecordKind.SUBMISSION: b"{}"}, {RecordKind.SUBMISSION: b'"again"'}]
 
 

@@ -85,12 +85,12 @@ async def work(store: Store) -> None:
     await store.read(lambda c: queue.next_due(c, ["table", "mail"]))
     claimed = await store.claim(ALL)
     kept = (await store.read(lambda c: records.load(c, [first.id])))[first.id]
-    await store.read(lambda c: fetches.standing(c, kept))
+    await store.read(lambda c: fetches.standing(c, kept, most=1000))
     await store.read(lambda c: fetches.earlier_due(c, kept))
     await store.read(lambda c: record_ids.known(c, "acme", ["r1", "r2"]))
     pinned = {kept.notification.record_kind: b"{}"}
     await store.write(lambda c: records.pin(c, kept, pinned, {"r1": "id-r1"}))  # type: ignore[arg-type]
-    await store.read(lambda c: fetches.standing(c, kept))
+    await store.read(lambda c: fetches.standing(c, kept, most=1000))
     await store.write(lambda c: fetches.note_failed(c, first.id, state=FetchState.GIVEN_UP, reason="gone", spent=0))
     found = [attachments.NewAttachment(key=key, place=key, filename=key) for key in "ab"]
     await store.write(lambda c: attachments.note(c, kept, found))

@@ -364,9 +364,9 @@ async def test_a_refetch_replaces_the_record_only_when_the_new_one_has_come(stor
     assert (await store.read(lambda c: records.load(c, [1])))[1].fetch_state is FetchState.PINNED
     await ordered(store, id_, refetch=True)
     assert (await store.read(lambda c: records.load(c, [1])))[1].fetch_state is FetchState.DUE
-    assert await store.read(lambda c: records.pinned(c, 1)) == {RecordKind.SUBMISSION: b"old"}
+    assert await store.read(lambda c: records.pinned_bodies(c, 1)) == {RecordKind.SUBMISSION: b"old"}
     await store.write(lambda c: records.pin(c, fetched, {RecordKind.SUBMISSION: b"new"}))
-    assert await store.read(lambda c: records.pinned(c, 1)) == {RecordKind.SUBMISSION: b"new"}
+    assert await store.read(lambda c: records.pinned_bodies(c, 1)) == {RecordKind.SUBMISSION: b"new"}
 
 
 async def test_hundreds_are_replayed_by_one_order(store: Store) -> None:

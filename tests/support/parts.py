@@ -109,6 +109,11 @@ class Parts:
         return [request.path.rpartition("/")[2] for request in self.doforms.requests]
 
 
+async def whole(body: bytes) -> bytes:
+    """Take a record as it came."""
+    return body
+
+
 async def eventually(look: Callable[[], Awaitable[T]]) -> T:
     """Look again and again until there is something to see."""
     for _ in range(500):

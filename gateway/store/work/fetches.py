@@ -84,14 +84,18 @@ class Standing:
     """The notification, with what is known of its fetch now."""
     learnt: Mapping[str, str]
     """Key -> id, of those of the notification's records whose id is known."""
-    pinned: Mapping[RecordKind, bytes]
-    """What was fetched, if it was."""
+    pinned: Mapping[RecordKind, bytes | int]
+    """What was fetched, if it was; of what is large how many bytes it has."""
     has_earlier: bool
     """Whether the fetch for an earlier notification of the record is due."""
 
 
-def standing(connection: Connection, kept: KeptNotification) -> Standing:
-    """Return how the fetch for a notification stands; raises LookupError if the notification is gone."""
+def standing(connection: Connection, kept: KeptNotification, *, most: int) -> Standing:
+    """Return how the fetch for a notification stands, with what was fetched if that has not more than ``most`` bytes.
+
+    Raises:
+        LookupError: the notification is gone.
+    """
     row = _standing.run(connection, of_id=kept.id).fetchone()
     if row is None:
         raise LookupError(f"the notification {kept.notification.key} is not in the store any more")
@@ -109,7 +113,7 @@ def standing(connection: Connection, kept: KeptNotification) -> Standing:
     return Standing(
         kept=fresh,
         learnt={key: id_ for key, id_ in pairs.items() if key is not None and id_ is not None},
-        pinned=records.pinned(connection, kept.id) if fresh.fetch_state is FetchState.PINNED else {},
+        pinned=records.pinned(connection, kept.id, most=most) if fresh.fetch_state is FetchState.PINNED else {},
         has_earlier=earlier is not None,
     )
 

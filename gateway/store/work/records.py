@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.models import Event, FetchState, Notification, RecordKind
@@ -66,9 +66,12 @@ def _kept(row: object) -> KeptNotification:
     )
 
 
+_of_notification = records.c.notification_id == bindparam("of_id", required=True)
+_size = func.length(records.c.raw)
 _pinned = Prepared(
-    select(records.c.kind, records.c.raw).where(records.c.notification_id == bindparam("of_id", required=True))
+    select(records.c.kind, _size, case((_size <= bindparam("most"), records.c.raw))).where(_of_notification)
 )
+_pinned_bodies = Prepared(select(records.c.kind, records.c.raw).where(_of_notification))
 _insert = insert(records)
 _pin = Prepared(
     _insert.on_conflict_do_update(
@@ -84,9 +87,15 @@ _note_pinned = Prepared(
 )
 
 
-def pinned(connection: Connection, notification_id: int) -> dict[RecordKind, bytes]:
-    """Return what was fetched for a notification."""
-    rows = _pinned.run(connection, of_id=notification_id).fetchall()
+def pinned(connection: Connection, notification_id: int, *, most: int) -> dict[RecordKind, bytes | int]:
+    """Return what was fetched for a notification; of what has more than ``most`` bytes how many it has."""
+    rows = _pinned.run(connection, of_id=notification_id, most=most).fetchall()
+    return {RecordKind(kind): size if raw is None else bytes(raw) for kind, size, raw in rows}
+
+
+def pinned_bodies(connection: Connection, notification_id: int) -> dict[RecordKind, bytes]:
+    """Return what was fetched for a notification, however large it is."""
+    rows = _pinned_bodies.run(connection, of_id=notification_id).fetchall()
     return {RecordKind(kind): bytes(raw) for kind, raw in rows}
 
 
