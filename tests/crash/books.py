@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from gateway.models import DeliveryState, Outcome, ReportState
+from gateway.models import DeliveryState, Outcome, ReasonCode, ReportState
 from tests.crash.effects import Row
 from tests.crash.evidence import KILLER, Evidence, KeptDelivery, KeptNotification
 from tests.crash.load import Sent
+from tests.crash.plan import Kind
 from tests.crash.routes import ATTEMPTS, LEASE, REFUSED, SKIPPED
 
 IN_ORDER = (
@@ -100,7 +101,8 @@ def delivered_has_happened(of: Evidence) -> Iterator[str]:
             if one.where != where:
                 continue
             is_there = one.notification in there
-            if is_there != (one.state is DeliveryState.DELIVERED) and not one.doubt:
+            unknown = one.doubt or _died_with_others(of, one)
+            if is_there != (one.state is DeliveryState.DELIVERED) and not unknown:
                 yield f"{_name(one)} is {one.state}, but {'it happened' if is_there else 'nothing happened'}"
 
 
@@ -185,7 +187,7 @@ def the_dead_have_a_cause(of: Evidence) -> Iterator[str]:
     for one in of.deliveries:
         refused = one.where in AT_SERVICE and one.notification.endswith(REFUSED)
         doubted = one.where == NOT_REPEATABLE and one.doubt
-        deadly = one.where == KILLER and one.notification in of.deadly
+        deadly = one.where == KILLER and (one.notification in of.deadly or _died_with_others(of, one))
         left_out = one.where == ("notes", "loosely") and one.notification.endswith(SKIPPED)
         if one.state is DeliveryState.DEAD and not (refused or doubted or deadly):
             yield f"{_name(one)} is dead without a cause: {one.reason}"
@@ -195,6 +197,18 @@ def the_dead_have_a_cause(of: Evidence) -> Iterator[str]:
             yield f"{_name(one)} is skipped: {one.reason}"
 
 
+def _died_with_others(of: Evidence, one: KeptDelivery) -> bool:
+    """Tell whether a delivery was given up because it was there whenever its process died, as may be by chance.
+
+    A deadly record and kills that are nobody's fault, with few attempts: that it was tried alone at the last death does
+    not prove that it brought that about.
+    """
+    deaths = sum(of.deadly.values()) + sum(each.fault.kind in _ENDS_A_PROCESS for each in of.done)
+    given_up = one.state is DeliveryState.DEAD and one.code == ReasonCode.GIVEN_UP
+    return one.where == KILLER and given_up and "process died" in one.reason and deaths >= ATTEMPTS
+
+
+_ENDS_A_PROCESS = (Kind.KILL, Kind.STOP, Kind.SHUTDOWN, Kind.DATABASE_RESTART, Kind.DATABASE_SILENT)
 IN_COMPANY = 2
 """Deaths that give nothing up, as they may be anybody's: they come on top of tries that ended otherwise."""
 

@@ -45,6 +45,7 @@ class KeptDelivery:
     """Whether an attempt of it has no known end."""
     doubt: bool = False
     reason: str = ""
+    code: str | None = None
     receipt: Any = None
 
     @property
@@ -165,6 +166,7 @@ def _kept(connection: Connection) -> list[KeptNotification]:
                 sending=row.sending_at is not None,
                 doubt=row.doubt,
                 reason=row.reason or "",
+                code=row.reason_code,
                 receipt=None if row.receipt is None else json.loads(row.receipt),
             )
         )
