@@ -76,6 +76,7 @@ hostile: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.reference.configuration > docs/configuration.md
 	$(BIN)/python -m gateway.reference.plugin_api > docs/plugin-api.md
+	$(BIN)/python -m gateway.reference.alarms docs/on-call.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

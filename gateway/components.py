@@ -11,8 +11,7 @@ from gateway.alarms.monitor import Watch
 from gateway.attachments.fetcher import AttachmentDesk
 from gateway.calls.access import Callers
 from gateway.calls.client import Calls
-from gateway.calls.outage import ALARM as SILENT
-from gateway.calls.outage import WAITS, Silence
+from gateway.calls.outage import Silence
 from gateway.delivery.backpressure import Pressure
 from gateway.delivery.orphans import Unloaded
 from gateway.delivery.waiters import Outcomes
@@ -22,14 +21,13 @@ from gateway.intake.admission import Room
 from gateway.intake.deliverer import Work
 from gateway.intake.plan import Decider
 from gateway.log import Mask
-from gateway.maintenance.clock import ALARM as LEAPT
 from gateway.maintenance.clock import ClockWatch
 from gateway.maintenance.retention import Retention
+from gateway.models import AlarmKind
 from gateway.pauses import Pauses
 from gateway.reconcile.backfill import Backfill
-from gateway.reconcile.rounds import NOT_RECONCILED, TOO_SHORT, Reconciler
+from gateway.reconcile.rounds import Reconciler
 from gateway.records.fetcher import FetchDesk
-from gateway.records.unreadable import ALARM as NOT_READABLE
 from gateway.records.unreadable import Unreadable
 from gateway.reporting.reporter import Reporter
 from gateway.routing.active import Current
@@ -213,11 +211,11 @@ def watch_alarms(
         store=store,
         looks=(end_pauses, look_for_unloaded),
         ends={
-            LEAPT: is_steady,
-            NOT_READABLE: is_readable,
-            NOT_RECONCILED: is_gone,
-            TOO_SHORT: is_gone,
-            SILENT: answers,
-            WAITS: answers,
+            AlarmKind.CLOCK: is_steady,
+            AlarmKind.RECORDS_NOT_READABLE: is_readable,
+            AlarmKind.NOT_RECONCILED: is_gone,
+            AlarmKind.LISTING_TOO_SHORT: is_gone,
+            AlarmKind.DOFORMS_SILENT: answers,
+            AlarmKind.ACCOUNT_WAITS: answers,
         },
     )

@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.alarms.book import Tell, clear_and_log, raised
+from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store, micros, to_store
 from gateway.store.operator import pauses
-from gateway.store.operator.alarm_conditions import NOT_OPEN
-from gateway.store.operator.pauses import Pause
+from gateway.store.operator.pauses import PAUSED, Pause
 from gateway.store.store import Store
 from gateway.store.work import alarms
 
@@ -174,7 +174,7 @@ class Pauses:
     async def opened(self, name: str) -> None:
         """Note that a destination is open: what paused it because it could not be opened has ended."""
         await self.no_longer_opening(name)
-        await clear_and_log(self._store, NOT_OPEN, name)
+        await clear_and_log(self._store, AlarmKind.DESTINATION_NOT_OPEN, name)
         await self.resume_if(Kind.DESTINATION, name, Cause.MISCONFIGURED)
 
     async def resume(self, kind: Kind, name: str) -> None:
@@ -202,14 +202,14 @@ def _opening(connection: Connection, entry: Pause, *, alarm: bool) -> Tell:
         f"it cannot be opened, and its deliveries wait: {entry.reason}. Look whether it can be reached; it is tried "
         "each minute, and goes on by itself"
     )
-    return raised(connection, NOT_OPEN, entry.name, text)
+    return raised(connection, AlarmKind.DESTINATION_NOT_OPEN, entry.name, text)
 
 
 def _pause(connection: Connection, pause: Pause, called: str) -> None:
     if not pauses.pause(connection, pause):
         return
     text = ". ".join(part for part in (pause.reason.rstrip("."), _remedy(pause, called)) if part)
-    alarms.raise_alarm(connection, f"{pause.kind} paused", pause.name, text)
+    alarms.raise_alarm(connection, PAUSED[pause.kind], pause.name, text)
 
 
 def _remedy(pause: Pause, called: str) -> str:

@@ -11,13 +11,11 @@ import structlog
 from gateway.alarms.book import clear_and_log
 from gateway.config.loaded import Routes
 from gateway.errors import GatewayError, RoutesFileError
+from gateway.models import AlarmKind
 from gateway.store.store import Store
 from gateway.store.work import alarms
 
 log = structlog.get_logger(__name__)
-
-KIND = "reload failed"
-"""The kind of its alarm; the subject is the routes file."""
 
 
 class Reloader:
@@ -70,13 +68,13 @@ class Reloader:
         more = f" (and {len(problems) - 1} more, see the log or `gateway check`)" if len(problems) > 1 else ""
         text = f"{stays}: {problems[0]}{more}"
         try:
-            await self._store.write(lambda c: alarms.raise_alarm(c, KIND, str(self._file), text))
+            await self._store.write(lambda c: alarms.raise_alarm(c, AlarmKind.RELOAD_FAILED, str(self._file), text))
         except Exception as failure:
             log.warning("the alarm could not be raised", error=str(failure))
         log.error(f"reload failed: {stays}", file=str(self._file), problems=problems)
 
     async def _clear(self) -> None:
         try:
-            await clear_and_log(self._store, KIND, str(self._file))
+            await clear_and_log(self._store, AlarmKind.RELOAD_FAILED, str(self._file))
         except Exception as failure:
-            log.warning("an alarm could not be cleared", kind=KIND, error=str(failure))
+            log.warning("an alarm could not be cleared", kind=AlarmKind.RELOAD_FAILED, error=str(failure))

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.models import AlarmKind
 from gateway.store.engine.database import say
 from gateway.store.engine.transaction_time import from_store
 from gateway.store.operator.alarm_conditions import STANDS
@@ -22,9 +23,7 @@ _EVERY = 30.0
 """Seconds between two looks."""
 UNAUTHORISED_FOR = timedelta(hours=1)
 """How long there must be no burst of wrong secrets, and nothing at a wrong path, until its alarm is cleared."""
-_UNTIL_QUIET = frozenset({"unauthorised", "wrong path"})
-STALLS = "store stalls"
-"""The kind of the alarm of a store that keeps transactions waiting."""
+_UNTIL_QUIET = frozenset({AlarmKind.UNAUTHORISED, AlarmKind.WRONG_PATH})
 STALLED_FOR = timedelta(minutes=10)
 """How long nothing must have waited for the store until its alarm is cleared."""
 Look = Callable[[bool], Awaitable[None]]
@@ -69,7 +68,7 @@ class Watch:
                 "Receiving and deliveries stand meanwhile. See who locks it (PostgreSQL: pg_locks, pg_stat_activity), "
                 "whether its machine is overloaded, and what stands between it and this one"
             )
-            await raise_and_log(self._store, STALLS, "store", text)
+            await raise_and_log(self._store, AlarmKind.STORE_STALLS, "store", text)
         for alarm in await self._store.read(alarms.list_alarms):
             if await self._has_ended(alarm):
                 await clear_and_log(self._store, alarm.kind, alarm.subject)
@@ -77,7 +76,7 @@ class Watch:
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind in _UNTIL_QUIET:
             return from_store(self._store.now()) - alarm.last > UNAUTHORISED_FOR
-        if alarm.kind == STALLS:
+        if alarm.kind == AlarmKind.STORE_STALLS:
             return from_store(self._store.now()) - alarm.last > STALLED_FOR
         if (has_ended := self._ends.get(alarm.kind)) is not None:
             return await has_ended(alarm)

@@ -22,7 +22,7 @@ from gateway.doforms.failures import Forbidden, Refused, Unwanted
 from gateway.doforms.record_attachments import Blob
 from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
-from gateway.models import AttachmentState, Record
+from gateway.models import AlarmKind, AttachmentState, Record
 from gateway.pauses import Kind, Pauses
 from gateway.records.failures import judge
 from gateway.records.verify import prove_password
@@ -36,8 +36,6 @@ from gateway.store.work.records import KeptNotification
 
 log = structlog.get_logger(__name__)
 
-ALARM = "attachment missing"
-"""The kind of the alarm of a web service whose attachments could not be downloaded."""
 _REMEDY = (
     "This is the last one. Those that went without: `gateway deliveries list --attachment-missing`; once the cause is "
     "mended, `gateway deliveries replay --attachment-missing --force` sends them with it, and `gateway deliveries "
@@ -187,10 +185,10 @@ class Downloads:
                 etag=part.validator if part.offset else None,
             )
             text = f"notification {key}: {row.place} ({row.filename}) {reason}. {_REMEDY}"
-            return verdict is not None and alarms.raise_alarm(connection, ALARM, subject, text)
+            return verdict is not None and alarms.raise_alarm(connection, AlarmKind.ATTACHMENT_MISSING, subject, text)
 
         if await self._store.write(note):
-            log_raised(ALARM, subject, reason)
+            log_raised(AlarmKind.ATTACHMENT_MISSING, subject, reason)
 
     async def _no_spool(self, error: NoRoom | OSError) -> PutOff:
         """Raise the alarm that nothing can be spooled; no attempt is spent."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.models import AlarmKind
 from gateway.store.store import Store
 from gateway.store.work import alarms
-
-KIND = "spool not writable"
-"""The kind of the alarm; its subject is the folder."""
 
 
 class SpoolAlarm:
@@ -22,7 +20,7 @@ class SpoolAlarm:
     async def begin(self, subject: str, text: str) -> None:
         """Raise it, or count it up."""
         self._subject, self._known = subject, True
-        await raise_and_log(self._store, KIND, subject, text)
+        await raise_and_log(self._store, AlarmKind.SPOOL_NOT_WRITABLE, subject, text)
 
     async def end(self) -> None:
         """Clear it: something was spooled."""
@@ -30,5 +28,5 @@ class SpoolAlarm:
             return
         self._known, self._subject = True, None
         for alarm in await self._store.read(alarms.list_alarms):
-            if alarm.kind == KIND:
-                await clear_and_log(self._store, KIND, alarm.subject)
+            if alarm.kind == AlarmKind.SPOOL_NOT_WRITABLE:
+                await clear_and_log(self._store, AlarmKind.SPOOL_NOT_WRITABLE, alarm.subject)

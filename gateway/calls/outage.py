@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.alarms.book import raise_and_log
 from gateway.doforms.failures import NoAnswer
+from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store
 from gateway.store.store import Store
 from gateway.store.work.alarms import Alarm
 
-ALARM = "doforms silent"
-WAITS = "account waits"
-"""Kinds of alarms; the subject is the account."""
 IN_A_ROW = 5
 """So many calls without any answer between them: one or two are lost on any network."""
 _TOLD_AT = 2
@@ -67,7 +65,7 @@ class Silence:
             "Notifications are taken all the same; what needs a call waits, and one is tried each minute. Look whether "
             "this machine reaches that address (network, proxy, name service), and at doForms' status page"
         )
-        await raise_and_log(self._store, ALARM, account, text)
+        await raise_and_log(self._store, AlarmKind.DOFORMS_SILENT, account, text)
 
     async def waits(self, account: str, seconds: float) -> None:
         """Note that doForms asked for no calls for so long (429)."""
@@ -81,11 +79,11 @@ class Silence:
             "Look who else uses the account, and whether `requests_per_minute` is above what doForms allows. "
             "A gateway that is started again calls at once"
         )
-        await raise_and_log(self._store, WAITS, account, text)
+        await raise_and_log(self._store, AlarmKind.ACCOUNT_WAITS, account, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether doForms answered this process after the alarm's cause was met last, or the wait is over."""
-        if alarm.kind == WAITS and (until := self._waits_until.get(alarm.subject)) is not None:
+        if alarm.kind == AlarmKind.ACCOUNT_WAITS and (until := self._waits_until.get(alarm.subject)) is not None:
             return self._clock() >= until
         answered_at = self._answered_at.get(alarm.subject)
         return answered_at is not None and answered_at > alarm.last

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.calls.outage import ALARM, WAITS
 from gateway.cli.loading import load_routes
 from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, local, print_json, print_table
 from gateway.config.diagnostics import suggest
+from gateway.models import AlarmKind
 from gateway.pauses import Cause, Kind
 from gateway.store.engine.transaction_time import from_store, now
 from gateway.store.operator import pauses
@@ -47,7 +47,11 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     with store(routes) as connection:
         paused = {one.name: one for one in pauses.list_pauses(connection) if one.kind == Kind.WEBSERVICE}
         counted = call_counts.of_day(connection, now())
-        waiting = {one.subject: one.kind for one in alarms.list_alarms(connection) if one.kind in (ALARM, WAITS)}
+        waiting = {
+            one.subject: one.kind
+            for one in alarms.list_alarms(connection)
+            if one.kind in (AlarmKind.DOFORMS_SILENT, AlarmKind.ACCOUNT_WAITS)
+        }
     found = []
     for one in loaded.webservices.values():
         pause = paused.get(one.id)

@@ -18,7 +18,7 @@ from gateway.config.loaded import DeliverySpec
 from gateway.delivery.prepare import Job
 from gateway.delivery.settle import Result, may_repeat
 from gateway.leases import Leases
-from gateway.models import DeliveryState, Order, ReasonCode
+from gateway.models import AlarmKind, DeliveryState, Order, ReasonCode
 from gateway.records.fetcher import FetchDesk
 from gateway.retry import delay, gives_up, say_deaths
 from gateway.routing.active import Current
@@ -27,9 +27,6 @@ from gateway.store.store import Store
 from gateway.store.work.queue import Due, Settled, Settlement
 
 log = structlog.get_logger(__name__)
-
-ALARM = "process died"
-"""The kind of the alarm of a destination with a delivery that ends the process whenever it is tried."""
 
 
 def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float) -> Settlement:
@@ -117,7 +114,7 @@ class Deaths:
             f"{job.due.route} to {job.due.destination}. It is tried again by `retry`, until that gives it up. Look "
             f"what ends the process at it, or drop it: `gateway deliveries drop {job.due.id}`"
         )
-        await raise_and_log(self._store, ALARM, job.due.destination, text)
+        await raise_and_log(self._store, AlarmKind.PROCESS_DIED, job.due.destination, text)
 
     async def _settlement(self, job: Job) -> Settlement:
         due, about = job.due, job.kept.notification

@@ -8,15 +8,12 @@ from sqlalchemy import Connection
 
 from gateway.alarms.book import log_cleared, raise_and_log
 from gateway.jobs import Due, Settlement
-from gateway.models import DeliveryState, ReasonCode
+from gateway.models import AlarmKind, DeliveryState, ReasonCode
 from gateway.routing.active import Current
 from gateway.store.operator import alarm_conditions
 from gateway.store.store import Store
 from gateway.store.work import alarms
 from gateway.store.work.alarms import Alarm
-
-KIND = "not loaded"
-"""The kind of these alarms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +65,14 @@ class Unloaded:
 
     async def met(self, way: Way) -> None:
         """Raise the alarm of a delivery that was claimed and is not loaded."""
-        await raise_and_log(self._store, KIND, way.subject, way.reason)
+        await raise_and_log(self._store, AlarmKind.NOT_LOADED, way.subject, way.reason)
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
         codes = alarm_conditions.DOFORMS_WAITS
         if thoroughly and await self._store.read(lambda c: alarm_conditions.waits_because(c, *codes)):
             await self._store.write(lambda c: alarm_conditions.make_due(c, *codes))
-        found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == KIND]
+        found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == AlarmKind.NOT_LOADED]
         if not (found or thoroughly):
             waiting = await self._store.read(alarm_conditions.waiting_destinations)
             if waiting <= self._current.routes.destinations.keys():

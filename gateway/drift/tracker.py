@@ -21,7 +21,7 @@ from gateway.drift.messages import say_ambiguous, say_missing, say_new
 from gateway.drift.rules import NEW, Changes, judge
 from gateway.drift.unmapped import LeftOut
 from gateway.drift.usage import Mappings, mappings
-from gateway.models import Record
+from gateway.models import AlarmKind, Record
 from gateway.routing.active import Current
 from gateway.store.engine.database import say
 from gateway.store.engine.transaction_time import ask
@@ -31,8 +31,6 @@ from gateway.store.work.questions import FormOf, Question
 
 log = structlog.get_logger(__name__)
 
-NEW_QUESTIONS, QUESTION_MISSING, QUESTION_AMBIGUOUS = "new questions", "question missing", "question ambiguous"
-"""The kinds of these alarms."""
 _EVERY = 30.0
 """Seconds between two times that counts are written."""
 _GATHER = 1.0
@@ -143,14 +141,16 @@ def _write(
     subject = _subject(form)
     told = [
         *_tell_new(connection, form, changes, known, asked, name),
-        *(cleared(connection, QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
-        *(cleared(connection, QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
+        *(cleared(connection, AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
+        *(cleared(connection, AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
     ]
     for question, places in changes.missing:
         text = say_missing(name, question, places, known)
-        told.append(raised(connection, QUESTION_MISSING, f"{subject}: {question.path}", text))
+        told.append(raised(connection, AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}", text))
     for question, one in changes.ambiguous:
-        told.append(raised(connection, QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one)))
+        told.append(
+            raised(connection, AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one))
+        )
     questions.save(connection, form, changes.changed.values())
     questions.forget(connection, form, changes.forgotten)
     return told
@@ -162,16 +162,16 @@ def _tell_new(
     """Tell of new questions in one alarm for the form; of those that it told before only while it stands."""
     subject, told = _subject(form), [one for one in known.values() if one.alarm == NEW]
     if not told:
-        return [cleared(connection, NEW_QUESTIONS, subject)] if changes.settled else []
+        return [cleared(connection, AlarmKind.NEW_QUESTIONS, subject)] if changes.settled else []
     if not changes.new:
         return []
-    if not alarms.is_raised(connection, NEW_QUESTIONS, subject):
+    if not alarms.is_raised(connection, AlarmKind.NEW_QUESTIONS, subject):
         for question in told:
             if question not in changes.new:
                 question.alarm = None
                 changes.changed[question.path] = question
         told = changes.new
-    return [raised(connection, NEW_QUESTIONS, subject, say_new(name, told, asked))]
+    return [raised(connection, AlarmKind.NEW_QUESTIONS, subject, say_new(name, told, asked))]
 
 
 def _subject(form: FormOf) -> str:

@@ -12,15 +12,13 @@ from gateway.answers import every_answer
 from gateway.config.loaded import DeliverySpec, Route
 from gateway.drift.messages import say_left_out
 from gateway.drift.usage import asked_in
-from gateway.models import Event, Receipt
+from gateway.models import AlarmKind, Event, Receipt
 from gateway.records.fetcher import Records
 from gateway.routing.active import Current
 from gateway.store.store import Store
 from gateway.store.work import alarms
 from gateway.store.work.records import KeptNotification
 
-QUESTION_LEFT_OUT = "question left out"
-"""The kind of these alarms."""
 _MOST = 50
 """Questions of one delivery that have an alarm each: a record can bring any number, so that the others share one."""
 _OTHERS = "further questions"
@@ -106,7 +104,7 @@ class LeftOut:
         ways = [(route.name, spec.name) for route in self._current.routes.routes for spec in route.deliveries]
         self._standing = {way: asked for way, asked in self._standing.items() if way in ways}
         for alarm in await self._store.read(alarms.list_alarms):
-            if alarm.kind != QUESTION_LEFT_OUT or alarm.subject in self._news:
+            if alarm.kind != AlarmKind.QUESTION_LEFT_OUT or alarm.subject in self._news:
                 continue
             found = [way for way in ways if alarm.subject.startswith(_prefix(way))]
             for way in found:
@@ -117,8 +115,8 @@ class LeftOut:
 
 def _write(connection: Connection, subject: str, text: str | None) -> Tell:
     if text is None:
-        return cleared(connection, QUESTION_LEFT_OUT, subject)
-    return raised(connection, QUESTION_LEFT_OUT, subject, text)
+        return cleared(connection, AlarmKind.QUESTION_LEFT_OUT, subject)
+    return raised(connection, AlarmKind.QUESTION_LEFT_OUT, subject, text)
 
 
 def _prefix(way: Way) -> str:

@@ -11,6 +11,7 @@ import structlog
 from gateway.alarms.book import clear_and_log, log_raised
 from gateway.config.sizes import say_size
 from gateway.intake.backlog import Backlog
+from gateway.models import AlarmKind
 from gateway.routing.active import Current
 from gateway.store.engine.database import say
 from gateway.store.operator import quarantine
@@ -39,7 +40,7 @@ _LESS_BACKLOG = (
 class _Limit:
     """A limit with its alarm."""
 
-    kind: str
+    kind: AlarmKind
     remedy: str
     """What a person does about it."""
     full: Callable[[], str | None]
@@ -64,10 +65,10 @@ class Room:
         self._current = current
         self.backlog = Backlog(store)
         self._free: int | None = None
-        self._disk = _Limit("disk nearly full", _MORE_DISK, self._disk_full, self._disk_clear)
+        self._disk = _Limit(AlarmKind.DISK_NEARLY_FULL, _MORE_DISK, self._disk_full, self._disk_clear)
         self._limits = (
             self._disk,
-            _Limit("backlog full", _LESS_BACKLOG, self._backlog_full, self._backlog_clear),
+            _Limit(AlarmKind.BACKLOG_FULL, _LESS_BACKLOG, self._backlog_full, self._backlog_clear),
         )
 
     def refuses(self) -> str | None:

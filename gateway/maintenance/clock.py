@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.alarms.book import Tell, raised
 from gateway.calls.stagger import LONGEST as LONGEST_LINE
-from gateway.models import Retry
+from gateway.models import AlarmKind, Retry
 from gateway.routing.active import Current
 from gateway.store.engine.database import say
 from gateway.store.engine.transaction_time import from_store, micros
@@ -21,8 +21,6 @@ from gateway.store.work.leaps import STEADY, Longest, Noted
 
 log = structlog.get_logger(__name__)
 
-ALARM = "clock"
-"""The kind of its alarm."""
 _SUBJECT = "store"
 _EVERY = 1.0
 _NOTED_EVERY = 10.0
@@ -67,7 +65,7 @@ class ClockWatch:
         def note(connection: Connection) -> tuple[Noted, Tell | None]:
             noted = leaps.note(connection, longest, by=by, knows=knows)
             text = _say(noted)
-            return noted, None if text is None else raised(connection, ALARM, _SUBJECT, text)
+            return noted, None if text is None else raised(connection, AlarmKind.CLOCK, _SUBJECT, text)
 
         noted, tell = await self._store.write(note)
         self._knows, self._noted_at = noted.leaps, time.monotonic()

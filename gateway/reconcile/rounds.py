@@ -17,6 +17,7 @@ from gateway.alarms.book import Tell, raise_and_log, raised
 from gateway.config.loaded import Reconcile, Webservice
 from gateway.config.schema import REMEMBERED
 from gateway.doforms.listing_walk import aligned
+from gateway.models import AlarmKind
 from gateway.reconcile.backfill import Backfill, Doubt, NotListed
 from gateway.routing.active import Current
 from gateway.store.engine.database import say
@@ -27,9 +28,6 @@ from gateway.store.work.watermarks import Mark
 
 log = structlog.get_logger(__name__)
 
-TOO_SHORT = "listing too short"
-NOT_RECONCILED = "not reconciled"
-"""Kinds of alarms; the subject is the web service's id."""
 _LOOK = 1.0
 """Seconds between two looks whether anything is due."""
 _FIRST_WAIT = 60.0
@@ -134,7 +132,7 @@ class Reconciler:
                 f"the gateway's process died {deaths} times in a row while it compared what doForms received for the "
                 f"web service {name} with what is kept. It is tried again in {timedelta(seconds=round(wait(deaths)))}"
             )
-            await raise_and_log(self._store, NOT_RECONCILED, webservice.id, text)
+            await raise_and_log(self._store, AlarmKind.NOT_RECONCILED, webservice.id, text)
 
     def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
         del self._running[account]
@@ -187,7 +185,7 @@ class Reconciler:
             f"{timedelta(seconds=round(spent))}: its listings go after all other calls of the account "
             f"{webservice.account}, and these leave no room"
         )
-        await raise_and_log(self._store, NOT_RECONCILED, webservice.id, text)
+        await raise_and_log(self._store, AlarmKind.NOT_RECONCILED, webservice.id, text)
 
     async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
         lease = self._store.lease
@@ -233,7 +231,9 @@ class Reconciler:
         self._not_before[webservice.id] = time.monotonic() + wait
         log.warning("reconciliation broke off", webservice=webservice.name, reason=str(error), again_in=round(wait))
         if failures >= _FAILURES and not error.told:
-            await self._store.write(lambda c: alarms.raise_alarm(c, NOT_RECONCILED, webservice.id, str(error)))
+            await self._store.write(
+                lambda c: alarms.raise_alarm(c, AlarmKind.NOT_RECONCILED, webservice.id, str(error))
+            )
 
     async def _ended(self, webservice: Webservice, made: Round) -> None:
         self._failures.pop(webservice.id, None)
@@ -242,13 +242,15 @@ class Reconciler:
         self._told_lacking[webservice.id] = frozenset(made.lacking)
 
         def write(connection: Connection) -> Tell | None:
-            alarms.clear_alarm(connection, NOT_RECONCILED, webservice.id)
+            alarms.clear_alarm(connection, AlarmKind.NOT_RECONCILED, webservice.id)
             if made.doubt is None:
-                alarms.clear_alarm(connection, TOO_SHORT, webservice.id)
+                alarms.clear_alarm(connection, AlarmKind.LISTING_TOO_SHORT, webservice.id)
                 return None
-            if known.issuperset(made.lacking) and not alarms.is_raised(connection, TOO_SHORT, webservice.id):
+            if known.issuperset(made.lacking) and not alarms.is_raised(
+                connection, AlarmKind.LISTING_TOO_SHORT, webservice.id
+            ):
                 return None  # a person has cleared it
-            return raised(connection, TOO_SHORT, webservice.id, made.doubt)
+            return raised(connection, AlarmKind.LISTING_TOO_SHORT, webservice.id, made.doubt)
 
         if tell := await self._store.write(write):
             tell()

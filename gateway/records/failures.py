@@ -13,7 +13,7 @@ from gateway.alarms.book import log_raised
 from gateway.config.loaded import Account
 from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
 from gateway.errors import DoformsError
-from gateway.models import FetchState, ReasonCode, Retry
+from gateway.models import AlarmKind, FetchState, ReasonCode, Retry
 from gateway.records.finder import NotYet
 from gateway.retry import GivenUp, PutOff, delay, gives_up
 from gateway.store.engine.transaction_time import SECOND, micros
@@ -23,8 +23,6 @@ from gateway.store.work.records import KeptNotification
 
 log = structlog.get_logger(__name__)
 
-ALARM = "record not fetched"
-"""The kind of the alarm of a web service whose records could not be fetched."""
 _REMEDY = (
     "This is the last one. Look for it at doForms; `gateway deliveries replay --error 'could not be fetched'` fetches "
     "again whatever is dead for it"
@@ -119,8 +117,8 @@ class Setbacks:
         def note(connection: Connection) -> bool:
             state = FetchState.GIVEN_UP
             fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
-            return alarms.raise_alarm(connection, ALARM, subject, text)
+            return alarms.raise_alarm(connection, AlarmKind.RECORD_NOT_FETCHED, subject, text)
 
         if await self._store.write(note):
-            log_raised(ALARM, subject, text)
+            log_raised(AlarmKind.RECORD_NOT_FETCHED, subject, text)
         raise GivenUp(reason, ReasonCode.RECORD_NOT_FETCHED)

@@ -7,12 +7,11 @@ from datetime import datetime
 
 from gateway.alarms.book import raise_and_log
 from gateway.config.loaded import Webservice
+from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store
 from gateway.store.store import Store
 from gateway.store.work.alarms import Alarm
 
-ALARM = "records not readable"
-"""The kind of the alarm of a web service whose listings work while its records cannot be read."""
 IN_A_ROW = 3
 """So many records, with none read in between: one alone can be a record's own trouble."""
 _COUNTED = 1000
@@ -54,7 +53,7 @@ class Unreadable:
             f"be read neither by key nor by id, the last one with: {told}. Nothing was sent or replaced for them, and "
             f"they are tried again. If it goes on, ask doForms whether this web service may read its records"
         )
-        await raise_and_log(self._store, ALARM, webservice.id, text)
+        await raise_and_log(self._store, AlarmKind.RECORDS_NOT_READABLE, webservice.id, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether this process read a record of the web service after the alarm's cause was met last."""

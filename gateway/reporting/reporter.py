@@ -21,7 +21,7 @@ from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised, WrongApi
 from gateway.errors import DoformsError
 from gateway.leases import Leases
-from gateway.models import ReportState
+from gateway.models import AlarmKind, ReportState
 from gateway.pauses import Kind, Pauses
 from gateway.records.failures import judge
 from gateway.records.verify import prove_password
@@ -35,8 +35,6 @@ from gateway.store.work.outbox import Report
 
 log = structlog.get_logger(__name__)
 
-ALARM = "outcome not reported"
-"""The kind of the alarm of a web service with outcomes that doForms was not told, and will not be."""
 _REMEDY = (
     "What was delivered stays delivered; doForms alone does not know how it ended. If that is so for many, see what it "
     "answers; else clear this alarm"
@@ -272,9 +270,13 @@ class Reporter:
                 cut_short=left,
             )
             what = f"notification {report.notification_key}: {text}. {_REMEDY}"
-            return settled and alarm and alarms.raise_alarm(connection, ALARM, report.webservice_id, what)
+            return (
+                settled
+                and alarm
+                and alarms.raise_alarm(connection, AlarmKind.OUTCOME_NOT_REPORTED, report.webservice_id, what)
+            )
 
         self._leases.ends(report.notification_id, report.token)
         write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
         if await write_end:
-            log_raised(ALARM, report.webservice_id, text or "")
+            log_raised(AlarmKind.OUTCOME_NOT_REPORTED, report.webservice_id, text or "")

@@ -13,6 +13,7 @@ from gateway.alarms.book import raise_and_log
 from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
 from gateway.intake.admission import Room
+from gateway.models import AlarmKind
 from gateway.store.engine.database import say
 from gateway.store.operator import quarantine
 from gateway.store.operator.quarantine import NewEntry
@@ -111,4 +112,4 @@ class Aside:
             f"`gateway quarantine list --code {code}`, taken in after a mend by "
             f"`gateway quarantine replay --code {code}`, and forgotten by `gateway quarantine drop --code {code}`"
         )
-        self._spawn(raise_and_log(self._store, quarantine.ALARM, code, text, times=times))
+        self._spawn(raise_and_log(self._store, AlarmKind.QUARANTINED, code, text, times=times))

@@ -14,6 +14,7 @@ from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
 from gateway.intake.admission import LARGEST_HELD, Room
 from gateway.log.limit import LogLimit
+from gateway.models import AlarmKind
 from gateway.web.protocol.closing import peer_of
 from gateway.web.protocol.strain import Strain
 
@@ -61,7 +62,7 @@ class Bodies:
         self._held = 0
         self._readings: dict[_Reading, None] = {}
         self._log = LogLimit(log)
-        self.stalled = Strain("bodies stalled", "webhook", _REMEDY, clock=clock)
+        self.stalled = Strain(AlarmKind.BODIES_STALLED, "webhook", _REMEDY, clock=clock)
 
     async def read(self, receive: Receive, declared: bytes, *, share: Callable[[], str], scope: Scope) -> bytes | None:
         """Read a body; one that is too large is cut. None: the client has hung up.

@@ -24,7 +24,7 @@ from gateway.intake.deliverer import Work
 from gateway.intake.plan import Decider, account_of
 from gateway.log import Mask
 from gateway.log.limit import LogLimit
-from gateway.models import Event, FetchState, Mode, Notification, Outcome
+from gateway.models import AlarmKind, Event, FetchState, Mode, Notification, Outcome
 from gateway.reporting.reporter import Reporter
 from gateway.routing.active import Current
 from gateway.store.engine.database import say
@@ -307,7 +307,7 @@ class Receiver:
         why = "no or wrong secret header" if doubled is None else f"the secret header {doubled} came twice"
         self._refused.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
         if (text := self._refusals.met(doubled)) is not None:
-            self._spawn(raise_and_log(self._store, "unauthorised", "webhook", text))
+            self._spawn(raise_and_log(self._store, AlarmKind.UNAUTHORISED, "webhook", text))
         told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
         await responses.error(send, 401, f"{told}; send it once" if doubled else told)
 

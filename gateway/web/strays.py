@@ -8,13 +8,13 @@ from typing import Any
 import structlog
 
 from gateway.alarms.book import raise_and_log
+from gateway.models import AlarmKind
 from gateway.store.store import Store
 from gateway.tally import Tally
 from gateway.web.paths import shown, why_not
 
 log = structlog.get_logger(__name__)
 
-ALARM = "wrong path"
 _SUBJECT = "webhook"
 _LOST = (
     "It was answered 404, which doForms takes as final, and was not kept: once the URL is right, `gateway reconcile "
@@ -43,4 +43,4 @@ class Strays:
     def _tell(self, subject: str, times: int, text: str) -> None:
         log.warning("the right secret came to a path where nothing is received", path=text, times=times)
         told = f"a request with the right secret came to {text}. {_LOST}"
-        self._spawn(raise_and_log(self._store, ALARM, subject, told, times=times))
+        self._spawn(raise_and_log(self._store, AlarmKind.WRONG_PATH, subject, told, times=times))

@@ -12,10 +12,8 @@ from structlog.testing import capture_logs
 
 from gateway.alarms.monitor import UNAUTHORISED_FOR, Watch
 from gateway.delivery.orphans import Way
-from gateway.models import DeliveryState, FetchState, ReportState
+from gateway.models import AlarmKind, DeliveryState, FetchState, ReportState
 from gateway.pauses import Cause, Kind
-from gateway.reconcile.rounds import NOT_RECONCILED, TOO_SHORT
-from gateway.records.unreadable import ALARM as NOT_READABLE
 from gateway.retry import GivenUp, PutOff
 from gateway.store.engine.transaction_time import now, to_store
 from gateway.store.tables import alarms as alarm_rows
@@ -146,10 +144,13 @@ async def test_what_only_calls_in_its_name_can_end_has_ended_when_a_web_service_
     assert webservice is not None
     for key in ("r1", "r2", "r3"):
         await parts.desk.unreadable.was_only_listed(webservice, key, ValueError("404"))
-    for kind in (NOT_RECONCILED, TOO_SHORT):
+    for kind in (AlarmKind.NOT_RECONCILED, AlarmKind.LISTING_TOO_SHORT):
         await parts.store.write(lambda c, kind=kind: alarms.raise_alarm(c, kind, WEBSERVICE, "broke off"))  # type: ignore[misc]
     await watch.look(thoroughly=True)
-    assert await kinds(parts) == [(kind, WEBSERVICE, 1) for kind in (TOO_SHORT, NOT_RECONCILED, NOT_READABLE)]
+    assert await kinds(parts) == [
+        (kind, WEBSERVICE, 1)
+        for kind in (AlarmKind.LISTING_TOO_SHORT, AlarmKind.NOT_RECONCILED, AlarmKind.RECORDS_NOT_READABLE)
+    ]
     text = ROUTES.format(api=parts.doforms.api, webservice="acme$$1$$Published$$other", more="", text=TEXT)
     parts.current.load(load_routes(tmp_path, text))
     await watch.look(thoroughly=True)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.calls.outage import ALARM, IN_A_ROW, Silence
+from gateway.calls.outage import IN_A_ROW, Silence
 from gateway.doforms.failures import DoformsError, NoAnswer
-from gateway.models import RecordKind
+from gateway.models import AlarmKind, RecordKind
 from tests.support.keeping import WEBSERVICE
 from tests.support.parts import ROUTES, Parts, whole
 from tests.support.sink import load_routes
@@ -63,7 +63,7 @@ async def test_a_person_hears_of_silence_that_lasts_until_doforms_has_answered(p
     await pause_after(silence, clock)
     await watch.look()
     [alarm] = await parts.alarms()
-    assert (alarm.kind, alarm.subject) == (ALARM, "acme")
+    assert (alarm.kind, alarm.subject) == (AlarmKind.DOFORMS_SILENT, "acme")
     assert "7 in a row, the last one: GET https://doforms failed: connection refused" in alarm.text
     silence.answered("acme")
     await watch.look()

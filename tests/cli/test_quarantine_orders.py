@@ -11,6 +11,7 @@ import pytest
 
 from gateway.config.load import store_of
 from gateway.errors import Misfit
+from gateway.models import AlarmKind
 from gateway.store.operator import quarantine
 from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
@@ -34,7 +35,7 @@ def put(routes: Path, *entries: NewEntry) -> list[str]:
         await store.open(beside=True)
         numbers = [await store.write(lambda c, one=one: quarantine.add(c, one)) for one in entries]
         for one in entries:
-            await store.write(lambda c, one=one: alarms.raise_alarm(c, quarantine.ALARM, one.code, "told"))
+            await store.write(lambda c, one=one: alarms.raise_alarm(c, AlarmKind.QUARANTINED, one.code, "told"))
         await store.close()
         return [str(number) for number in numbers]
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.config.loaded import Reconcile
+from gateway.models import AlarmKind
 from gateway.reconcile.backfill import Backfill
-from gateway.reconcile.rounds import TOO_SHORT, Reconciler
+from gateway.reconcile.rounds import Reconciler
 from gateway.store.work import alarms, watermarks
 from tests.reconcile.conftest import AGO, inspection, put, told_of
 from tests.support.keeping import WEBSERVICE
@@ -63,7 +64,7 @@ async def test_an_alarm_cleared_by_hand_is_raised_again_only_for_another_record(
     await told_of(parts, "deleted")
     assert await round_() == await round_() == ["deleted"]
     [alarm] = await parts.alarms()
-    assert (alarm.kind, alarm.times) == (TOO_SHORT, 2)
+    assert (alarm.kind, alarm.times) == (AlarmKind.LISTING_TOO_SHORT, 2)
     assert "Not listed: deleted." in alarm.text
     await parts.store.write(lambda c: alarms.clear_by_id(c, alarm.id))
     assert await round_() == ["deleted"]

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from gateway.config.loaded import Reconcile
+from gateway.models import AlarmKind
 from gateway.pauses import Cause, Kind
 from gateway.reconcile.backfill import Backfill
-from gateway.reconcile.rounds import NOT_RECONCILED, Reconciler
+from gateway.reconcile.rounds import Reconciler
 from gateway.store.engine.transaction_time import now
 from gateway.store.tables import notifications
 from gateway.store.tables import reconciled as marks
@@ -35,7 +36,7 @@ async def test_rounds_that_break_off_one_after_the_other_raise_an_alarm_until_on
         assert made is not None
         assert "may not list" in str(made.broke_off)
     [alarm] = await parts.alarms()
-    assert (alarm.kind, alarm.subject) == (NOT_RECONCILED, WEBSERVICE)
+    assert (alarm.kind, alarm.subject) == (AlarmKind.NOT_RECONCILED, WEBSERVICE)
     assert "may not list what doForms received" in alarm.text
     made = await reconciler.round(inspection(parts), Reconcile())
     assert made is not None
@@ -107,7 +108,7 @@ async def test_a_round_that_finds_no_room_for_its_listings_raises_an_alarm_until
     reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
     making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile(every=0.1)))
     [alarm] = await eventually(parts.alarms)
-    assert (alarm.kind, alarm.subject) == (NOT_RECONCILED, WEBSERVICE)
+    assert (alarm.kind, alarm.subject) == (AlarmKind.NOT_RECONCILED, WEBSERVICE)
     assert "these leave no room" in alarm.text
     await making
     assert await parts.alarms() == []

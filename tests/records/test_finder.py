@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.models import Event, FetchState
+from gateway.models import AlarmKind, Event, FetchState
 from gateway.records.fetcher import Records
-from gateway.records.unreadable import ALARM, IN_A_ROW
+from gateway.records.unreadable import IN_A_ROW
 from gateway.retry import PutOff
 from gateway.store.operator import pauses
 from gateway.store.work import record_ids
@@ -253,7 +253,7 @@ async def test_records_that_are_listed_but_not_handed_out_raise_an_alarm_until_o
         await parts.keep(f"n-{key}", key)
         await look_twice(parts, f"n-{key}")
     [alarm] = await parts.alarms()
-    assert (alarm.kind, alarm.subject) == (ALARM, WEBSERVICE)
+    assert (alarm.kind, alarm.subject) == (AlarmKind.RECORDS_NOT_READABLE, WEBSERVICE)
     assert "doForms lists the records of inspection but hands none of them out: 3 in a row" in alarm.text
     watch = parts.watch()
     await watch.look()
@@ -275,7 +275,7 @@ async def test_a_backfilled_record_that_is_not_handed_out_is_not_looked_for_in_l
         told = await look_twice(parts, f"backfill:{key}")
     assert f"doForms lists the record {keys[-1]} (id id-{keys[-1]}) but does not hand it out" in told
     assert "submissions" not in parts.asked()
-    assert [alarm.kind for alarm in await parts.alarms()] == [ALARM]
+    assert [alarm.kind for alarm in await parts.alarms()] == [AlarmKind.RECORDS_NOT_READABLE]
 
 
 async def test_a_backfilled_record_that_is_forbidden_pauses_only_if_listing_is_too(parts: Parts) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import Misfit
+from gateway.models import AlarmKind
 from gateway.store.engine.database import Database
 from gateway.store.engine.migrate import migrate
 from gateway.store.operator import quarantine
@@ -70,10 +71,10 @@ async def test_entries_are_chosen_by_code_text_and_time(store: Store) -> None:
 async def test_alarm_of_a_code_ends_with_its_last_entry(store: Store) -> None:
     first, second, _ = await put(store, entry(), entry(), entry(code=Misfit.PACKED))
     for code in ("no-object", "packed"):
-        await store.write(lambda c, code=code: alarms.raise_alarm(c, quarantine.ALARM, code, "text"))
+        await store.write(lambda c, code=code: alarms.raise_alarm(c, AlarmKind.QUARANTINED, code, "text"))
     for number, left in ((first, True), (second, False)):
         assert await store.write(lambda c, one=number: quarantine.remove(c, [one, 10**6])) == [number]
-        assert await store.read(lambda c: STANDS[quarantine.ALARM](c, "no-object")) is left
+        assert await store.read(lambda c: STANDS[AlarmKind.QUARANTINED](c, "no-object")) is left
         raised = [one.subject for one in await store.read(alarms.list_alarms)]
         assert ("no-object" in raised) is left
         assert "packed" in raised

@@ -134,8 +134,8 @@ async def test_leases_go_by_the_clock_of_the_database(
 ) -> None:
     await store.submit(keep(notification("n1"), take=True))
     rightly = store.now()
-    for module in ("postgresql", "clock"):  # this machine's clock is a century ahead
-        monkeypatch.setattr(f"gateway.store.{module}.now", lambda: now() + 100 * 365 * 86400 * SECOND)
+    for module in ("postgresql", "transaction_time"):  # this machine's clock is a century ahead
+        monkeypatch.setattr(f"gateway.store.engine.{module}.now", lambda: now() + 100 * 365 * 86400 * SECOND)
     assert await others.claim(ALL) == []
     await others.submit(keep(notification("n2")))
     numbers = await store.read(lambda c: c.execute(select(deliveries.c.number)).scalars().all())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, TextClause, and_, exists, func, select, true, update
 
-from gateway.models import DeliveryState, Outcome, ReasonCode
+from gateway.models import AlarmKind, DeliveryState, Outcome, ReasonCode
 from gateway.store.engine.transaction_time import ask
 from gateway.store.operator import quarantine
 from gateway.store.tables import DEADLY, NOT_FETCHED, NOT_REPORTED, deliveries, lanes, notifications, pauses
@@ -81,19 +81,17 @@ def paused(kind: str) -> Callable[[Connection, str], bool]:
 DOFORMS_WAITS = (ReasonCode.WEBSERVICE_WAITS, ReasonCode.ACCOUNT_WAITS)
 """Why deliveries wait until doForms can be called for them."""
 
-NOT_OPEN = "destination not open"
-"""The kind of alarm of a destination that could not be opened for a while."""
 
 STANDS: Mapping[str, Callable[[Connection, str], bool]] = {
-    "unmatched": unmatched,
-    "record not fetched": not_fetched,
-    "attachment missing": not_downloaded,
-    "outcome not reported": not_reported,
-    "process died": deadly,
-    "destination paused": paused("destination"),
-    "webservice paused": paused("webservice"),
-    quarantine.ALARM: quarantine.holds,
-    NOT_OPEN: paused("opening"),
+    AlarmKind.UNMATCHED: unmatched,
+    AlarmKind.RECORD_NOT_FETCHED: not_fetched,
+    AlarmKind.ATTACHMENT_MISSING: not_downloaded,
+    AlarmKind.OUTCOME_NOT_REPORTED: not_reported,
+    AlarmKind.PROCESS_DIED: deadly,
+    AlarmKind.DESTINATION_PAUSED: paused("destination"),
+    AlarmKind.WEBSERVICE_PAUSED: paused("webservice"),
+    AlarmKind.QUARANTINED: quarantine.holds,
+    AlarmKind.DESTINATION_NOT_OPEN: paused("opening"),
 }
 """By kind of alarm: whether its cause still stands, given its subject."""
 

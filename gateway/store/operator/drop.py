@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, select, update
 
-from gateway.models import DeliveryState, Outcome, ReasonCode, ReportState
+from gateway.models import AlarmKind, DeliveryState, Outcome, ReasonCode, ReportState
 from gateway.store.engine.transaction_time import ask
 from gateway.store.operator import alarm_conditions
 from gateway.store.operator.actions import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
@@ -116,4 +116,4 @@ def clear_unmatched(connection: Connection, webservice_ids: Collection[str]) -> 
     """Clear the alarm of each web service of which no unmatched notification waits for a person any more."""
     for webservice_id in [*webservice_ids, alarms.UNDECLARED]:
         if not alarm_conditions.unmatched(connection, webservice_id):
-            alarms.clear_alarm(connection, "unmatched", webservice_id)
+            alarms.clear_alarm(connection, AlarmKind.UNMATCHED, webservice_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.models import ReasonCode
+from gateway.models import AlarmKind, ReasonCode
 from gateway.store.engine.sanitize import clean
 from gateway.store.operator import alarm_conditions
 from gateway.store.tables import pauses
@@ -16,6 +17,11 @@ from gateway.store.work import alarms
 ORDERED = "ordered"
 """The cause of a pause that a person ordered: only a person ends it, whatever a process finds meanwhile."""
 
+PAUSED: Mapping[str, AlarmKind] = {
+    "destination": AlarmKind.DESTINATION_PAUSED,
+    "webservice": AlarmKind.WEBSERVICE_PAUSED,
+}
+"""By kind of pause, its alarm."""
 OPENING = "opening"
 """Kind and cause of what is no pause: a destination that is not open yet, as a process of the gateway notes it."""
 
@@ -81,7 +87,7 @@ def resume(connection: Connection, kind: str, name: str, *, ordered: bool = True
     """
     statement = delete(pauses).where(pauses.c.kind == kind, pauses.c.name == name)
     gone = connection.execute(statement if ordered else statement.where(pauses.c.cause != ORDERED)).rowcount > 0
-    alarms.clear_alarm(connection, f"{kind} paused", name)
+    alarms.clear_alarm(connection, PAUSED[kind], name)
     if gone and kind == "webservice":
         alarm_conditions.make_due(connection, ReasonCode.WEBSERVICE_WAITS, subject=name)
     return gone

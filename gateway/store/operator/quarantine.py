@@ -15,13 +15,12 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
 from gateway.errors import Misfit
+from gateway.models import AlarmKind
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import ask, from_store, to_store
 from gateway.store.tables import quarantine
 from gateway.store.work import alarms
 
-ALARM = "quarantined"
-"""The kind of the alarm, one for each reason code, as long as something with it is in quarantine."""
 MOST = 10_000
 """Entries that are kept; the oldest give way."""
 MOST_BYTES = 64 * 1024 * 1024
@@ -167,7 +166,7 @@ def remove(connection: Connection, numbers: Collection[int]) -> list[int]:
     rows = connection.execute(statement).all()
     for code in sorted({row.code for row in rows}):
         if not holds(connection, code):
-            alarms.clear_alarm(connection, ALARM, code)
+            alarms.clear_alarm(connection, AlarmKind.QUARANTINED, code)
     return sorted(row.id for row in rows)
 
 

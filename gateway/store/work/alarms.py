@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
+from gateway.models import AlarmKind
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import ask, from_store
 from gateway.store.tables import alarms
@@ -43,14 +44,14 @@ def subject_of(text: str) -> str:
     return f"{clean(text[:_LONGEST_SUBJECT])}… ({whole[:12]})"
 
 
-def raise_alarm(connection: Connection, kind: str, subject: str, text: str, *, times: int = 1) -> bool:
+def raise_alarm(connection: Connection, kind: AlarmKind, subject: str, text: str, *, times: int = 1) -> bool:
     """Raise an alarm; one that is raised already is counted up and takes the newer text. Tell whether it is new.
 
     ``times``: so often its cause was met.
     """
     _, moment = ask(connection)
     statement = insert(alarms).values(
-        kind=kind,
+        kind=str(kind),
         subject=subject_of(subject),
         text=clean(text),
         raised_at=moment,
@@ -72,11 +73,11 @@ def raise_alarm(connection: Connection, kind: str, subject: str, text: str, *, t
     return total == times
 
 
-def clear_alarm(connection: Connection, kind: str, subject: str) -> bool:
+def clear_alarm(connection: Connection, kind: AlarmKind | str, subject: str) -> bool:
     """Clear an alarm whose cause has ended; tell whether it was raised."""
     statement = (
         update(alarms)
-        .where(alarms.c.kind == kind, alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None))
+        .where(alarms.c.kind == str(kind), alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None))
         .values(cleared_at=ask(connection)[1])
     )
     return connection.execute(statement).rowcount > 0
@@ -90,10 +91,10 @@ def clear_by_id(connection: Connection, id_: int) -> bool:
     return connection.execute(statement).rowcount > 0
 
 
-def is_raised(connection: Connection, kind: str, subject: str) -> bool:
+def is_raised(connection: Connection, kind: AlarmKind, subject: str) -> bool:
     """Tell whether an alarm is raised."""
     statement = select(alarms.c.id).where(
-        alarms.c.kind == kind, alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None)
+        alarms.c.kind == str(kind), alarms.c.subject == subject_of(subject), alarms.c.cleared_at.is_(None)
     )
     return connection.execute(statement).first() is not None
 

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, false, func, true, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite writes ON CONFLICT alike
 
-from gateway.models import DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
+from gateway.models import AlarmKind, DeliveryState, FetchState, Mode, Notification, Outcome, ReportState
 from gateway.store.engine.bulk_sql import AnyOf, Greatest, Prepared, gathered, many, rows_of
 from gateway.store.engine.ids import Ids
 from gateway.store.engine.transaction_time import ask, micros, to_store
@@ -239,7 +239,7 @@ def _raise_alarms(connection: Connection, unmatched: Sequence[Keep]) -> None:
         subject = alarms.UNDECLARED if item.webservice is None else item.notification.webservice_id
         texts.setdefault(subject, []).append(item.alarm or "")
     for subject, told in sorted(texts.items()):  # alarms are rows that others raise too
-        alarms.raise_alarm(connection, "unmatched", subject, told[-1], times=len(told))
+        alarms.raise_alarm(connection, AlarmKind.UNMATCHED, subject, told[-1], times=len(told))
 
 
 def _by_key(item: Keep) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from gateway.log.limit import LogLimit
+from gateway.models import AlarmKind
 from gateway.web.protocol.strain import Strain
 
 log = structlog.get_logger(__name__)
@@ -85,7 +86,7 @@ class Connections:
     ) -> None:
         self.most = most
         self.most_of_peer = max(1, most * 3 // 4) if most_of_peer is None else most_of_peer
-        self.full = Strain("connections full", "webhook", _REMEDY, clock=clock)
+        self.full = Strain(AlarmKind.CONNECTIONS_FULL, "webhook", _REMEDY, clock=clock)
         self.log = LogLimit(log)
         self._clock = clock
         self._peers: dict[Connection, str] = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.models import AlarmKind
 from gateway.store.engine.database import say
 from gateway.store.store import Store
 
@@ -23,7 +24,9 @@ _EVERY = 1.0
 class Strain:
     """A bound that strangers can reach."""
 
-    def __init__(self, kind: str, subject: str, remedy: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kind: AlarmKind, subject: str, remedy: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Have an alarm of this kind and subject; ``remedy`` says what a person does about it."""
         self.kind = kind
         self.subject = subject
