@@ -15,7 +15,7 @@ from gateway.calls.counters import CallCounts, CallKind
 from gateway.calls.outage import Silence
 from gateway.calls.shared_buckets import shared_pace
 from gateway.calls.slots import SharedSlots, StoreBank
-from gateway.config.loaded import Account, Webservice
+from gateway.config.loaded import Account, Webservice, notifications_of
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Target, Wanted
 from gateway.doforms.failures import Later, NoAnswer
@@ -241,6 +241,7 @@ def _credentials(account: Account, webservice: Webservice) -> Credentials:
     assert webservice.password is not None, "calls are made for web services with a password only"
     return Credentials(
         api=webservice.api or account.api,
+        notifications=notifications_of(webservice, account),
         webservice_id=webservice.id,
         password=webservice.password,
         proxy=account.proxy,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from gateway.config.loaded import Routes, Webservice
+from gateway.config.loaded import Routes, Webservice, notifications_below, notifications_of
 from gateway.config.references import has_stand_in
 from gateway.log import SHORTEST_SECRET
 
@@ -91,6 +91,9 @@ def _sent_in_the_clear(loaded: Routes) -> Iterator[WeakSpot]:
             continue
         where = f"webservices.{webservice.name}.api" if webservice.api else _place_of_api(loaded, webservice)
         yield from _clear(where, webservice.api or account.api, "the passwords of web services")
+        where = f"webservices.{webservice.name}, accounts.{webservice.account} or doforms: notifications"
+        if (url := notifications_of(webservice, account)) != notifications_below(webservice.api or account.api):
+            yield from _clear(where, url, "the passwords of web services")
     for entry in loaded.destinations.values():
         place = f"destinations.{entry.name}"
         has_secrets = any(True for _ in _inside(place, entry.settings))

@@ -123,6 +123,7 @@ def load_webservices(
             project=table.project,
             account=table.account or _implied(table.id),
             api=table.api,
+            notifications=table.notifications,
             vars=plain(table.vars),
         )
     return loaded, declared
@@ -169,6 +170,7 @@ def _account(name: str, own: AccountTable, defaults: DoformsTable, headers: Head
     return Account(
         name=name,
         api=own.api or defaults.api,
+        notifications=own.notifications or (defaults.notifications if own.api is None else None),
         report=defaults.report if own.report is None else own.report,
         expected_fetch=defaults.expected_fetch if own.expected_fetch is None else own.expected_fetch,
         requests_per_minute=own.requests_per_minute or defaults.requests_per_minute,

@@ -22,12 +22,24 @@ Headers = tuple[tuple[str, tuple[SecretStr, ...]], ...]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
+DEFAULT_API = "https://api.mydoforms.com/api/v2"
+_DOCUMENTED = "https://api-dot-mydoforms-hrd.appspot.com/api/v2/notifications/{key}"
+"""Where doForms' page on notifications says that outcomes are PUT, whatever else its API is called."""
+
+
+def notifications_below(api: str) -> str:
+    """Return the URL to which outcomes are PUT that goes with an API, with ``{key}``."""
+    return _DOCUMENTED if api == DEFAULT_API else f"{api}/notifications/{{key}}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A doForms customer account: one API, one limit."""
 
     name: str
     api: str
+    notifications: str | None = None
+    """URL to which outcomes are PUT, with ``{key}``; None: the one that goes with ``api``."""
     report: bool
     expected_fetch: float
     requests_per_minute: int
@@ -58,7 +70,17 @@ class Webservice:
     project: str
     account: str
     api: str | None = None
+    notifications: str | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+def notifications_of(webservice: Webservice, account: Account) -> str:
+    """Return the URL to which the outcomes of a web service are PUT, with ``{key}``."""
+    if webservice.notifications is not None:
+        return webservice.notifications
+    if webservice.api is not None:
+        return notifications_below(webservice.api)
+    return account.notifications or notifications_below(account.api)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

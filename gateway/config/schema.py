@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.config.durations import Duration, PositiveDuration, RateText, say_duration
+from gateway.config.loaded import DEFAULT_API
 from gateway.config.schema_values import (
     AnswerWithin,
     Api,
@@ -19,6 +20,7 @@ from gateway.config.schema_values import (
     Hosts,
     Names,
     Networks,
+    NotificationsUrl,
     Patterns,
     ProxyAddress,
     Text,
@@ -101,6 +103,8 @@ class AccountTable(Table):
 
     api: Api | None = None
     """Base address of the doForms API."""
+    notifications: NotificationsUrl | None = None
+    """URL to which outcomes are PUT, with ``{key}``; left out: below ``api`` if that is set, else as for all."""
     report: bool | None = None
     """Tell doForms the outcome by PUT; false does not change the answer to the notification."""
     expected_fetch: Duration | None = None
@@ -132,8 +136,10 @@ class AccountTable(Table):
 class DoformsTable(Table):
     """``[doforms]``: defaults for every account."""
 
-    api: Api = "https://api.mydoforms.com/api/v2"
+    api: Api = DEFAULT_API
     """Base address of the doForms API."""
+    notifications: NotificationsUrl | None = None
+    """URL to which outcomes are PUT, with ``{key}``; left out: see [protocol.md](protocol.md#reporting-the-outcome)."""
     report: bool = True
     """Tell doForms the outcome by PUT; false does not change the answer to the notification."""
     expected_fetch: Duration = 0.5
@@ -206,6 +212,8 @@ class WebserviceTable(Table):
     """Its account; left out: the text before the first ``$$`` of the id."""
     api: Api | None = None
     """Base address of the doForms API for this web service alone."""
+    notifications: NotificationsUrl | None = None
+    """URL to which its outcomes are PUT, with ``{key}``; left out: below ``api`` if that is set, else its account's."""
     vars: dict[str, Any] = Field(default_factory=dict)
     """Values of your own, in templates as ``webservice.vars``."""
 

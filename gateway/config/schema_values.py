@@ -49,6 +49,21 @@ def _api(value: str) -> str:
     return value.rstrip("/")
 
 
+_KEY = "{key}"
+
+
+def _notifications(value: str) -> str:
+    parts = urlsplit(value)
+    remedy = 'Write one such as "https://api.mydoforms.com/api/v2/notifications/{key}"'
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise mistake(f"{show(value)} is no web address", remedy)
+    if value.count(_KEY) != 1 or _KEY not in parts.path.split("/"):
+        raise mistake(f"{show(value)} does not say where the notification's key goes", f"{remedy}, with {_KEY} once")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise mistake(f"{show(value)} holds more than a host and a path", remedy)
+    return value
+
+
 _PATH_ENDS = {"?": "a question mark, which ends a URL's path", "#": "a hash, which ends a URL"}
 _IN_NO_PATH = frozenset('\\"<>^`{|}')
 """What no path of a URL holds as it is (RFC 3986, 3.3), beside blanks and what cannot be seen."""
@@ -155,6 +170,7 @@ Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 Patterns: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), AfterValidator(_some)]
 Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list)]
 Api: TypeAlias = Annotated[str, AfterValidator(_api)]
+NotificationsUrl: TypeAlias = Annotated[Text, AfterValidator(_notifications)]
 BlobPath: TypeAlias = Annotated[Text, AfterValidator(_blob_path)]
 ProxyAddress: TypeAlias = Annotated[SecretStr | str, PlainValidator(_proxy)]
 Hosts: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_one_or_list)]

@@ -55,6 +55,8 @@ class Credentials:
     api: str
     webservice_id: str
     password: SecretStr
+    notifications: str | None = None
+    """URL to which outcomes are PUT, with ``{key}``; None: below ``api``."""
     proxy: SecretStr | str | None = None
     """A proxy's address, or ``"env"`` for those that the environment names."""
     attachment_hosts: Sequence[str] = ()
@@ -97,7 +99,8 @@ class DoformsClient:
         Raises:
             BadKey, Gone, Unauthorised, Quota, NotARecord, WrongApi, Later: see `gateway.doforms.failures`.
         """
-        answer = await self._call(credentials, "GET", f"{_PLACES[kind]}/{segment(key)}", whole=True)
+        url = _below(credentials, f"{_PLACES[kind]}/{segment(key)}")
+        answer = await self._call(credentials, "GET", url, whole=True)
         if not answer.is_success:
             raise self._failure(answer, f"the {kind} {key}")
         if b'"fields"' not in answer.content and _is_over_quota(answer) and not _is_record(answer.content, kind, key):
@@ -117,7 +120,8 @@ class DoformsClient:
             Gone, Refused, Unauthorised, Quota, NotAListing, WrongApi, Later: see `gateway.doforms.failures`.
         """
         window = {"receiveTimeBegin": _moment(begin), "receiveTimeEnd": _moment(end), "limit": limit, "skip": skip}
-        answer = await self._call(credentials, "GET", f"submissions?{urlencode(window)}", whole=True)
+        url = _below(credentials, f"submissions?{urlencode(window)}")
+        answer = await self._call(credentials, "GET", url, whole=True)
         if not answer.is_success:
             raise self._failure(answer, f"the submissions received from {_moment(begin)} to {_moment(end)}")
         if not answer.content.lstrip().startswith(b"[") and _is_over_quota(answer):
@@ -130,10 +134,14 @@ class DoformsClient:
         Raises:
             Gone, Refused, Unauthorised, Quota, WrongApi, Later: see `gateway.doforms.failures`.
         """
-        path = f"notifications/{segment(key)}"
-        answer = await self._call(credentials, "PUT", path, json={"status": outcome.value})
+        below = _below(credentials, "notifications/{key}")
+        url = credentials.notifications or below
+        answer = await self._call(
+            credentials, "PUT", url.replace("{key}", segment(key)), json={"status": outcome.value}
+        )
         if not answer.is_success:
-            raise self._failure(answer, f"the notification {key}")
+            setting = "api" if url == below else "notifications"
+            raise self._failure(answer, f"the notification {key}", setting=setting)
         if _is_over_quota(answer):
             raise self._quota(answer)
 
@@ -143,7 +151,7 @@ class DoformsClient:
         Raises:
             Gone, Refused, Unauthorised, Quota, NotAnAttachment, Unwanted, Later: see `gateway.doforms.failures`.
         """
-        url = f"{credentials.api.rstrip('/')}/{path}"
+        url = _below(credentials, path)
         try:
             async with (
                 asyncio.timeout(download.WITHIN),
@@ -177,13 +185,12 @@ class DoformsClient:
         self,
         credentials: Credentials,
         method: str,
-        path: str,
+        url: str,
         *,
         json: dict[str, str] | None = None,
         whole: bool = False,
     ) -> httpx.Response:
         """Make a call; ``whole``: of a success all is needed, and not only that it is one."""
-        url = f"{credentials.api.rstrip('/')}/{path}"
         client, status = self._ways.client(credentials.proxy), None
         try:
             async with (
@@ -214,16 +221,14 @@ class DoformsClient:
                 raise NotARecord(f"doForms answered with more than {self._largest} bytes; so many are not read")
         return _rebuilt(answer, b"".join(pieces))
 
-    def _failure(self, answer: httpx.Response, what: str) -> Exception:
+    def _failure(self, answer: httpx.Response, what: str, *, setting: str = "api") -> Exception:
         if _is_over_quota(answer):
             return self._quota(answer)
         status = answer.status_code
         text = f"doForms answered {status} for {what}{excerpt(answer, hide=self._hide)}"
         if 300 <= status < 400:
             location = " ".join(answer.headers.get("location", "nowhere").split())[:300]
-            text += (
-                f", a redirect to {self._hide(location)!r}, which is not followed: `api` is not the address of its API"
-            )
+            text += f", a redirect to {self._hide(location)!r}, which is not followed: `{setting}` is not its address"
             return WrongApi(f"{text}. Write the one that doForms names", status=status)
         if status == httpx.codes.UNAUTHORIZED:
             return Unauthorised(f"{text}. {_WHO}")
@@ -240,6 +245,10 @@ class DoformsClient:
     def _quota(self, answer: httpx.Response) -> Quota:
         text = f"doForms says that today's calls are used up{excerpt(answer, hide=self._hide)}"
         return Quota(text, until=quota_ends(datetime.now(UTC)))
+
+
+def _below(credentials: Credentials, path: str) -> str:
+    return f"{credentials.api.rstrip('/')}/{path}"
 
 
 def segment(text: str) -> str:

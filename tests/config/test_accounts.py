@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config.loaded import notifications_of
 from gateway.models import Retry, Unmatched
 from tests.support.routes_files import HEAD
 
@@ -201,3 +202,58 @@ def test_proxy_or_host_that_cannot_be_used_is_told(problems, table: str, line: s
     assert problem.where.startswith(f"{table}.{line.partition(' ')[0]}")
     assert found in problem.found
     assert "pass-word" not in str(problem)
+
+
+APPSPOT = "https://api-dot-mydoforms-hrd.appspot.com/api/v2/notifications/{key}"
+OWN = "https://own.example/told/{key}"
+
+
+@pytest.mark.parametrize(
+    ("doforms", "account", "webservice", "url"),
+    [
+        ("", "", "", APPSPOT),
+        ('api = "https://api.mydoforms.com/api/v2/"', "", "", APPSPOT),
+        (
+            'api = "https://api.eu.mydoforms.com/api/v2"',
+            "",
+            "",
+            "https://api.eu.mydoforms.com/api/v2/notifications/{key}",
+        ),
+        ("", 'api = "https://a.example/v2"', "", "https://a.example/v2/notifications/{key}"),
+        ("", "", 'api = "https://w.example/v2"', "https://w.example/v2/notifications/{key}"),
+        (f'notifications = "{OWN}"', "", "", OWN),
+        (f'notifications = "{OWN}"', 'api = "https://a.example/v2"', "", "https://a.example/v2/notifications/{key}"),
+        ('api = "https://d.example/v2"', f'notifications = "{OWN}"', "", OWN),
+        ("", f'notifications = "{OWN}"', 'api = "https://w.example/v2"', "https://w.example/v2/notifications/{key}"),
+        ("", 'api = "https://a.example/v2"', f'notifications = "{OWN}"', OWN),
+    ],
+)
+def test_outcomes_are_told_where_the_nearest_setting_says(
+    load_text, doforms: str, account: str, webservice: str, url: str
+) -> None:
+    text = (
+        f'[doforms]\n{doforms}\n[accounts.acme]\n{account}\n[webservices.w]\nid = "acme$$1"\nform = "F"\n{webservice}\n'
+    )
+    routes = load_text(text)
+    [one] = routes.webservices.values()
+    assert notifications_of(one, routes.accounts["acme"]) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("ftp://h/{key}", "is no web address"),
+        ("notifications/{key}", "is no web address"),
+        ("https://h/notifications", "does not say where the notification's key goes"),
+        ("https://h/{key}/{key}", "does not say where the notification's key goes"),
+        ("https://{key}.example/n", "does not say where the notification's key goes"),
+        ("https://h/n-{key}", "does not say where the notification's key goes"),
+        ("https://h/n?key={key}", "does not say where the notification's key goes"),
+        ("https://h/{key}?a=b", "holds more than a host and a path"),
+        ("https://u:p@h/{key}", "holds more than a host and a path"),
+    ],
+)
+def test_a_url_for_outcomes_that_cannot_be_one_is_refused(problems, url: str, found: str) -> None:
+    [told] = problems(f'[doforms]\nnotifications = "{url}"\n')
+    assert told.where == "doforms.notifications"
+    assert found in told.found

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -218,6 +219,15 @@ async def test_what_doforms_says_of_the_quota_right_after_midnight_may_be_about_
     said_at: str, ends: str
 ) -> None:
     assert quota_ends(datetime.fromisoformat(f"{said_at}+00:00")) == datetime.fromisoformat(f"{ends}+00:00")
+
+
+async def test_report_goes_to_the_url_for_outcomes_with_the_same_token(
+    client: DoformsClient, doforms: Simulator
+) -> None:
+    elsewhere = replace(credentials("http://127.0.0.1:9/v2"), notifications=f"{doforms.api}/notifications/{{key}}")
+    seen = doforms.compose(WEBSERVICE, "create", submission_key=KEY, key="n$/1")
+    await client.report(elsewhere, "n$/1", Outcome.COMPLETED)
+    assert seen.puts == ["completed"]
 
 
 async def test_a_report_too_meets_the_quota(client: DoformsClient, doforms: Simulator) -> None:
