@@ -139,13 +139,13 @@ class DeliveryState(StrEnum):
     """Where a delivery stands."""
 
     PENDING = "pending"
-    """Not ended: waiting for its turn, its time or its answer."""
+    """Not ended: waiting for its turn, its time or its answer. Receiving makes it so, a retry, or a person's replay."""
     DELIVERED = "delivered"
-    """The destination took it; there is a receipt."""
+    """The destination took it; there is a receipt, with which an attempt is settled."""
     SKIPPED = "skipped"
-    """Its ``when`` was false for this record."""
+    """Its ``when`` was false for this record, as a settlement says."""
     DEAD = "dead"
-    """Will not be tried again by itself: rejected, given up, or in doubt. Can be replayed."""
+    """Not tried again by itself: a settlement says that it is rejected, given up, or in doubt. Can be replayed."""
     DROPPED = "dropped"
     """Given up by a person."""
 
@@ -154,45 +154,45 @@ class ReportState(StrEnum):
     """How doForms hears the outcome of a notification."""
 
     NONE = "none"
-    """Nothing to tell: no outcome is due, or reporting is switched off."""
+    """Nothing to tell: no outcome is due, or reporting is switched off. Receiving decides that."""
     OPEN = "open"
-    """The outcome is not known yet, or the request that will carry it is still open."""
+    """The outcome is not known yet, or the request that will carry it is still open. Receiving makes it so."""
     DUE = "due"
-    """The outcome is known and must be told by PUT."""
+    """The outcome is known and must be told by PUT: the reporter has claimed it, or put it off."""
     ANSWERED = "answered"
-    """Told in the answer to the notification."""
+    """Told in the answer to the notification, which receiving has written."""
     REPORTED = "reported"
-    """Told by PUT; doForms confirmed."""
+    """Told by PUT; doForms confirmed that to the reporter."""
     GONE = "gone"
-    """doForms does not know the notification any more (404, 410)."""
+    """doForms does not know the notification any more, as it told the reporter (404, 410)."""
     REFUSED = "refused"
-    """doForms refused the report (400, 422)."""
+    """doForms refused what the reporter told (400, 422)."""
     GIVEN_UP = "given up"
-    """Could not be told within ``report_retry``."""
+    """The reporter could not tell it within ``report_retry``."""
 
 
 class FetchState(StrEnum):
     """Where the fetch of a notification's record stands."""
 
     NONE = "none"
-    """No delivery needs the record."""
+    """No delivery needs the record, as receiving found."""
     DUE = "due"
-    """Not fetched yet."""
+    """Not fetched yet: receiving, a retry or a person's replay makes it so."""
     PINNED = "pinned"
-    """Fetched and kept."""
+    """The fetcher has fetched and kept it."""
     GIVEN_UP = "given up"
-    """Could not be fetched within ``fetch_retry``."""
+    """The fetcher could not fetch it within ``fetch_retry``."""
 
 
 class AttachmentState(StrEnum):
     """Where the download of an attachment stands."""
 
     DUE = "due"
-    """Not downloaded yet."""
+    """Not downloaded yet: a record names it, or a retry, a replay or a lost file makes it so."""
     SPOOLED = "spooled"
-    """Downloaded, and kept in the spool."""
+    """A download has put it into the spool, whole."""
     GIVEN_UP = "given up"
-    """Could not be downloaded within ``attachment_retry``, or is too large or of a type that is not wanted."""
+    """No download could get it within ``attachment_retry``, or is too large or of a type that is not wanted."""
 
 
 class Unmatched(StrEnum):

@@ -32,6 +32,18 @@ BY_HAND: dict[str, Sequence[str]] = {
         "UPDATE deliveries SET state = 'dropped' WHERE id = {waiting}",
         "UPDATE notifications SET outcome = 'failed' WHERE outcome IS NULL",
     ],
+    "pending delivery out of its lane": [
+        "UPDATE deliveries SET in_lane = false WHERE id = {waiting}",
+        "UPDATE lanes SET claimable_at = NULL WHERE id = (SELECT lane_id FROM deliveries WHERE id = {waiting})",
+    ],
+    "ended delivery that is being sent": ["UPDATE deliveries SET sending_at = 5 WHERE id = {ended}"],
+    "doubt about a delivery that is not dead": ["UPDATE deliveries SET doubt = true WHERE id = {ended}"],
+    "delivery whose end and state differ": ["UPDATE deliveries SET settled_at = NULL WHERE id = {ended}"],
+    "fetched record that is not there": ["UPDATE notifications SET fetch_state = 'pinned' WHERE outcome IS NULL"],
+    "spooled attachment of unknown size": [
+        "INSERT INTO attachments (notification_id, webservice_id, blob_key, place, filename, file, state) "
+        "SELECT notification_id, 'acme$$1', 'b1', 'photo', 'a.jpg', 'f1', 'spooled' FROM deliveries WHERE id = {ended}"
+    ],
     "lane that is never claimed": [
         "UPDATE lanes SET claimable_at = NULL WHERE id = (SELECT lane_id FROM deliveries WHERE id = {waiting})"
     ],
@@ -50,6 +62,9 @@ BY_HAND: dict[str, Sequence[str]] = {
     "outcome that is missing": ["UPDATE notifications SET outcome = NULL, report_due_at = NULL"],
     "outcome that is wrong": ["UPDATE notifications SET outcome = 'failed' WHERE outcome = 'completed'"],
     "report that is never due": ["UPDATE notifications SET report_due_at = NULL WHERE outcome IS NOT NULL"],
+    "report that has ended and is due": [
+        "UPDATE notifications SET report_due_at = 5, report_state = 'reported' WHERE outcome IS NOT NULL"
+    ],
     "report without an outcome": ["UPDATE notifications SET report_due_at = 5 WHERE outcome IS NULL"],
 }
 
@@ -107,6 +122,23 @@ async def test_what_is_wrong_is_found_told_and_mended(store: Store, name: str) -
 async def test_a_lane_that_was_never_claimed_is_claimed_after_the_mending(store: Store) -> None:
     ids = await site(store)
     await by_hand(store, BY_HAND["lane that is never claimed"][0].format(**ids))
+    assert await store.claim(ALL) == []
+    await store.write(mend)
+    assert [due.id for due in await store.claim(ALL)] == [ids["waiting"]]
+
+
+async def test_a_delivery_that_waits_and_has_an_end_goes_on_after_the_mending(store: Store) -> None:
+    ids = await site(store)
+    await by_hand(store, "UPDATE deliveries SET settled_at = 5 WHERE id = {waiting}".format(**ids))
+    assert [one.name for one in await found(store)] == ["delivery whose end and state differ"]
+    await store.write(mend)
+    assert await found(store) == []
+    assert [due.id for due in await store.claim(ALL)] == [ids["waiting"]]
+
+
+async def test_a_delivery_that_was_out_of_its_lane_is_claimed_after_the_mending(store: Store) -> None:
+    ids = await site(store)
+    await by_hand(store, *(one.format(**ids) for one in BY_HAND["pending delivery out of its lane"]))
     assert await store.claim(ALL) == []
     await store.write(mend)
     assert [due.id for due in await store.claim(ALL)] == [ids["waiting"]]

@@ -9,34 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select
 
 from gateway.models import DeliveryState, Outcome, ReportState
 from gateway.store.engine.bulk_sql import AnyOf, many
 from gateway.store.engine.transaction_time import SECOND, ask
 from gateway.store.operator.actions import head_due, open_lanes
+from gateway.store.operator.impossible_states import STATES
+from gateway.store.operator.inconsistency import Kind, finder, put
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 from gateway.store.work.outcome import conclude
 
 _SHOWN = 100
 """Findings of one kind that are told one by one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One kind of inconsistency."""
-
-    name: str
-    means: str
-    """What it leads to, for a person."""
-    remedy: str
-    """What `mend` does, or what a person can do."""
-    find: Callable[[Connection], Sequence[tuple[int, str]]]
-    """Returns the ids concerned, each with what it is called."""
-    mend: Callable[[Connection, Sequence[int]], None] | None = None
-    """Puts them right; None: only a person can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +89,6 @@ def _told(kind: Kind, found: Sequence[tuple[int, str]], *, mended: bool = False)
     )
 
 
-def _finder(statement: Select[Any], called: str) -> Callable[[Connection], Sequence[tuple[int, str]]]:
-    """Return the function that runs a query for ids and names."""
-
-    def find(connection: Connection) -> Sequence[tuple[int, str]]:
-        return [(row[0], f"{called} {row[1]}") for row in connection.execute(statement)]
-
-    return find
-
-
 _in_it = and_(deliveries.c.lane_id == lanes.c.id, deliveries.c.in_lane)
 _of_it = deliveries.c.notification_id == notifications.c.id
 _pending = deliveries.c.state == DeliveryState.PENDING.value
@@ -123,15 +100,11 @@ _delivery = (deliveries.c.id, deliveries.c.delivery_key)
 
 def _count_on(connection: Connection, ids: Sequence[int]) -> None:
     highest = select(func.max(deliveries.c.number)).where(deliveries.c.lane_id == lanes.c.id).scalar_subquery()
-    _set(connection, lanes, ids, last_number=highest)
+    put(connection, lanes, ids, last_number=highest)
 
 
 def _out_of_lane(connection: Connection, ids: Sequence[int]) -> None:
-    _set(connection, deliveries, ids, in_lane=False)
-
-
-def _set(connection: Connection, table: Table, ids: Sequence[int], **values: Any) -> None:
-    connection.execute(update(table).where(AnyOf(table.c.id, "ids")).values(values), {"ids": many(connection, ids)})
+    put(connection, deliveries, ids, in_lane=False)
 
 
 def _judge(connection: Connection, ids: Sequence[int]) -> None:
@@ -139,11 +112,11 @@ def _judge(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _no_report(connection: Connection, ids: Sequence[int]) -> None:
-    _set(connection, notifications, ids, report_due_at=None, report_holder=None)
+    put(connection, notifications, ids, report_due_at=None, report_holder=None)
 
 
 def _report(connection: Connection, ids: Sequence[int]) -> None:
-    _set(connection, notifications, ids, report_due_at=ask(connection)[1])
+    put(connection, notifications, ids, report_due_at=ask(connection)[1])
 
 
 def _delete_from(table: Table, key: str = "id") -> Callable[[Connection, Sequence[int]], None]:
@@ -160,7 +133,7 @@ def _orphans(table: Table, key: str, parent: Table, by: str, called: str) -> Kin
         name=f"{table.name} of nothing",
         means=f"They belong to {parent.name} that are gone, and only take up room.",
         remedy="They are deleted.",
-        find=_finder(select(table.c[key], table.c[by]).where(alone).order_by(table.c[key]), called),
+        find=finder(select(table.c[key], table.c[by]).where(alone).order_by(table.c[key]), called),
         mend=_delete_from(table, key),
     )
 
@@ -178,7 +151,7 @@ KINDS: Sequence[Kind] = (
         name="delivery without a lane",
         means="Nobody will ever claim it: claims go by lanes.",
         remedy="Drop it (`gateway deliveries drop KEY`), or restore the store from a backup.",
-        find=_finder(
+        find=finder(
             select(*_delivery)
             .where(deliveries.c.in_lane, ~exists(select(lanes.c.id).where(lanes.c.id == deliveries.c.lane_id)))
             .order_by(deliveries.c.id),
@@ -189,7 +162,7 @@ KINDS: Sequence[Kind] = (
         name="ended delivery that holds its lane up",
         means="The deliveries behind it wait for ever.",
         remedy="It leaves its lane.",
-        find=_finder(
+        find=finder(
             select(*_delivery)
             .where(deliveries.c.in_lane, ~_pending, deliveries.c.state != DeliveryState.DEAD.value)
             .order_by(deliveries.c.id),
@@ -197,11 +170,12 @@ KINDS: Sequence[Kind] = (
         ),
         mend=_out_of_lane,
     ),
+    *STATES,
     Kind(
         name="lane that is never claimed",
         means="Deliveries wait in it, but nothing says when they are due: they wait for ever.",
         remedy="It is due when its head is.",
-        find=_finder(
+        find=finder(
             select(lanes.c.id, lanes.c.id)
             .where(lanes.c.claimable_at.is_(None), exists(select(deliveries.c.id).where(_in_it)))
             .order_by(lanes.c.id),
@@ -213,7 +187,7 @@ KINDS: Sequence[Kind] = (
         name="lane that is due long after its head",
         means="The delivery at its head is due, and waits all the same.",
         remedy="It is due when its head is.",
-        find=_finder(
+        find=finder(
             select(lanes.c.id, lanes.c.id)
             .where(lanes.c.holder.is_(None), lanes.c.claimable_at > head_due + 60 * SECOND)
             .order_by(lanes.c.id),
@@ -225,7 +199,7 @@ KINDS: Sequence[Kind] = (
         name="empty lane that is due",
         means="The gateway claims it again and again and finds nothing in it.",
         remedy="It is marked as empty.",
-        find=_finder(
+        find=finder(
             select(lanes.c.id, lanes.c.id)
             .where(lanes.c.claimable_at.is_not(None), ~exists(select(deliveries.c.id).where(_in_it)))
             .order_by(lanes.c.id),
@@ -238,7 +212,7 @@ KINDS: Sequence[Kind] = (
         means="The next delivery would get a number that is not above all others: a destination with a `guard` would "
         "take it for an older one.",
         remedy="It counts on from the highest.",
-        find=_finder(
+        find=finder(
             select(lanes.c.id, lanes.c.id)
             .join(deliveries, deliveries.c.lane_id == lanes.c.id)
             .group_by(lanes.c.id, lanes.c.last_number)
@@ -252,7 +226,7 @@ KINDS: Sequence[Kind] = (
         name="one number twice in a lane",
         means="Which of the two goes first is left to chance.",
         remedy="Look at them with `gateway deliveries list`; replay one with --overtaken to send it to the end.",
-        find=_finder(
+        find=finder(
             select(deliveries.c.lane_id, func.min(deliveries.c.delivery_key))
             .group_by(deliveries.c.lane_id, deliveries.c.number)
             .having(func.count() > 1)
@@ -264,7 +238,7 @@ KINDS: Sequence[Kind] = (
         name="outcome that is missing",
         means="Every delivery that counts has ended, and doForms will never hear how.",
         remedy="It is set, and reported.",
-        find=_finder(
+        find=finder(
             select(*_notification)
             .where(
                 notifications.c.outcome.is_(None),
@@ -281,7 +255,7 @@ KINDS: Sequence[Kind] = (
         name="outcome that is wrong",
         means="doForms was told something else than what happened.",
         remedy="It is set anew, and reported.",
-        find=_finder(
+        find=finder(
             select(*_notification)
             .where(
                 notifications.c.matched,
@@ -302,9 +276,24 @@ KINDS: Sequence[Kind] = (
         name="report without an outcome",
         means="doForms would be told nothing, again and again.",
         remedy="It is no longer due; with the outcome it will be.",
-        find=_finder(
+        find=finder(
             select(*_notification)
             .where(notifications.c.report_due_at.is_not(None), notifications.c.outcome.is_(None))
+            .order_by(notifications.c.id),
+            "notification",
+        ),
+        mend=_no_report,
+    ),
+    Kind(
+        name="report that has ended and is due",
+        means="doForms would be told once more, or though it is to be told nothing.",
+        remedy="It is no longer due.",
+        find=finder(
+            select(*_notification)
+            .where(
+                notifications.c.report_due_at.is_not(None),
+                notifications.c.report_state.not_in((ReportState.OPEN.value, ReportState.DUE.value)),
+            )
             .order_by(notifications.c.id),
             "notification",
         ),
@@ -314,7 +303,7 @@ KINDS: Sequence[Kind] = (
         name="report that is never due",
         means="doForms will never hear the outcome.",
         remedy="It is made due now.",
-        find=_finder(
+        find=finder(
             select(*_notification)
             .where(
                 notifications.c.outcome.is_not(None),
