@@ -70,18 +70,24 @@ COMMANDS = (
         "gateway.cli.plugins:plugins",
         "List the installed destination plugins, with the settings and options that each takes.",
     ),
-    Later("notifications", "gateway.cli.notifications:app", "What came from doForms and what became of it."),
-    Later("deliveries", "gateway.cli.deliveries:app", "What went, goes or could not go to the destinations."),
-    Later("destinations", "gateway.cli.destinations:app", "The places that deliveries go to, and what waits for them."),
-    Later("webservices", "gateway.cli.webservices:app", "In whose name doForms is called, and whether it is."),
-    Later("quarantine", "gateway.cli.quarantine:app", "Bodies that carried the secret but were no notification."),
+    Later("notifications", "gateway.cli.notifications:app", "Notifications from doForms: list, show, replay, drop."),
+    Later("deliveries", "gateway.cli.deliveries:app", "Deliveries to destinations: list, show, replay, drop."),
+    Later("destinations", "gateway.cli.destinations:app", "Destinations: state, waiting deliveries; pause and resume."),
+    Later(
+        "webservices", "gateway.cli.webservices:app", "Web services: state of their password and quota, calls today."
+    ),
+    Later(
+        "quarantine",
+        "gateway.cli.quarantine:app",
+        "Authenticated requests that are no notification: list, take in again.",
+    ),
     Later(
         "alarms",
         "gateway.cli.alarms:app",
         "List the alarms that are raised, newest first: causes that a person must mend. Each is cleared when that "
         "ends.",
     ),
-    Later("store", "gateway.cli.store:app", "Look whether the store is whole, and copy it."),
+    Later("store", "gateway.cli.store:app", "Check and back up the store."),
 )
 """Each with the place it is in and the first sentences of its help."""
 

@@ -39,7 +39,7 @@ from gateway.store.operator.views import Candidate, DeliveryDetails, DeliveryFil
 
 _ID = re.compile("[0-9]{1,18}")
 
-app = typer.Typer(help="What went, goes or could not go to the destinations.", no_args_is_help=True)
+app = typer.Typer(help="Deliveries to destinations: list, show, replay, drop.", no_args_is_help=True)
 
 
 CHOOSE: dict[str, Any] = {

@@ -21,7 +21,7 @@ from gateway.store.operator.pauses import Pause
 from gateway.store.operator.queries import find_standing
 from gateway.store.operator.views import Standing
 
-app = typer.Typer(help="The places that deliveries go to, and what waits for them.", no_args_is_help=True)
+app = typer.Typer(help="Destinations: state, waiting deliveries; pause and resume.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the routes file.")]
 

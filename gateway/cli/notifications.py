@@ -30,7 +30,9 @@ ORDERS = (
     ),
 )
 
-app = typer.Typer(help="What came from doForms and what became of it.", cls=group_with(*ORDERS), no_args_is_help=True)
+app = typer.Typer(
+    help="Notifications from doForms: list, show, replay, drop.", cls=group_with(*ORDERS), no_args_is_help=True
+)
 
 
 @app.command("list")

@@ -28,7 +28,9 @@ ORDERS = (
 )
 
 app = typer.Typer(
-    help="Bodies that carried the secret but were no notification.", cls=group_with(*ORDERS), no_args_is_help=True
+    help="Authenticated requests that are no notification: list, take in again.",
+    cls=group_with(*ORDERS),
+    no_args_is_help=True,
 )
 
 CHOOSE: dict[str, Any] = {

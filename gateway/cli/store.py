@@ -17,7 +17,7 @@ from gateway.store.engine.connect import open_database
 from gateway.store.engine.sqlite import SqliteDatabase
 from gateway.store.operator.integrity import Inconsistency, inspect, mend
 
-app = typer.Typer(no_args_is_help=True, help="Look whether the store is whole, and copy it.")
+app = typer.Typer(no_args_is_help=True, help="Check and back up the store.")
 
 
 @app.command()

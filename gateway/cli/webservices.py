@@ -20,7 +20,7 @@ from gateway.store.operator import pauses
 from gateway.store.work import alarms, call_counts
 from gateway.store.work.call_counts import Counts
 
-app = typer.Typer(help="In whose name doForms is called, and whether it is.", no_args_is_help=True)
+app = typer.Typer(help="Web services: state of their password and quota, calls today.", no_args_is_help=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

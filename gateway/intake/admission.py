@@ -1,4 +1,4 @@
-"""Room for more: whether what comes may be kept, by what waits, what the disk has left and what memory holds."""
+"""Admission control: refuses new notifications when the backlog, the disk or memory is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lanes that nothing waits in and nothing refers to any more are deleted, in small batches.
+"""Deletes empty lanes that nothing refers to any more, in small batches.
 
 The rules, before the SQL:
 
