@@ -118,6 +118,7 @@ class Delivering:
         """Begin to work."""
         await self._clock.start()
         await self._pauses.mended()
+        await self._pauses.is_back()  # what a process noted that has ended since
         self.worker.start()
         self._reporter.start()
         self._services.start(

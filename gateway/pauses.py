@@ -101,7 +101,7 @@ class Pauses:
 
         What is not open yet by then is noted anew at its next try.
         """
-        await self._store.write(lambda connection: pauses.forget_opening(connection))
+        await self._store.write(lambda connection: pauses.forget(connection, pauses.OPENING))
         await self.refresh()
         for kind, name in [key for key, pause in self._pauses.items() if pause.cause in _MENDED_BY_SETTINGS]:
             await self.resume(Kind(kind), name)
@@ -169,7 +169,28 @@ class Pauses:
 
     async def no_longer_opening(self, name: str) -> None:
         """Note that nobody is about to open a destination."""
-        await self._store.write(lambda connection: pauses.forget_opening(connection, name))
+        await self._store.write(lambda connection: pauses.forget(connection, pauses.OPENING, name))
+
+    async def down(self, name: str, reason: str, *, next_in: float) -> None:
+        """Note that a destination is down, and in how many seconds it is tried next, for lists."""
+        now = self._store.now()
+        entry = Pause(
+            kind=pauses.DOWN, name=name, cause=pauses.DOWN, reason=reason, since=now, until=now + micros(next_in)
+        )
+        with self._change():
+            self._pauses.setdefault((pauses.DOWN, name), entry)
+            await self._store.write(lambda connection: pauses.pause(connection, entry))
+
+    def is_down(self, name: str) -> bool:
+        """Tell whether it is noted that a destination is down, by whichever process."""
+        return (pauses.DOWN, name) in self._pauses
+
+    async def is_back(self, name: str | None = None) -> None:
+        """Note that a destination, or any, is not down."""
+        with self._change():
+            for key in [key for key in self._pauses if key[0] == pauses.DOWN and name in (None, key[1])]:
+                del self._pauses[key]
+            await self._store.write(lambda connection: pauses.forget(connection, pauses.DOWN, name))
 
     async def opened(self, name: str) -> None:
         """Note that a destination is open: what paused it because it could not be opened has ended."""

@@ -34,15 +34,16 @@ class Listed:
     plugin: str | None
     """None: it is not in the routes file (any more), but deliveries for it are in the store."""
     state: str
-    """``ready``: nobody and nothing has paused it; whether it is up tells why its deliveries wait.
+    """``ready``: it takes deliveries, as far as is known.
 
-    ``opening``: the running gateway could not open it yet; it tries again by itself.
+    ``opening``: the running gateway could not open it yet. ``down``: it answers nothing, or that it is not available.
+    Both are tried again by themselves. ``paused``: it waits for a person, or for a time.
     """
     reason: str | None
     since: datetime | None
-    """Since when it is paused, or could not be opened."""
+    """Since when it is paused, down, or could not be opened."""
     next_try: datetime | None
-    """When it is opened again, or a pause ends by itself."""
+    """When it is tried again, or a pause ends by itself."""
     waiting: int
     put_off: str | None
     """Why one of those that wait was put off."""
@@ -57,10 +58,10 @@ def list_(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
         standing = find_standing(connection)
         noted = pauses.list_pauses(connection)
     paused = {one.name: one for one in noted if one.kind == Kind.DESTINATION}
-    opening = {one.name: one for one in noted if one.kind == pauses.OPENING}
+    unavailable = {one.name: one for one in noted if one.kind in (pauses.DOWN, pauses.OPENING)}
     names = sorted({*loaded.destinations, *standing})
     found = [
-        _listed(name, loaded, standing.get(name, Standing()), paused.get(name), opening.get(name)) for name in names
+        _listed(name, loaded, standing.get(name, Standing()), paused.get(name), unavailable.get(name)) for name in names
     ]
     if json:
         print_json(found)
@@ -94,15 +95,14 @@ def resume(name: Name, routes: RoutesFile = ROUTES) -> None:
     typer.echo(f"{name} goes on. A running gateway notices within a second.")
 
 
-def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None, opening: Pause | None) -> Listed:
+def _listed(name: str, loaded: Routes, standing: Standing, paused: Pause | None, unavailable: Pause | None) -> Listed:
     entry = loaded.destinations.get(name)
     state = "not in the routes file" if entry is None else "ready" if entry.enabled else "switched off"
-    is_opening = opening is not None and entry is not None and entry.enabled
-    why = paused or (opening if is_opening else None)
+    why = paused or (unavailable if entry is not None and entry.enabled else None)
     return Listed(
         name=name,
         plugin=None if entry is None else entry.plugin,
-        state="paused" if paused is not None else "opening" if is_opening else state,
+        state="paused" if paused is not None else state if why is None else why.kind,
         reason=None if why is None else why.reason,
         since=None if why is None else from_store(why.since),
         next_try=None if why is None else from_store(why.until),
@@ -120,7 +120,7 @@ def _rows(found: Sequence[Listed]) -> list[Sequence[object]]:
 
 
 def _times(one: Listed) -> str | None:
-    if one.state != "opening" or one.since is None:
+    if one.state not in (pauses.OPENING, pauses.DOWN) or one.since is None:
         return None
     tried = "" if one.next_try is None else f", tried again at {local(one.next_try)}"
     return f"since {local(one.since)}{tried}"

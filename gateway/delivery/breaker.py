@@ -20,6 +20,8 @@ class BreakerState:
         self._failures = 0
         self._probe_at: float | None = None
         self._probing = False
+        self.open_since: float | None = None
+        """Since when it is open, by the clock; None while closed."""
 
     @property
     def is_open(self) -> bool:
@@ -45,7 +47,7 @@ class BreakerState:
         """Note that the destination answered, whatever it said; tell whether this closed the breaker."""
         was_open = self.is_open
         self._failures = 0
-        self._probe_at = None
+        self._probe_at = self.open_since = None
         self._probing = False
         return was_open
 
@@ -60,6 +62,8 @@ class BreakerState:
         if not (whole or self.is_open or self._failures >= self.limits.failures):
             return False
         opened = not self.is_open
+        if opened:
+            self.open_since = self._clock()
         self._probe_at = self._clock() + self._wait(whole, wish, longest)
         return opened
 

@@ -38,6 +38,8 @@ _SETTLED_WITHIN = 5.0
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
 OnDelivered = Callable[[Job, Receipt], None]
+OnResults = Callable[["Pipeline", Sequence[Attempted]], None]
+"""Called with the ends of attempts that were made together."""
 _Ended = tuple[Job, Attempted, int | None]
 _Going = tuple[Job, Prepared, int]
 
@@ -56,7 +58,7 @@ class Pipeline:
         mask: Mask,
         on_settled: OnSettled,
         on_delivered: OnDelivered,
-        on_misconfigured: Callable[[str, str], None],
+        on_results: OnResults,
         on_room: Callable[[str], None],
         renders: RenderPool | None = None,
     ) -> None:
@@ -69,7 +71,7 @@ class Pipeline:
         self._judge = Judge(plugin=entry.plugin, destination=entry.name, mask=mask)
         self._on_settled = on_settled
         self._on_delivered = on_delivered
-        self._on_misconfigured = on_misconfigured
+        self._on_results = on_results
         self._on_room = on_room
         self._urgent: deque[Job] = deque()
         self._ready: deque[Job] = deque()
@@ -354,9 +356,9 @@ class Pipeline:
                 results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
             else:
                 results = self._judge.cancelled(deliveries)
-                self._judge_destination(results)
+                self._tell(results)
         else:
-            self._judge_destination(results)
+            self._tell(results)
         finally:
             self._sending.discard(waiting)
         for (job, _, _), result in zip(group, results, strict=True):
@@ -364,21 +366,9 @@ class Pipeline:
                 self._on_delivered(job, result.receipt)
         return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
 
-    def _judge_destination(self, results: Sequence[Attempted]) -> None:
-        if self._stopped:
-            return  # what it says of old settings is no reason to hold back the new ones
-        down = [one for one in results if one.result is Result.UNAVAILABLE]
-        wrong = next((one for one in results if one.result is Result.MISCONFIGURED), None)
-        if wrong is not None:
-            self.breaker.cancelled()
-            self._on_misconfigured(self.entry.name, wrong.reason or "misconfigured")
-        elif len(down) < len(results):
-            if self.breaker.succeeded():
-                log.info("destination is back", destination=self.entry.name)
-        else:
-            for one in down:
-                if self.breaker.failed(whole=one.whole, wish=one.retry_after, longest=self.entry.retry.max):
-                    log.warning("destination is down: breaker open", destination=self.entry.name, reason=one.reason)
+    def _tell(self, results: Sequence[Attempted]) -> None:
+        if not self._stopped:  # what it says of old settings is no reason to hold back the new ones
+            self._on_results(self, results)
 
     async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:
         if not ended:

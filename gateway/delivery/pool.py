@@ -41,6 +41,7 @@ class Pipelines:
     ) -> None:
         self._make = make
         self._mask = mask
+        self._pauses = pauses
         self._opener = Opener(pauses=pauses, mask=mask, within=opened_within)
         self._closed_within = closed_within
         self._on_opened = on_opened
@@ -104,6 +105,8 @@ class Pipelines:
 
     async def _see_off(self, pipeline: Pipeline) -> None:
         await pipeline.finish()
+        if pipeline.breaker.is_open:  # the one in its place begins anew
+            await self._pauses.is_back(pipeline.entry.name)
         await _close(pipeline, self._closed_within, self._mask)
 
     async def _open(self, pipeline: Pipeline) -> None:

@@ -13,6 +13,7 @@ from gateway.attachments.fetcher import AttachmentDesk
 from gateway.config.loaded import DestinationEntry
 from gateway.delivery.apart import seen_in, will_not_be_sent
 from gateway.delivery.at_hand import AtHand
+from gateway.delivery.availability import Availability, DestinationNotes, availability
 from gateway.delivery.backpressure import Pressure
 from gateway.delivery.deaths import Deaths
 from gateway.delivery.orphans import Unloaded, Way
@@ -26,7 +27,7 @@ from gateway.drift.tracker import Drift
 from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.models import DeliveryState
-from gateway.pauses import Cause, Kind, Pauses
+from gateway.pauses import Kind, Pauses
 from gateway.poller import POLL, Claims, taken_with
 from gateway.records.fetcher import FetchDesk
 from gateway.reporting.reporter import Reporter
@@ -90,6 +91,7 @@ class Worker:
             start=self._start_all,
             before=self._look_around,
         )
+        self._notes = DestinationNotes(pauses, self._spawn)
         self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
         self._stopping = False
         self._at_hand = AtHand()
@@ -123,27 +125,18 @@ class Worker:
             mask=self._mask,
             on_settled=self._settled,
             on_delivered=self._drift.delivered,
-            on_misconfigured=self._misconfigured,
+            on_results=self._notes.note,
             on_room=self._claims.has_room,
             renders=self._renders,
         )
 
+    def availability(self, destination: str) -> Availability:
+        """Return how a destination stands."""
+        return availability(destination, self._pipelines.get(destination), self._pauses, stopping=self._stopping)
+
     def obstacle(self, destination: str) -> str | None:
         """Tell why a delivery to this destination could not be sent right now."""
-        if self._stopping:
-            return "the gateway is being stopped"
-        pipeline = self._pipelines.get(destination)
-        if pipeline is None:
-            return f"the destination {destination} is not loaded"
-        if not pipeline.entry.enabled:
-            return f"the destination {destination} is switched off"
-        if (reason := self._pauses.reason(Kind.DESTINATION, destination)) is not None:
-            return f"the destination {destination} is paused: {reason}"
-        if pipeline.breaker.is_open:
-            return f"the breaker of the destination {destination} is open"
-        if pipeline.opened:
-            return None
-        return ": ".join(part for part in (f"the destination {destination} is not open yet", pipeline.unopened) if part)
+        return self.availability(destination).reason
 
     def obstacles(self) -> dict[str, str | None]:
         """Return what stands in the way of each destination; None: nothing."""
@@ -151,10 +144,8 @@ class Worker:
 
     def has_room(self, destination: str) -> bool:
         """Tell whether this process should take further deliveries to this destination as they arrive."""
-        pipeline = self._pipelines.get(destination)
-        if pipeline is None or pipeline.breaker.is_open or pipeline.room <= 0:
-            return False
-        return self._pauses.reason(Kind.DESTINATION, destination) is None
+        found = self.availability(destination)
+        return found.reason is None and found.capacity > 0
 
     def accept(self, kept: Kept, make: Callable[[], KeptNotification], *, urgent: bool) -> None:
         """Run the deliveries whose lanes were taken with the keeping; ``make`` makes the notification where needed."""
@@ -200,13 +191,7 @@ class Worker:
         await self._give_up_stalled()
 
     def _rooms(self) -> dict[str, int]:
-        return {name: room for name, pipeline in self._pipelines if (room := self._room(pipeline)) > 0}
-
-    def _room(self, pipeline: Pipeline) -> int:
-        name = pipeline.entry.name
-        if self._pauses.reason(Kind.DESTINATION, name) is not None:
-            return 0
-        return min(pipeline.room, 1) if self._pauses.probing(Kind.DESTINATION, name) else pipeline.room
+        return {name: room for name, _ in self._pipelines if (room := self.availability(name).capacity) > 0}
 
     async def _give_up_stalled(self) -> None:
         """Hand back what waits for a destination that takes nothing now, so that its leases need not be renewed."""
@@ -360,9 +345,6 @@ class Worker:
             self._outcomes.postponed(job.due.notification_id, settlement.due_at)
         if settlement.state is DeliveryState.PENDING:
             self._claims.due_at(settlement.due_at)
-
-    def _misconfigured(self, destination: str, reason: str) -> None:
-        self._spawn(self._pauses.pause(Kind.DESTINATION, destination, reason, cause=Cause.MISCONFIGURED))
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, among: set[asyncio.Task[None]] | None = None) -> None:
         task = asyncio.create_task(work)

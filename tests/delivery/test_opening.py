@@ -66,7 +66,7 @@ async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator
             mask=mask,
             on_settled=lambda *_: None,
             on_delivered=lambda *_: None,
-            on_misconfigured=lambda *_: None,
+            on_results=lambda *_: None,
             on_room=lambda _: None,
         )
 
@@ -227,7 +227,7 @@ async def test_destination_that_stays_unopened_raises_an_alarm_that_ends_when_it
         mask=mask,
         on_settled=lambda *_: None,
         on_delivered=lambda *_: None,
-        on_misconfigured=lambda *_: None,
+        on_results=lambda *_: None,
         on_room=lambda _: None,
     )
     working = asyncio.create_task(opener.open(pipeline))

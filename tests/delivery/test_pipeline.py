@@ -35,7 +35,7 @@ def pipeline_of(parts: Parts, on_room: Callable[[str], None] = lambda _: None) -
         mask=Mask(),
         on_settled=lambda *_: None,
         on_delivered=lambda *_: None,
-        on_misconfigured=lambda *_: None,
+        on_results=lambda *_: None,
         on_room=on_room,
     )
 

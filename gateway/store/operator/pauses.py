@@ -23,7 +23,8 @@ PAUSED: Mapping[str, AlarmKind] = {
 }
 """By kind of pause, its alarm."""
 OPENING = "opening"
-"""Kind and cause of what is no pause: a destination that is not open yet, as a process of the gateway notes it."""
+DOWN = "down"
+"""Kinds and causes of what is no pause: a destination that is not open yet, or down, as a process notes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,9 @@ def pause(connection: Connection, entry: Pause) -> bool:
     return written.first() is not None
 
 
-def forget_opening(connection: Connection, name: str | None = None) -> None:
-    """Forget that a destination, or any, is not open yet."""
-    statement = delete(pauses).where(pauses.c.kind == OPENING)
+def forget(connection: Connection, kind: str, name: str | None = None) -> None:
+    """Forget what a process noted of a destination, or of any: that it is not open yet, or down."""
+    statement = delete(pauses).where(pauses.c.kind == kind)
     connection.execute(statement if name is None else statement.where(pauses.c.name == name))
 
 
