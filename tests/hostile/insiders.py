@@ -82,7 +82,7 @@ async def plugin_faults(stage: Stage) -> None:
 
 async def _notify(stage: Stage, webservice: str, *, body: bytes | None = None, fault: str | None = None) -> None:
     stage.number += 1
-    record = f"{ATTACKED}record-{stage.number}"
+    record = f"{ATTACKED}record-{stage.number}-of"  # no key is the beginning of another: faults go by parts of paths
     stage.doforms.put_record(webservice, record, {"fault": fault})
     if body is not None:
         answer = body.replace(b"RECORD-KEY", record.encode())

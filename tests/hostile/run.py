@@ -133,7 +133,8 @@ async def _staged(seed: int, backend: Backend, place: Place, folder: Path, proce
         warehouse = Warehouse(place.effects)
         gateways = await stack.enter_async_context(_gateways(routes, processes))
         traffic = Traffic(seed, doforms, lambda: chance.choice(gateways).process.url)
-        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance, faked_clock(folder))
+        clock = faked_clock(folder, seen_within=1)
+        yield Stage(backend, gateways, doforms, service, warehouse, traffic, routes, chance, clock)
 
 
 @asynccontextmanager

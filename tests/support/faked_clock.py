@@ -25,6 +25,8 @@ class FakedClock:
     """How far the clock of processes that are started with ``environ`` is from the right one."""
 
     file: Path
+    seen_within: int = 0
+    """Seconds within which a leap is seen; each look at the clock that is to see it at once takes long."""
 
     def is_off_by(self, offset: str) -> None:
         """Set it, such as to ``-30d``, ``+1h`` or ``+0``; who runs already sees a leap."""
@@ -37,14 +39,14 @@ class FakedClock:
         return {
             "LD_PRELOAD": library(),
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1",
+            **({"FAKETIME_CACHE_DURATION": str(self.seen_within)} if self.seen_within else {"FAKETIME_NO_CACHE": "1"}),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
 
 
-def faked_clock(folder: Path, offset: str = "+0") -> FakedClock:
+def faked_clock(folder: Path, offset: str = "+0", *, seen_within: int = 0) -> FakedClock:
     """Return a clock that is off by so much."""
-    made = FakedClock(folder / "faked-clock")
+    made = FakedClock(folder / "faked-clock", seen_within)
     made.is_off_by(offset)
     return made
