@@ -148,9 +148,12 @@ class Calls:
             LeaseLost: it said no.
             Gone, Refused, Unauthorised, Quota, Later: see `gateway.doforms.failures`.
         """
-        async with self._turn(account, webservice, CallKind.REPORT, Priority.REPORT):
+
+        def may() -> None:
             if not may_send():
                 raise LeaseLost
+
+        async with self._turn(account, webservice, CallKind.REPORT, Priority.REPORT, may):
             await self._client.report(_credentials(account, webservice), key, outcome)
 
     @asynccontextmanager
@@ -171,8 +174,6 @@ class Calls:
             may()
             try:
                 yield
-            except LeaseLost:
-                raise
             except BaseException as error:
                 self._counts.count(webservice.id, kind, error)
                 error.args = tuple(map(self.mask.data, error.args))
