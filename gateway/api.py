@@ -1,6 +1,5 @@
 """What a destination plugin may import, and all it needs. Everything else of the gateway may change without notice."""
 
-from gateway.answers import every_answer
 from gateway.destinations.attachments import (
     check_attachments,
     fault_of_attachment_path,
@@ -36,6 +35,7 @@ from gateway.destinations.whole_object import whole_object
 from gateway.errors import DeliveryError, Misconfigured, Rejected, Unavailable, Uncertain
 from gateway.http import certainly_unsent, excerpt, proxy_status, retry_after
 from gateway.models import Attachment, Event, Notification, Receipt, Record, RecordKind, Repeatable
+from gateway.record_answers import every_answer
 from gateway.text.json_text import to_json
 from gateway.text.mask import Mask
 from gateway.text.proxy_address import fault_of_proxy

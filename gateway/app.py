@@ -13,25 +13,25 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.components import Delivering, Receiving, Shared
 from gateway.config.loaded import Routes
 from gateway.config.schema_values import HEALTH_PATHS
-from gateway.delivery.backpressure import Pressure
-from gateway.delivery.waiters import Outcomes
+from gateway.delivery.backpressure import Backpressure
+from gateway.delivery.waiters import OutcomeWaiters
 from gateway.errors import SettingsError
 from gateway.http import build_client
-from gateway.intake.deliverer import Elsewhere, Work
+from gateway.intake.deliverer import Deliverer, NoDeliverer
 from gateway.log import Mask
 from gateway.maintenance.memory import MemoryWatch, calm_collector
 from gateway.pauses import Kind, Pauses
 from gateway.reload import Reloader
 from gateway.reporting.reporter import Reporter
-from gateway.routing.active import Current
-from gateway.routing.reuse import adopt
+from gateway.routing.active import ActiveRoutes
+from gateway.routing.reuse import reuse_instances
 from gateway.settings import ProcessSettings, Role
 from gateway.store.engine.connect import is_sqlite
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
 from gateway.watchdog import watching_for_standstill
 from gateway.web import responses
@@ -61,10 +61,10 @@ class Gateway:
     """
 
     def __init__(
-        self, shared: Shared, work: Work, *, receiving: Receiving | None, delivering: Delivering | None
+        self, shared: Shared, work: Deliverer, *, receiving: Receiving | None, delivering: Delivering | None
     ) -> None:
         self.store = shared.store
-        self.current = shared.current
+        self.active = shared.active
         self._pauses = shared.pauses
         self._reporter = shared.reporter
         self._receiving = receiving
@@ -82,7 +82,7 @@ class Gateway:
         self._listen()
 
     def _listen(self) -> None:
-        path, receiving = self.current.routes.path, self._receiving
+        path, receiving = self.active.routes.path, self._receiving
         self._webhook: dict[str, ASGIApp] = {
             path + suffix: _receives_nothing if receiving is None else receiving.receiver.endpoint(event)
             for suffix, event in EVENT_PATHS.items()
@@ -95,7 +95,7 @@ class Gateway:
 
     def _elsewhere(self, path: str) -> ASGIApp:
         """Return what answers at a path that is not spelled as the webhook's."""
-        webhook = self.current.routes.path
+        webhook = self.active.routes.path
         if (suffix := suffix_of(path, webhook)) is not None:
             return self._webhook[webhook + suffix]
         return (
@@ -108,14 +108,14 @@ class Gateway:
         Raises:
             SettingsError: they need a restart; nothing was changed.
         """
-        old = self.current.routes
+        old = self.active.routes
         if routes.store != old.store:
             raise SettingsError(
                 f"{routes.file}: [gateway] store has changed, and a running gateway cannot move to another store. "
                 "Restart it, or take that change back"
             )
-        adopted = adopt(routes, old, afresh=self._pauses.misconfigured())
-        self.current.load(adopted.routes)
+        plan = reuse_instances(routes, old, afresh=self._pauses.misconfigured())
+        self.active.load(plan.routes)
         self.store.lease = routes.lease
         self._listen()
         if self._receiving is not None:
@@ -125,9 +125,9 @@ class Gateway:
         log.info(
             "routes loaded again",
             routes=len(routes.routes),
-            kept=adopted.kept,
-            opened=adopted.opened,
-            closed=adopted.closed,
+            kept=plan.kept,
+            opened=plan.opened,
+            closed=plan.closed,
         )
         if self._delivering is not None:
             await self._see_what_it_mended(self._delivering)
@@ -137,13 +137,13 @@ class Gateway:
             await self._pauses.mended()
             await delivering.watch.look(thoroughly=True)
         except Exception as error:
-            log.warning("pauses and alarms could not be looked at", error=say(error))
+            log.warning("pauses and alarms could not be looked at", error=describe(error))
         self._reporter.wake()
 
     def begin_to_stop(self) -> float:
         """Start nothing more; returns until when what is being sent may take, by `time.monotonic`."""
         if self._stop_by is None:
-            self._stop_by = time.monotonic() + self.current.routes.shutdown_grace
+            self._stop_by = time.monotonic() + self.active.routes.shutdown_grace
             if self._delivering is not None:
                 self._delivering.begin_to_stop()
         return self._stop_by
@@ -157,7 +157,7 @@ async def _receives_nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def running(
-    routes: Routes, *, mask: Mask, role: Role = Role.BOTH, current: Current | None = None
+    routes: Routes, *, mask: Mask, role: Role = Role.BOTH, active: ActiveRoutes | None = None
 ) -> AsyncIterator[Gateway]:
     """Start everything that belongs to these routes and yield the gateway, a web application.
 
@@ -168,8 +168,8 @@ async def running(
     Raises:
         StoreInUse, StoreTooNew, StoreError: the store cannot be used.
     """
-    store, current = Store(routes.store, lease=routes.lease), current or Current(routes)
-    pressure, pauses = Pressure(), Pauses(store)
+    store, active = Store(routes.store, lease=routes.lease), active or ActiveRoutes(routes)
+    backpressure, pauses = Backpressure(), Pauses(store)
 
     def paused(webservice_id: str) -> str | None:
         return pauses.reason(Kind.WEBSERVICE, webservice_id)
@@ -178,16 +178,18 @@ async def running(
     try:
         async with (
             build_client() as http,
-            aclosing(Calls(http, store, mask=mask, steps_back=lambda: pressure.is_high, paused=paused)) as calls,
+            aclosing(
+                AccountClient(http, store, mask=mask, steps_back=lambda: backpressure.is_high, paused=paused)
+            ) as calls,
         ):
             shared = Shared(
                 store=store,
-                current=current,
+                active=active,
                 calls=calls,
                 pauses=pauses,
-                pressure=pressure,
-                outcomes=Outcomes(),
-                reporter=Reporter(store=store, current=current, calls=calls, pauses=pauses),
+                backpressure=backpressure,
+                waiters=OutcomeWaiters(),
+                reporter=Reporter(store=store, active=active, calls=calls, pauses=pauses),
                 mask=mask,
             )
             async with _working(shared, role) as gateway:
@@ -199,7 +201,7 @@ async def running(
 @asynccontextmanager
 async def _working(shared: Shared, role: Role) -> AsyncIterator[Gateway]:
     delivering = None if role is Role.RECEIVE else Delivering(shared)
-    work = Elsewhere() if delivering is None else delivering.worker
+    work = NoDeliverer() if delivering is None else delivering.worker
     receiving = None if role is Role.WORK else Receiving(shared, work)
     if receiving is not None:
         await receiving.start()
@@ -230,7 +232,7 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
     _refuse_unfit(routes, settings)
     allow_most_files()
     told, asked, starting = asyncio.Event(), asyncio.Event(), asyncio.current_task()
-    deadline, current = Deadline(), Current(routes)
+    deadline, active = Deadline(), ActiveRoutes(routes)
 
     def stop() -> None:
         told.set()
@@ -240,11 +242,11 @@ async def serve(routes: Routes, settings: ProcessSettings, *, mask: Mask, load: 
 
     with (
         hearing(stop=stop, reload=asked.set),
-        ending_within(lambda: current.routes.shutdown_grace),
+        ending_within(lambda: active.routes.shutdown_grace),
         bind(settings.host, settings.port) as listening,
     ):
         try:
-            async with running(routes, mask=mask, role=settings.role, current=current) as gateway:
+            async with running(routes, mask=mask, role=settings.role, active=active) as gateway:
                 starting = None
                 await _serve(
                     gateway, listening, settings, mask=mask, load=load, told=told, asked=asked, deadline=deadline
@@ -280,12 +282,12 @@ async def _serve(
     def begin_to_stop() -> float:
         log.info("stopping: open requests end, then what is being sent")
         gateway.begin_to_stop()
-        routes = gateway.current.routes
+        routes = gateway.active.routes
         answered = routes.answer_within + 1.0
         deadline.within(max(routes.shutdown_grace, answered) + _BEYOND_GRACE, "shutdown_grace is over")
         return answered
 
-    routes = gateway.current.routes
+    routes = gateway.active.routes
     reloader = Reloader(routes.file, store=gateway.store, load=load, swap=swap, asked=asked)
     tasks = [asyncio.create_task(work) for work in (reloader.keep_reloading(), MemoryWatch().keep_watching())]
     calm_collector()

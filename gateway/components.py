@@ -7,19 +7,19 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.alarms.monitor import Watch
-from gateway.attachments.fetcher import AttachmentDesk
-from gateway.calls.access import Callers
-from gateway.calls.client import Calls
-from gateway.calls.outage import Silence
-from gateway.delivery.backpressure import Pressure
-from gateway.delivery.orphans import Unloaded
-from gateway.delivery.waiters import Outcomes
+from gateway.alarms.monitor import AlarmMonitor
+from gateway.attachments.fetcher import AttachmentFetcher
+from gateway.calls.access import WebserviceAccess
+from gateway.calls.client import AccountClient
+from gateway.calls.outage import OutageDetector
+from gateway.delivery.backpressure import Backpressure
+from gateway.delivery.orphans import Orphans
+from gateway.delivery.waiters import OutcomeWaiters
 from gateway.delivery.worker import Worker
 from gateway.drift.tracker import Drift
-from gateway.intake.admission import Room
-from gateway.intake.deliverer import Work
-from gateway.intake.plan import Decider
+from gateway.intake.admission import Admission
+from gateway.intake.deliverer import Deliverer
+from gateway.intake.plan import Planner
 from gateway.log import Mask
 from gateway.maintenance.clock import ClockWatch
 from gateway.maintenance.retention import Retention
@@ -27,10 +27,10 @@ from gateway.models import AlarmKind
 from gateway.pauses import Pauses
 from gateway.reconcile.backfill import Backfill
 from gateway.reconcile.rounds import Reconciler
-from gateway.records.fetcher import FetchDesk
+from gateway.records.fetcher import RecordFetcher
 from gateway.records.unreadable import Unreadable
 from gateway.reporting.reporter import Reporter
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work import leaps
 from gateway.store.work.alarms import Alarm
@@ -43,11 +43,11 @@ class Shared:
     """What receiving and delivering have in common, and hand to each other in memory where one process does both."""
 
     store: Store
-    current: Current
-    calls: Calls
+    active: ActiveRoutes
+    calls: AccountClient
     pauses: Pauses
-    pressure: Pressure
-    outcomes: Outcomes
+    backpressure: Backpressure
+    waiters: OutcomeWaiters
     reporter: Reporter
     mask: Mask
 
@@ -73,43 +73,43 @@ class Delivering:
     """Fetches, delivers, reports, and looks after the store and for what was missed."""
 
     def __init__(self, shared: Shared) -> None:
-        store, current, calls, pauses = shared.store, shared.current, shared.calls, shared.pauses
-        callers = Callers(store=store, current=current, pauses=pauses)
-        unloaded = Unloaded(store=store, current=current)
+        store, active, calls, pauses = shared.store, shared.active, shared.calls, shared.pauses
+        callers = WebserviceAccess(store=store, active=active, pauses=pauses)
+        orphans = Orphans(store=store, active=active)
         self._pauses = pauses
         self._reporter = shared.reporter
-        self._drift = Drift(store=store, current=current)
-        self._desk = FetchDesk(
-            store=store, current=current, calls=calls, callers=callers, pauses=pauses, saw=self._drift.saw
+        self._drift = Drift(store=store, active=active)
+        self._fetcher = RecordFetcher(
+            store=store, active=active, calls=calls, callers=callers, pauses=pauses, saw=self._drift.saw
         )
-        self._attachments = AttachmentDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-        self._retention = Retention(store=store, current=current)
+        self._attachments = AttachmentFetcher(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
+        self._retention = Retention(store=store, active=active)
         self._reconciler = Reconciler(
             store=store,
-            current=current,
-            backfill=Backfill(store=store, current=current, calls=calls, pauses=pauses),
+            active=active,
+            backfill=Backfill(store=store, active=active, calls=calls, pauses=pauses),
             on_reports=shared.reporter.wake,
         )
         self._services = Services()
-        self._clock = ClockWatch(store=store, current=current, on_leap=self._look_now)
+        self._clock = ClockWatch(store=store, active=active, on_leap=self._look_now)
         self.watch = watch_alarms(
             store=store,
-            current=current,
+            active=active,
             pauses=pauses,
-            unloaded=unloaded,
-            unreadable=self._desk.unreadable,
-            silence=calls.silence,
+            orphans=orphans,
+            unreadable=self._fetcher.unreadable,
+            outages=calls.outages,
         )
         self.worker = Worker(
             store=store,
-            current=current,
-            desk=self._desk,
+            active=active,
+            fetcher=self._fetcher,
             attachments=self._attachments,
             pauses=pauses,
-            outcomes=shared.outcomes,
+            waiters=shared.waiters,
             reporter=shared.reporter,
-            pressure=shared.pressure,
-            unloaded=unloaded,
+            backpressure=shared.backpressure,
+            orphans=orphans,
             drift=self._drift,
             mask=shared.mask,
         )
@@ -144,30 +144,30 @@ class Delivering:
         await self._services.stop()
         await asyncio.gather(self.worker.stop(until), self._reporter.stop(until))
         await self._attachments.stop()
-        await self._desk.stop()
+        await self._fetcher.stop()
 
 
 class Receiving:
     """Takes notifications while there is room for them."""
 
-    def __init__(self, shared: Shared, work: Work) -> None:
-        self._room = Room(store=shared.store, current=shared.current)
+    def __init__(self, shared: Shared, work: Deliverer) -> None:
+        self._admission = Admission(store=shared.store, active=shared.active)
         self._services = Services()
         self.receiver = Receiver(
-            current=shared.current,
+            active=shared.active,
             store=shared.store,
             worker=work,
-            decider=Decider(current=shared.current, worker=work, pauses=shared.pauses),
-            outcomes=shared.outcomes,
-            room=self._room,
+            decider=Planner(active=shared.active, worker=work, pauses=shared.pauses),
+            waiters=shared.waiters,
+            admission=self._admission,
             reporter=shared.reporter,
-            pressure=shared.pressure,
+            backpressure=shared.backpressure,
             mask=shared.mask,
         )
 
     def full(self) -> str | None:
         """Tell why there is no room for new notifications, if that is so."""
-        return self._room.full() or self.receiver.bodies.stands()
+        return self._admission.full() or self.receiver.bodies.stands()
 
     @property
     def strains(self) -> tuple[Strain, ...]:
@@ -176,8 +176,8 @@ class Receiving:
 
     async def start(self) -> None:
         """See what room there is, and go on looking."""
-        await self._room.look()
-        self._services.start(self._room.keep_looking())
+        await self._admission.look()
+        self._services.start(self._admission.keep_looking())
 
     async def stop(self) -> None:
         """Wait for the marks of answers that were written; the server has ended, and so has the work."""
@@ -186,29 +186,35 @@ class Receiving:
 
 
 def watch_alarms(
-    *, store: Store, current: Current, pauses: Pauses, unloaded: Unloaded, unreadable: Unreadable, silence: Silence
-) -> Watch:
+    *,
+    store: Store,
+    active: ActiveRoutes,
+    pauses: Pauses,
+    orphans: Orphans,
+    unreadable: Unreadable,
+    outages: OutageDetector,
+) -> AlarmMonitor:
     """Return the watch over alarms, with all who know when a cause has ended."""
 
     async def end_pauses(_: bool) -> None:
         await pauses.end_what_is_over()
 
     async def look_for_unloaded(thoroughly: bool) -> None:
-        await unloaded.look(thoroughly=thoroughly)
+        await orphans.look(thoroughly=thoroughly)
 
     async def is_steady(_: Alarm) -> bool:
         return await store.read(leaps.unsteady_for) <= 0
 
     async def is_gone(alarm: Alarm) -> bool:
-        return current.webservice(alarm.subject) is None  # nobody calls doForms in its name, which could show the end
+        return active.webservice(alarm.subject) is None  # nobody calls doForms in its name, which could show the end
 
     async def is_readable(alarm: Alarm) -> bool:
         return await is_gone(alarm) or unreadable.has_ended(alarm)
 
     async def answers(alarm: Alarm) -> bool:
-        return silence.has_ended(alarm) or alarm.subject not in current.routes.accounts
+        return outages.has_ended(alarm) or alarm.subject not in active.routes.accounts
 
-    return Watch(
+    return AlarmMonitor(
         store=store,
         looks=(end_pauses, look_for_unloaded),
         ends={

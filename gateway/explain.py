@@ -12,7 +12,7 @@ from typing import Any
 from gateway.config.loaded import DeliverySpec, DestinationEntry, Plan, Route, Routes, Webservice
 from gateway.delivery.prepare import Job, Prepared, prepare_here
 from gateway.delivery.settle import Result
-from gateway.destinations.faults import RAISED, preview_of, say_fault
+from gateway.destinations.faults import RAISED, describe_fault, preview_of
 from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.doforms.download import ANY
 from gateway.doforms.record_attachments import Blob, find_blobs
@@ -203,7 +203,7 @@ def _preview(entry: DestinationEntry, ready: Prepared, blobs: Sequence[Blob]) ->
         delivery = replace(ready.delivery, attachments=stand_ins)
         return within(JUDGED_WITHIN, "preview()", preview_of, entry.instance, delivery)
     except RAISED as error:
-        return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {say_fault(error)}"
+        return f"it cannot be shown, by a bug of the plugin {entry.plugin}: {describe_fault(error)}"
 
 
 def _stand_in(place: str, blob: Blob) -> Attachment:

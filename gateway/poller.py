@@ -24,8 +24,8 @@ POLL = 1.0
 """Seconds after which the store is looked at though nothing called for it."""
 
 
-class Claims:
-    """Claims what is due and fits.
+class Poller:
+    """Claims what is due and fits, and sleeps until something else is due.
 
     ``rooms()`` returns how many deliveries each destination may take now, ``suspects()`` whether one that is suspect
     may be among them, ``start`` takes what was claimed, and ``before`` is awaited before each look.

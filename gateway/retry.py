@@ -7,7 +7,7 @@ from gateway.models import ReasonCode, Retry
 _JITTER = 0.2
 
 
-class PutOff(Exception):
+class Deferred(Exception):
     """Not there yet; ``until`` is in the store's time, ``in_line`` tells that nothing is wrong: others go first.
 
     ``code`` and ``subject`` say what is waited for, where something else may end that.
@@ -58,7 +58,7 @@ def gives_up(retry: Retry, *, number: int, spent: float, wait: float) -> str | N
     return None
 
 
-def say_deaths(deaths: int, *, alone: bool) -> str:
+def describe_deaths(deaths: int, *, alone: bool) -> str:
     """Tell of processes that died, or stood still until their lease was over, while something was at work."""
     if deaths == 1:
         return "the gateway's process died, or lost its lease, while it was at work on this"

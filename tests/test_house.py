@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import api, testing
-from gateway.cli.lazy import Later
+from gateway.cli.lazy import LazyCommand
 from tests.support.commands import command_line, imported_later
 from tests.support.pages import ROOT
 from tests.support.sentences import looks
@@ -133,7 +133,7 @@ def test_a_command_has_a_help_text(command: Any) -> None:
 
 
 @pytest.mark.parametrize("command", list(imported_later()), ids=lambda command: command.name)
-def test_the_list_of_commands_says_what_the_help_of_each_begins_with(command: Later) -> None:
+def test_the_list_of_commands_says_what_the_help_of_each_begins_with(command: LazyCommand) -> None:
     assert command.help == " ".join(command.load().help.split("\n\n")[0].split())
 
 

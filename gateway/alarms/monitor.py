@@ -10,7 +10,7 @@ import structlog
 
 from gateway.alarms.book import clear_and_log, raise_and_log
 from gateway.models import AlarmKind
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import from_store
 from gateway.store.operator.alarm_conditions import STANDS
 from gateway.store.store import Store
@@ -32,7 +32,7 @@ HasEnded = Callable[[Alarm], Awaitable[bool]]
 """Tells whether the cause of a raised alarm has ended."""
 
 
-class Watch:
+class AlarmMonitor:
     """Looks at the raised alarms now and then."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Watch:
                 await self.look(thoroughly=thoroughly)
                 thoroughly = False
             except Exception as error:
-                log.warning("alarms could not be looked at", error=say(error))
+                log.warning("alarms could not be looked at", error=describe(error))
             await asyncio.sleep(_EVERY)
 
     async def look(self, *, thoroughly: bool = False) -> None:

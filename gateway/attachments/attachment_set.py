@@ -24,7 +24,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
+class AttachmentSet:
     """The attachments of one delivery."""
 
     attachments: tuple[Attachment, ...] = ()
@@ -49,7 +49,7 @@ class Attached:
         )
 
 
-NOTHING = Attached()
+NOTHING = AttachmentSet()
 """What a delivery has that asks for no attachments, or whose record has none."""
 
 

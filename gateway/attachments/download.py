@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from gateway.alarms.book import log_raised
 from gateway.attachments.spool import Busy, NoRoom, Part, spool_of
 from gateway.attachments.spool_alarm import SpoolAlarm
-from gateway.calls.access import NOT_NOW, Callers
+from gateway.calls.access import NOT_NOW, WebserviceAccess
 from gateway.calls.account_limits import Priority
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.client import segment
 from gateway.doforms.download import ANY, Downloaded, Wanted
@@ -24,10 +24,10 @@ from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import AlarmKind, AttachmentState, Record
 from gateway.pauses import Kind, Pauses
-from gateway.records.failures import judge
+from gateway.records.failures import next_attempt
 from gateway.records.verify import prove_password
-from gateway.retry import PutOff
-from gateway.routing.active import Current
+from gateway.retry import Deferred
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
 from gateway.store.work import alarms, attachments
@@ -50,9 +50,11 @@ _BUSY = 2.0
 class Downloads:
     """Downloads attachments, at most so many at once for each account."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, callers: Callers, pauses: Pauses) -> None:
+    def __init__(
+        self, *, store: Store, active: ActiveRoutes, calls: AccountClient, callers: WebserviceAccess, pauses: Pauses
+    ) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._calls = calls
         self._pauses = pauses
         self._callers = callers
@@ -63,11 +65,11 @@ class Downloads:
         """Bring an attachment into the spool, or note why that failed.
 
         Raises:
-            PutOff: nothing was tried, and no attempt is spent.
+            Deferred: nothing was tried, and no attempt is spent.
         """
         if row.size is None and await self._shared(kept, row):
             return
-        account = self._current.account(self._callers.caller(kept))
+        account = self._active.account(self._callers.caller(kept))
         priority = Priority.BACKFILL if is_stand_in(kept.notification) else Priority.ATTACHMENT
         async with self._slot(account, priority):
             webservice = self._callers.caller(kept)  # it may have been paused meanwhile
@@ -81,7 +83,7 @@ class Downloads:
         """Take over what was downloaded for an earlier notification of the record; tell whether there was any."""
         twin = await self._store.read(lambda c: attachments.find_twin(c, kept.notification.webservice_id, row))
         if twin is None or not await asyncio.to_thread(
-            spool_of(self._current.routes).share, twin.file, row.file, twin.size
+            spool_of(self._active.routes).share, twin.file, row.file, twin.size
         ):
             return False
         size, sha256, kind = twin.size or 0, twin.sha256 or "", twin.content_type or ANY
@@ -91,7 +93,7 @@ class Downloads:
         return True
 
     async def _begin(self, row: KeptAttachment) -> Part:
-        beginning = asyncio.ensure_future(asyncio.to_thread(spool_of(self._current.routes).begin, row.file, row.etag))
+        beginning = asyncio.ensure_future(asyncio.to_thread(spool_of(self._active.routes).begin, row.file, row.etag))
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -100,7 +102,7 @@ class Downloads:
             raise
         except Busy:
             until = self._store.now() + micros(_BUSY)
-            raise PutOff(until, f"{row.place} is being downloaded by another process") from None
+            raise Deferred(until, f"{row.place} is being downloaded by another process") from None
         except OSError as error:
             raise await self._no_spool(error) from error
 
@@ -114,7 +116,7 @@ class Downloads:
         webservice: Webservice,
         priority: Priority,
     ) -> None:
-        account, started = self._current.account(webservice), time.monotonic()
+        account, started = self._active.account(webservice), time.monotonic()
         wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
         try:
             path = _path(account, blob, record)
@@ -164,7 +166,7 @@ class Downloads:
         duration: float,
     ) -> None:
         spent = row.spent / SECOND + duration
-        judged = judge(account.attachment_retry, error, attempts=row.attempts, spent=spent)
+        judged = next_attempt(account.attachment_retry, error, attempts=row.attempts, spent=spent)
         verdict = "refused" if isinstance(error, Unwanted) else judged.verdict
         reason = f"could not be downloaded: {f'{verdict}: ' if verdict else ''}{error}"
         due_at = None if verdict else self._store.now() + micros(judged.wait)
@@ -190,16 +192,16 @@ class Downloads:
         if await self._store.write(note):
             log_raised(AlarmKind.ATTACHMENT_MISSING, subject, reason)
 
-    async def _no_spool(self, error: NoRoom | OSError) -> PutOff:
+    async def _no_spool(self, error: NoRoom | OSError) -> Deferred:
         """Raise the alarm that nothing can be spooled; no attempt is spent."""
         said = (
             str(error)
             if isinstance(error, NoRoom)
-            else f"{error.filename or spool_of(self._current.routes).root}: {error.strerror}"
+            else f"{error.filename or spool_of(self._active.routes).root}: {error.strerror}"
         )
         text = f"attachments cannot be spooled: {said}"
-        await self._alarm.begin(str(spool_of(self._current.routes).root), text)
-        return PutOff(self._soon(), text)
+        await self._alarm.begin(str(spool_of(self._active.routes).root), text)
+        return Deferred(self._soon(), text)
 
     def _slot(self, account: Account, priority: Priority) -> asyncio.Semaphore:
         """Return what limits the downloads of an account to half of its calls at once: records go on meanwhile.

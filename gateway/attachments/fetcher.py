@@ -10,19 +10,19 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from gateway.attachments.attachment_set import NOTHING, Attached, Missing, count
+from gateway.attachments.attachment_set import NOTHING, AttachmentSet, Missing, count
 from gateway.attachments.download import Downloads
 from gateway.attachments.spool import Spool, spool_of
-from gateway.calls.access import Callers
-from gateway.calls.bulkhead import Line
-from gateway.calls.client import Calls
+from gateway.calls.access import WebserviceAccess
+from gateway.calls.bulkhead import CallQueue
+from gateway.calls.client import AccountClient
 from gateway.doforms.download import ANY
 from gateway.doforms.record_attachments import Blob, find_blobs
 from gateway.models import Attachment, AttachmentState, Event, ReasonCode, Record
 from gateway.pauses import Pauses
-from gateway.records.single_flight import Aside, JointWork, Waits
-from gateway.retry import GivenUp, PutOff
-from gateway.routing.active import Current
+from gateway.records.single_flight import Aside, SingleFlight, Waits
+from gateway.retry import Deferred, GivenUp
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 from gateway.store.work import attachments
@@ -33,15 +33,17 @@ _LARGE = 500
 """Questions and rows of a record that is gone through in a thread."""
 
 
-class AttachmentDesk:
+class AttachmentFetcher:
     """Where deliveries ask for the attachments of their record."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, callers: Callers, pauses: Pauses) -> None:
+    def __init__(
+        self, *, store: Store, active: ActiveRoutes, calls: AccountClient, callers: WebserviceAccess, pauses: Pauses
+    ) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._callers = callers
-        self._downloads = Downloads(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-        self._joint: JointWork[None] = JointWork()
+        self._downloads = Downloads(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
+        self._joint: SingleFlight[None] = SingleFlight()
 
     async def stop(self) -> None:
         """Break off the downloads that are under way; what has come of them stays in the spool."""
@@ -49,13 +51,13 @@ class AttachmentDesk:
 
     async def attached(
         self, kept: KeptNotification, record: Record | None, *, required: bool, aside: Aside = nullcontext
-    ) -> Attached:
+    ) -> AttachmentSet:
         """Return what a delivery of this record sends along, downloading it first if that has not been done.
 
         ``aside`` is entered while it waits for its turn to download, and for what comes of that.
 
         Raises:
-            PutOff: something is not there yet; ask again later.
+            Deferred: something is not there yet; ask again later.
             GivenUp: something is ``required`` and will not come.
         """
         if record is None or kept.notification.event is Event.DELETE:
@@ -67,10 +69,10 @@ class AttachmentDesk:
         rows = await self._store.read(lambda c: attachments.load(c, kept.id))
         return self._judged(blobs, rows, required=required)
 
-    def _judged(self, blobs: Sequence[Blob], rows: dict[str, KeptAttachment], *, required: bool) -> Attached:
-        spool = spool_of(self._current.routes)
+    def _judged(self, blobs: Sequence[Blob], rows: dict[str, KeptAttachment], *, required: bool) -> AttachmentSet:
+        spool = spool_of(self._active.routes)
         if any(blob.key not in rows for blob in blobs):
-            raise PutOff(self._store.now(), "its record was fetched again while its attachments were downloaded")
+            raise Deferred(self._store.now(), "its record was fetched again while its attachments were downloaded")
         missing = tuple(
             Missing(place=row.place, filename=row.filename, reason=row.reason or "was given up")
             for blob in blobs
@@ -84,9 +86,9 @@ class AttachmentDesk:
             first = min(due, key=lambda row: row.due_at or 0)
             lacking = f"{first.place}: {first.reason or 'not downloaded yet'}"
             until = max(first.due_at or 0, self._store.now() + SECOND // 10)
-            raise PutOff(until, f"{len(due)} of {count(blobs)} not there yet: {lacking}")
+            raise Deferred(until, f"{len(due)} of {count(blobs)} not there yet: {lacking}")
         there = [(blob, row) for blob in blobs if (row := rows[blob.key]).state is AttachmentState.SPOOLED]
-        return Attached(
+        return AttachmentSet(
             attachments=tuple(_attachment(spool, place, row) for blob, row in there for place in blob.places),
             missing=missing,
             known={row.key: {"size": row.size, "sha256": row.sha256} for _, row in there},
@@ -99,12 +101,12 @@ class AttachmentDesk:
         lacking = [blob for blob in blobs if await self._is_due(rows[blob.key])]
         if not lacking:
             return
-        async with self._callers.in_line(kept.notification, Line.ATTACHMENTS):
+        async with self._callers.in_line(kept.notification, CallQueue.ATTACHMENTS):
             waits()
             downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
             ended = await asyncio.gather(*downloads, return_exceptions=True)
         failures = [one for one in ended if isinstance(one, BaseException)]
-        for failure in sorted(failures, key=lambda one: isinstance(one, PutOff)):
+        for failure in sorted(failures, key=lambda one: isinstance(one, Deferred)):
             raise failure
 
     async def _rows(self, kept: KeptNotification, blobs: Sequence[Blob]) -> dict[str, KeptAttachment]:
@@ -124,7 +126,7 @@ class AttachmentDesk:
     async def _is_due(self, row: KeptAttachment) -> bool:
         """Tell whether to download it now: also what was spooled, where it is not in the folder of this process."""
         if row.state is AttachmentState.SPOOLED:
-            return not await asyncio.to_thread(spool_of(self._current.routes).holds, row.file, row.size)
+            return not await asyncio.to_thread(spool_of(self._active.routes).holds, row.file, row.size)
         return row.state is AttachmentState.DUE and (row.due_at is None or row.due_at <= self._store.now())
 
 

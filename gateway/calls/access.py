@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from gateway.calls.account_limits import Priority
-from gateway.calls.bulkhead import AccountPlaces, Line
+from gateway.calls.bulkhead import AccountBulkheads, CallQueue
 from gateway.calls.client import NotCalled
-from gateway.calls.stagger import Lines
+from gateway.calls.stagger import Stagger
 from gateway.config.loaded import Webservice
 from gateway.doforms.failures import Paused, Quota, Unauthorised, WrongApi
 from gateway.doforms.synthetic import is_stand_in
 from gateway.models import Notification, ReasonCode
 from gateway.pauses import WRONG_API_FOR, Cause, Kind, Pauses
-from gateway.retry import PutOff
-from gateway.routing.active import Current
+from gateway.retry import Deferred
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work.records import KeptNotification
 
@@ -39,7 +39,7 @@ def turn_of(notification: Notification, *, urgent: bool) -> Priority:
 
 
 async def pause_refused(
-    pauses: Pauses, current: Current, webservice: Webservice, error: Unauthorised | Quota | WrongApi
+    pauses: Pauses, active: ActiveRoutes, webservice: Webservice, error: Unauthorised | Quota | WrongApi
 ) -> bool:
     """Pause a web service whose password is not accepted, whose quota is used up or whose address is wrong.
 
@@ -51,7 +51,7 @@ async def pause_refused(
             Kind.WEBSERVICE, webservice.id, str(error), cause=Cause.QUOTA, until=until, called=webservice.name
         )
         return True
-    if current.webservice(webservice.id) != webservice:
+    if active.webservice(webservice.id) != webservice:
         return False
     wrong_api = isinstance(error, WrongApi)
     cause = Cause.WRONG_API if wrong_api else Cause.UNAUTHORISED
@@ -60,20 +60,20 @@ async def pause_refused(
     return True
 
 
-class Callers:
+class WebserviceAccess:
     """Finds web services for what waits, and puts off what waits for them; that spends nothing of its retries."""
 
-    def __init__(self, *, store: Store, current: Current, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, pauses: Pauses) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._pauses = pauses
-        self._lines = Lines(store)
-        self._places = AccountPlaces(store)
+        self._lines = Stagger(store)
+        self._places = AccountBulkheads(store)
 
     def caller(self, kept: KeptNotification) -> Webservice:
-        """Return the web service in whose name to call; raises PutOff where that cannot be done now."""
+        """Return the web service in whose name to call; raises Deferred where that cannot be done now."""
         ident = kept.notification.webservice_id
-        webservice = self._current.webservice(ident)
+        webservice = self._active.webservice(ident)
         if webservice is None or webservice.password is None:
             missing = "is not in the routes file" if webservice is None else "has no password in the routes file"
             self._wait(ident, f"{ident!r} {missing}")
@@ -87,7 +87,7 @@ class Callers:
         if isinstance(error, Paused):
             self._account_waits(webservice, error)
         if isinstance(error, Unauthorised | Quota | WrongApi):
-            paused = await pause_refused(self._pauses, self._current, webservice, error)
+            paused = await pause_refused(self._pauses, self._active, webservice, error)
             if not paused:
                 raise _waits(
                     webservice.id, self._store.now(), f"{webservice.name} was loaded again meanwhile"
@@ -98,28 +98,28 @@ class Callers:
         self._wait(webservice.id, f"{webservice.name} is paused: {why}")
 
     @asynccontextmanager
-    async def in_line(self, notification: Notification, line: Line) -> AsyncIterator[None]:
-        """Hold a place among those of its account that wait for their calls; raises PutOff where there is none."""
-        webservice = self._current.webservice(notification.webservice_id)
+    async def in_line(self, notification: Notification, line: CallQueue) -> AsyncIterator[None]:
+        """Hold a place among those of its account that wait for their calls; raises Deferred where there is none."""
+        webservice = self._active.webservice(notification.webservice_id)
         if webservice is None:
             yield
             return
-        account, backfilled = self._current.account(webservice), is_stand_in(notification)
+        account, backfilled = self._active.account(webservice), is_stand_in(notification)
         patience = 0.0 if backfilled else _PATIENCE
         async with self._places.hold(account, line, backfilled=backfilled, patience=patience):
             yield
 
     def _account_waits(self, webservice: Webservice, error: Paused) -> NoReturn:
-        account = self._current.account(webservice)
+        account = self._active.account(webservice)
         until = self._lines.next(f"account {account.name}", error.retry_after or 0.0, account.requests_per_minute)
         reason = f"the web service {webservice.name} waits for its account {account.name}: {error}"
-        raise PutOff(until, reason, code=ReasonCode.ACCOUNT_WAITS, subject=account.name)
+        raise Deferred(until, reason, code=ReasonCode.ACCOUNT_WAITS, subject=account.name)
 
     def _wait(self, webservice_id: str, why: str) -> NoReturn:
-        webservice = self._current.webservice(webservice_id)
-        a_minute = _UNKNOWN if webservice is None else self._current.account(webservice).requests_per_minute
+        webservice = self._active.webservice(webservice_id)
+        a_minute = _UNKNOWN if webservice is None else self._active.account(webservice).requests_per_minute
         raise _waits(webservice_id, self._lines.next(webservice_id, _PUT_OFF, a_minute), why)
 
 
-def _waits(webservice_id: str, until: int, why: str) -> PutOff:
-    return PutOff(until, f"the web service {why}", code=ReasonCode.WEBSERVICE_WAITS, subject=webservice_id)
+def _waits(webservice_id: str, until: int, why: str) -> Deferred:
+    return Deferred(until, f"the web service {why}", code=ReasonCode.WEBSERVICE_WAITS, subject=webservice_id)

@@ -95,7 +95,7 @@ def pace_of(requests_per_minute: int) -> Pace:
     return Pace(per_second=(requests_per_minute - (burst - 1) - margin) / 60, burst=burst)
 
 
-class LocalBucket:
+class TokenBucket:
     """A bucket of this process alone."""
 
     def __init__(self, requests_per_minute: int, clock: Callable[[], float]) -> None:
@@ -140,7 +140,7 @@ class AccountLimits:
         clock: Callable[[], float] = time.monotonic,
         steps_back: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.bucket: Bucket = LocalBucket(requests_per_minute, clock)
+        self.bucket: Bucket = TokenBucket(requests_per_minute, clock)
         self.slots: Slots = LocalSlots(max_in_flight)
         self._clock = clock
         self._steps_back = steps_back

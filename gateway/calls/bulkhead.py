@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
-from gateway.calls.stagger import Lines
+from gateway.calls.stagger import Stagger
 from gateway.config.loaded import Account
-from gateway.retry import PutOff
+from gateway.retry import Deferred
 from gateway.store.store import Store
 
 _FOR_EACH_CALL = 2
@@ -27,7 +27,7 @@ _APART = 0.005
 """Seconds between two that are put off because of a burst: each is a write, and receiving has the store meanwhile."""
 
 
-class Line(StrEnum):
+class CallQueue(StrEnum):
     """What waits for calls of an account."""
 
     RECORDS = "records"
@@ -35,7 +35,7 @@ class Line(StrEnum):
     REPORTS = "reports"
 
 
-class Places:
+class Bulkhead:
     """The places in one line; who finds none soon looks again later, and so do all that come after it.
 
     A line that is full for a moment is waited for: who goes has to be claimed and put off anew. Once somebody waited in
@@ -88,7 +88,7 @@ class Places:
             self._waiting.remove(turn)
 
 
-class AccountPlaces:
+class AccountBulkheads:
     """The places of each account, in a line for each kind of call; what was backfilled has lines of its own.
 
     There are twice as many as can be called for until who finds none looks again: no call is lost by it, and thousands
@@ -96,18 +96,18 @@ class AccountPlaces:
     """
 
     def __init__(self, store: Store) -> None:
-        self._later = Lines(store)
+        self._later = Stagger(store)
         self._put_off_at = -math.inf
-        self._places: defaultdict[tuple[str, Line, bool], Places] = defaultdict(Places)
+        self._places: defaultdict[tuple[str, CallQueue, bool], Bulkhead] = defaultdict(Bulkhead)
 
     @asynccontextmanager
     async def hold(
-        self, account: Account, line: Line, *, backfilled: bool = False, patience: float = 0.0
+        self, account: Account, line: CallQueue, *, backfilled: bool = False, patience: float = 0.0
     ) -> AsyncIterator[None]:
         """Hold a place.
 
         Raises:
-            PutOff: there is none for ``patience`` seconds.
+            Deferred: there is none for ``patience`` seconds.
         """
         most, places = _most(account), self._places[account.name, line, backfilled]
         name = f"{line} {account.name} {backfilled}"
@@ -115,7 +115,7 @@ class AccountPlaces:
             if patience > 0:
                 await self._keep_apart()
             until = self._later.next(name, _LATER, account.requests_per_minute)
-            raise PutOff(until, _no_place(account, line, backfilled=backfilled), in_line=True)
+            raise Deferred(until, _no_place(account, line, backfilled=backfilled), in_line=True)
         try:
             yield
         finally:
@@ -135,7 +135,7 @@ def _most(account: Account) -> int:
     return max(_FOR_EACH_CALL * account.max_in_flight, min(worth, _MOST))
 
 
-def _no_place(account: Account, line: Line, *, backfilled: bool) -> str:
+def _no_place(account: Account, line: CallQueue, *, backfilled: bool) -> str:
     if backfilled:
         return "backfilled: it waits behind what is live, and those that were backfilled before"
     return f"it waits for its turn: calls for {line} of the account {account.name} that came before go first"

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import httpx
 
-from gateway.calls.account_limits import TOO_MANY, AccountLimits, LocalBucket, LocalSlots, Priority, pace_of
+from gateway.calls.account_limits import TOO_MANY, AccountLimits, LocalSlots, Priority, TokenBucket, pace_of
 from gateway.calls.counters import CallCounts, CallKind
-from gateway.calls.outage import Silence
-from gateway.calls.shared_buckets import shared_pace
-from gateway.calls.slots import SharedSlots, StoreBank
+from gateway.calls.outage import OutageDetector
+from gateway.calls.shared_buckets import shared_bucket
+from gateway.calls.slots import DatabaseSlotStore, SharedSlots
 from gateway.config.loaded import Account, Webservice, notifications_of
 from gateway.doforms.client import Credentials, DoformsClient
 from gateway.doforms.download import Downloaded, Target, Wanted
@@ -41,7 +41,7 @@ class LeaseLost(Exception):
     """The call was not made: what it was to be made for is not held any more."""
 
 
-class Calls:
+class AccountClient:
     """Makes calls within the limits of their account, few of them while ``steps_back()``.
 
     ``paused`` returns why no call may be made in a web service's name (its id), if that is so: whoever waited for a
@@ -64,9 +64,9 @@ class Calls:
         self._steps_back = steps_back
         self._paused = paused
         self._counts = CallCounts(store)
-        self.silence = Silence(store)
+        self.outages = OutageDetector(store)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
-        self._slots: dict[str, tuple[StoreBank, SharedSlots]] = {}
+        self._slots: dict[str, tuple[DatabaseSlotStore, SharedSlots]] = {}
 
     async def aclose(self) -> None:
         """Write what was counted, and let other processes have this one's slots; no call is made any more."""
@@ -181,7 +181,7 @@ class Calls:
                     await self._slow_down(account, limits, error, began)
                 raise
             self._counts.count(webservice.id, kind)
-            self.silence.answered(account.name)
+            self.outages.answered(account.name)
 
     def _of(self, account: Account) -> AccountLimits:
         wanted = (account.requests_per_minute, account.max_in_flight)
@@ -196,7 +196,7 @@ class Calls:
     def _set(self, account: Account, limits: AccountLimits, *, new: bool) -> None:
         if self._store.database.shared:
             pace = pace_of(account.requests_per_minute)
-            limits.bucket = shared_pace(
+            limits.bucket = shared_bucket(
                 self._store,
                 _rate_of(account),
                 per_second=pace.per_second,
@@ -206,12 +206,12 @@ class Calls:
             )
             limits.slots = self._shared_slots(account, limits)
         elif not new:
-            limits.bucket = LocalBucket(account.requests_per_minute, time.monotonic)
+            limits.bucket = TokenBucket(account.requests_per_minute, time.monotonic)
             limits.slots = LocalSlots(account.max_in_flight)
 
     def _shared_slots(self, account: Account, limits: AccountLimits) -> SharedSlots:
         if account.name not in self._slots:
-            bank = StoreBank(self._store, account.name, account.max_in_flight)
+            bank = DatabaseSlotStore(self._store, account.name, account.max_in_flight)
             self._slots[account.name] = bank, SharedSlots(bank, clock=time.monotonic, on_more=limits.more)
         bank, slots = self._slots[account.name]
         bank.most = account.max_in_flight
@@ -220,16 +220,16 @@ class Calls:
     async def _slow_down(self, account: Account, limits: AccountLimits, error: DoformsError, began: float) -> None:
         """Make the calls after one that failed wait, if doForms said so or does not answer any more."""
         if isinstance(error, NoAnswer):
-            if (pause := await self.silence.unanswered(account.name, began, error)) > 0:
+            if (pause := await self.outages.unanswered(account.name, began, error)) > 0:
                 limits.pause(pause, "doForms does not answer")
             return
         if not isinstance(error, Later) or error.status is not None:
-            self.silence.answered(account.name)
+            self.outages.answered(account.name)
         if not (isinstance(error, Later) and error.too_many):
             return
         pause = error.retry_after or _PAUSE_AFTER_429
         limits.pause(pause, TOO_MANY)
-        await self.silence.waits(account.name, pause)
+        await self.outages.waits(account.name, pause)
         if self._store.database.shared:
             await self._store.write(lambda c: rates.stop(c, _rate_of(account), pause))
 

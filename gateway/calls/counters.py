@@ -8,7 +8,7 @@ from enum import StrEnum
 import structlog
 
 from gateway.doforms.failures import Later, Quota
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
 from gateway.store.work import call_counts
 from gateway.store.work.call_counts import Counts, Of, day_of
@@ -83,4 +83,4 @@ class CallCounts:
         try:
             await self._store.write(lambda connection: call_counts.add(connection, counted))
         except Exception as error:
-            log.warning("the calls to doForms could not be counted", error=say(error))
+            log.warning("the calls to doForms could not be counted", error=describe(error))

@@ -27,7 +27,7 @@ _LONGEST = 60.0
 """Seconds of the first pause and of the longest; each is twice the one before."""
 
 
-class Silence:
+class OutageDetector:
     """Counts by account; the watch clears the alarm when doForms has answered after it."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:

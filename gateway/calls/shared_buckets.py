@@ -30,7 +30,7 @@ Draw = Callable[[int], Awaitable[tuple[int, float]]]
 """Takes up to so many permissions for this process; returns how many there were, and the seconds until another."""
 
 
-class SharedPace:
+class SharedTokenBucket:
     """Permissions drawn from the store when they are wanted; ``on_more`` is called when some have come.
 
     ``clock`` returns seconds that only ever rise. ``each``: seconds in which another permission comes. ``bundle``: so
@@ -93,23 +93,23 @@ class SharedPace:
             self._on_more()
 
 
-def shared_pace(
+def shared_bucket(
     store: Store, name: str, *, per_second: float, burst: float, on_more: Callable[[], None], bundles: bool = False
-) -> SharedPace:
+) -> SharedTokenBucket:
     """Return the pace that all processes keep together under this name; ``bundles`` spares the store."""
 
     async def draw(wanted: int) -> tuple[int, float]:
         return await store.write(lambda c: rates.draw(c, name, wanted, per_second=per_second, burst=burst))
 
     bundle = math.ceil(per_second * _BUNDLE) if bundles else 0
-    return SharedPace(draw, clock=time.monotonic, on_more=on_more, each=1 / per_second, bundle=bundle)
+    return SharedTokenBucket(draw, clock=time.monotonic, on_more=on_more, each=1 / per_second, bundle=bundle)
 
 
-def pace_of(store: Store, entry: DestinationEntry, *, on_more: Callable[[], None]) -> Pace | SharedPace:
+def pace_of(store: Store, entry: DestinationEntry, *, on_more: Callable[[], None]) -> Pace | SharedTokenBucket:
     """Return the rate of a destination: of this process, or of all that share the store."""
     rate = entry.rate
     if rate is None or not store.database.shared:
         return Pace(rate, time.monotonic)
     per_second = rate.count / rate.per
     name, burst = f"destination {entry.name}", max(1.0, per_second)
-    return shared_pace(store, name, per_second=per_second, burst=burst, on_more=on_more)
+    return shared_bucket(store, name, per_second=per_second, burst=burst, on_more=on_more)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
 from gateway.store.work import call_slots
 from gateway.store.work.call_slots import Share
@@ -26,7 +26,7 @@ _AFTER_ERROR = 1.0
 _NOTHING = Share(slots=0, fair=0, until=0.0)
 
 
-class Bank(Protocol):
+class SlotStore(Protocol):
     """Where the slots come from."""
 
     async def balance(self, keeps: int, demand: int) -> Share:
@@ -45,7 +45,7 @@ class SharedSlots:
     more; ``clock`` returns seconds that only ever rise.
     """
 
-    def __init__(self, bank: Bank, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
+    def __init__(self, bank: SlotStore, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
         self._bank = bank
         self._clock = clock
         self._on_more = on_more
@@ -102,7 +102,9 @@ class SharedSlots:
                         return
                     wait = 0.0
             except Exception as error:
-                log.warning("the slots for calls to doForms could not be shared through the store", error=say(error))
+                log.warning(
+                    "the slots for calls to doForms could not be shared through the store", error=describe(error)
+                )
                 wait = _AFTER_ERROR
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -119,7 +121,7 @@ class SharedSlots:
         await self._bank.give_back()
 
 
-class StoreBank:
+class DatabaseSlotStore:
     """The slots of an account as the store keeps them; ``most`` can be changed by a reload."""
 
     def __init__(self, store: Store, account: str, most: int) -> None:

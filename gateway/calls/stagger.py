@@ -13,7 +13,7 @@ few were allowed, does not hold what waits back for hours once more can be calle
 """
 
 
-class Lines:
+class Stagger:
     """Tells each when to look again, no faster than calls can be made: so no call is lost by it.
 
     Looking is work too: a hundred thousand that all looked once a minute would leave no time for others.

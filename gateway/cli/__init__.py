@@ -9,85 +9,89 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli.lazy import ALONE, Later, group_with
+from gateway.cli.lazy import ALONE, LazyCommand, group_with
 from gateway.cli.output import fail, show_problems
 from gateway.errors import GatewayError, RoutesFileError, StoreError
 
 COMMANDS = (
-    Later(
+    LazyCommand(
         "serve",
         "gateway.cli.serve:serve",
         "Run the gateway until SIGTERM or Ctrl-C. SIGHUP loads the routes file again.",
     ),
-    Later(
+    LazyCommand(
         "reload",
         "gateway.cli.reload:reload",
         "Check the routes file, then have the `gateway serve` of this machine load it again (SIGHUP).",
     ),
-    Later(
+    LazyCommand(
         "check",
         "gateway.cli.check:check",
         "Check the routes file as a whole: every mistake at once, with table, key and remedy. Changes nothing.",
     ),
-    Later(
+    LazyCommand(
         "explain",
         "gateway.cli.explain:explain",
         "Explain a notification: which routes match and why, the mode and why, and what would be sent. Nothing is "
         "sent.",
     ),
-    Later(
+    LazyCommand(
         "demo",
         "gateway.cli.demo:demo",
         "Run the main job on this machine: a simulated doForms, a mail server, a REST service and the gateway.",
     ),
-    Later(
+    LazyCommand(
         "simulate",
         "gateway.cli.simulate:simulate",
         "Simulate doForms until Ctrl-C: its REST API, its notifications, a page to watch, and `/control` for scripts.",
     ),
-    Later(
+    LazyCommand(
         "backfill",
         "gateway.cli.backfill:backfill",
         "Ask doForms what it received, and let in the records that no notification told of. `serve` may be running.",
     ),
-    Later(
+    LazyCommand(
         "reconcile",
         "gateway.cli.reconcile:reconcile",
         "Ask doForms what it received as far back as `lookback`, and let in the records that no notification told of.",
     ),
-    Later(
+    LazyCommand(
         "migrate",
         "gateway.cli.migrate:migrate",
         "Bring the store to this gateway's schema, making it if it is not there. `gateway serve` does so by itself.",
     ),
-    Later(
+    LazyCommand(
         "prune",
         "gateway.cli.prune:prune",
         "Delete notifications that ended long ago, with old quarantine and cleared alarms. `serve` may be running.",
     ),
-    Later(
+    LazyCommand(
         "plugins",
         "gateway.cli.plugins:plugins",
         "List the installed destination plugins, with the settings and options that each takes.",
     ),
-    Later("notifications", "gateway.cli.notifications:app", "Notifications from doForms: list, show, replay, drop."),
-    Later("deliveries", "gateway.cli.deliveries:app", "Deliveries to destinations: list, show, replay, drop."),
-    Later("destinations", "gateway.cli.destinations:app", "Destinations: state, waiting deliveries; pause and resume."),
-    Later(
+    LazyCommand(
+        "notifications", "gateway.cli.notifications:app", "Notifications from doForms: list, show, replay, drop."
+    ),
+    LazyCommand("deliveries", "gateway.cli.deliveries:app", "Deliveries to destinations: list, show, replay, drop."),
+    LazyCommand(
+        "destinations", "gateway.cli.destinations:app", "Destinations: state, waiting deliveries; pause and resume."
+    ),
+    LazyCommand(
         "webservices", "gateway.cli.webservices:app", "Web services: state of their password and quota, calls today."
     ),
-    Later(
+    LazyCommand(
         "quarantine",
         "gateway.cli.quarantine:app",
         "Authenticated requests that are no notification: list, take in again.",
     ),
-    Later(
+    LazyCommand(
         "alarms",
         "gateway.cli.alarms:app",
         "List the alarms that are raised, newest first: causes that a person must mend. Each is cleared when that "
         "ends.",
     ),
-    Later("store", "gateway.cli.store:app", "Check and back up the store."),
+    LazyCommand("store", "gateway.cli.store:app", "Check and back up the store."),
 )
 """Each with the place it is in and the first sentences of its help."""
 
@@ -139,11 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = fail(str(error), status=1 if isinstance(error, StoreError) else 2).exit_code
         sys.exit(status)
     except Exception as error:
-        from gateway.store.engine.database import is_of_database, say
+        from gateway.store.engine.database import describe, is_of_database
 
         if not is_of_database(error):
             raise
-        status = fail(f"the store did not do what was asked: {say(error)}. Try again, and see its own log").exit_code
+        status = fail(
+            f"the store did not do what was asked: {describe(error)}. Try again, and see its own log"
+        ).exit_code
         sys.exit(status)
     finally:
         if arguments is None and "gateway.cli.speaking" in sys.modules:

@@ -137,7 +137,7 @@ async def _look(caller: Calling, webservice: Webservice, found: Backfilled) -> l
 
 
 def _preview(caller: Calling, webservice: Webservice, found: Backfilled) -> None:
-    plan = caller.current.plan(webservice, Event.CREATE)
+    plan = caller.active.plan(webservice, Event.CREATE)
     stderr.print(
         f"{webservice.name}, received by doForms from {local(found.since)} to {local(found.until)}: {found.listed} "
         f"listed, {found.known} known, {found.unknown} not known.",

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from gateway.cli.options import store
 from gateway.cli.output import fail, print_json, print_table, stderr
 from gateway.store.engine.sanitize import clean
-from gateway.store.operator.actions import AT_ONCE, By, Ordered
+from gateway.store.operator.actions import AT_ONCE, ActionResult, Actor
 from gateway.store.operator.replay import Replay
 from gateway.store.operator.views import Candidate
 
@@ -38,7 +38,7 @@ Overtaken = Annotated[
     ),
 ]
 
-Carry = Callable[[Connection, list[int]], list[Ordered]]
+Carry = Callable[[Connection, list[int]], list[ActionResult]]
 
 _EACH = 20
 """So many results are shown one by one; more are counted."""
@@ -49,13 +49,13 @@ _NAMES_ONE = re.compile(r"(?<!\S)(?![1-5]\d\d\b)\S*\d\S*")
 """What tells reasons of one kind apart: words with a digit in them, but for an HTTP status."""
 
 
-def by(why: str) -> By:
+def by(why: str) -> Actor:
     """Return who gives the order, as this machine knows the person, and why."""
     try:
         who = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         who = f"user {os.getuid()}"
-    return By(who=clean(who), why=clean(why.strip()))
+    return Actor(who=clean(who), why=clean(why.strip()))
 
 
 def replaying(*, reason: str, render: bool, refetch: bool, force: bool, overtaken: bool) -> Replay:
@@ -106,14 +106,14 @@ def confirm(question: str) -> None:
         raise fail("nothing was changed")
 
 
-def carry_out(routes: Path, found: Collection[Candidate], order: Carry) -> list[Ordered]:
+def carry_out(routes: Path, found: Collection[Candidate], order: Carry) -> list[ActionResult]:
     """Carry an order out in short transactions, so that a running gateway is not held up."""
     return in_steps(routes, list(_whole_lanes(found)), order)
 
 
-def in_steps(routes: Path, steps: Sequence[list[int]], order: Carry) -> list[Ordered]:
+def in_steps(routes: Path, steps: Sequence[list[int]], order: Carry) -> list[ActionResult]:
     """Carry an order out for these ids, each step in a transaction of its own."""
-    results: list[Ordered] = []
+    results: list[ActionResult] = []
     shown = track(steps, console=stderr, transient=True, disable=len(steps) < 2 or not stderr.is_terminal)
     for ids in shown:
         with store(routes, write=True) as connection:
@@ -133,7 +133,7 @@ def _whole_lanes(found: Collection[Candidate]) -> Iterator[list[int]]:
         yield step
 
 
-def tell(results: Sequence[Ordered], *, json: bool) -> None:
+def tell(results: Sequence[ActionResult], *, json: bool) -> None:
     """Print what became of an order; exit status 1 if something was refused."""
     if json:
         print_json(results)
@@ -155,6 +155,6 @@ def _word(done: bool) -> str:
     return "done" if done else "refused"
 
 
-def _about(one: Ordered) -> str:
+def _about(one: ActionResult) -> str:
     way = "" if one.route is None else f"{one.route} → {one.destination}, "
     return f"{way}notification {one.notification}" if one.notification else way

@@ -29,7 +29,7 @@ from gateway.errors import RoutesFileError, StoreError
 from gateway.log import Mask
 from gateway.models import RecordKind
 from gateway.store.engine.connect import is_sqlite, open_database
-from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.database import describe, is_of_database
 from gateway.store.work import questions
 from gateway.store.work.questions import FormOf, Question
 
@@ -172,7 +172,7 @@ def _store(loaded: Routes, *, connect: bool) -> list[Checked]:
     except Exception as error:
         if not is_of_database(error):
             raise
-        text = f"the store {open_database(loaded.store).name} cannot be read: {say(error)}"
+        text = f"the store {open_database(loaded.store).name} cannot be read: {describe(error)}"
         remedy = "Look whether the database is up, and whether its address and login are right"
     return [Checked(file=str(loaded.file), where="gateway.store", found=text, remedy=remedy, error=connect)]
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.config.loaded import DestinationEntry, Routes
 from gateway.destinations.contract import findings_of
 from gateway.destinations.destination import Finding, Use
-from gateway.destinations.faults import RAISED, is_ours, say_fault, text_of
+from gateway.destinations.faults import RAISED, describe_fault, is_ours, text_of
 from gateway.destinations.limited import begun
 from gateway.errors import DeliveryError
 
@@ -94,6 +94,6 @@ async def _close(entry: DestinationEntry, within: float) -> Sequence[Finding]:
 def _failed(entry: DestinationEntry, what: str, error: BaseException) -> Finding:
     return Finding(
         where="",
-        found=f"the plugin {entry.plugin} failed to {what}: {say_fault(error)}",
+        found=f"the plugin {entry.plugin} failed to {what}: {describe_fault(error)}",
         remedy="Mend the destination's settings, or the other side; if both are right, tell the author of the plugin",
     )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.cli.loading import load_with
 from gateway.cli.options import store, time_option
 from gateway.cli.output import fail, local
@@ -22,7 +22,7 @@ from gateway.http import build_client
 from gateway.log import Mask
 from gateway.pauses import Pauses
 from gateway.reconcile.backfill import Backfill
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 
 SINCE = time_option(
@@ -43,7 +43,7 @@ class Calling:
 
     routes: Routes
     store: Store
-    current: Current
+    active: ActiveRoutes
     backfill: Backfill
 
 
@@ -101,11 +101,11 @@ async def calling(routes: Routes) -> AsyncIterator[Calling]:
     opened = Store(routes.store, lease=routes.lease)
     await opened.open(beside=True)
     try:
-        async with build_client() as http, aclosing(Calls(http, opened, mask=_mask_of(routes))) as calls:
-            current, pauses = Current(routes), Pauses(opened)
+        async with build_client() as http, aclosing(AccountClient(http, opened, mask=_mask_of(routes))) as calls:
+            active, pauses = ActiveRoutes(routes), Pauses(opened)
             await pauses.refresh()
-            backfill = Backfill(store=opened, current=current, calls=calls, pauses=pauses)
-            yield Calling(routes=routes, store=opened, current=current, backfill=backfill)
+            backfill = Backfill(store=opened, active=active, calls=calls, pauses=pauses)
+            yield Calling(routes=routes, store=opened, active=active, backfill=backfill)
     finally:
         await opened.close()
 

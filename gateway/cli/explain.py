@@ -27,7 +27,7 @@ from gateway.explain import Explanation
 from gateway.explain import explain as explain_notification
 from gateway.log import Mask
 from gateway.models import Event, Notification, Record, RecordKind
-from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.database import describe, is_of_database
 from gateway.store.work import questions
 from gateway.store.work.questions import FormOf
 from gateway.text.visible import visible
@@ -119,7 +119,7 @@ def _brought(loaded: Routes, webservice_id: str) -> dict[RecordKind, dict[str, s
     except Exception as error:
         if not (isinstance(error, StoreError) or is_of_database(error)):
             raise
-        text = f"What other records brought is not looked at: the store cannot be read: {say(error)}"
+        text = f"What other records brought is not looked at: the store cannot be read: {describe(error)}"
         stderr.print(text, style="yellow", markup=False, soft_wrap=True)
         return {}
 

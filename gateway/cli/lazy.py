@@ -14,7 +14,7 @@ ALONE = object()
 """The object of the context where the process runs nothing but this command."""
 
 
-class Later(TyperCommand):
+class LazyCommand(TyperCommand):
     """A command, or a group of them, whose module is imported when it runs or shows its own help."""
 
     def __init__(self, name: str, where: str, help: str) -> None:
@@ -47,7 +47,7 @@ class Later(TyperCommand):
         return self.load().make_context(info_name, args, parent, **extra)
 
 
-def group_with(*commands: Later) -> type[TyperGroup]:
+def group_with(*commands: LazyCommand) -> type[TyperGroup]:
     """Return the class of a group that has these commands after its own."""
 
     class Group(TyperGroup):

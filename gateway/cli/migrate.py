@@ -6,7 +6,7 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, print_json, stdout
 from gateway.config.load import store_of
 from gateway.store.engine.connect import open_database
-from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.database import describe, is_of_database
 from gateway.store.engine.migrate import migrate as bring_forward
 
 
@@ -19,7 +19,7 @@ def migrate(routes: RoutesFile = ROUTES, json: AsJson = False) -> None:
     except Exception as error:
         if not is_of_database(error):
             raise
-        raise fail(f"the store {database.name} cannot be read: {say(error)}") from None
+        raise fail(f"the store {database.name} cannot be read: {describe(error)}") from None
     finally:
         database.close()
     if json:

@@ -31,7 +31,7 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail
 from gateway.intake.rematch import rematch
 from gateway.models import DeliveryState, ReasonCode
-from gateway.store.operator.actions import AT_ONCE, Ordered
+from gateway.store.operator.actions import AT_ONCE, ActionResult
 from gateway.store.operator.drop import drop, drop_unmatched
 from gateway.store.operator.queries import find_candidates_of, find_notification_candidates
 from gateway.store.operator.replay import replay
@@ -65,7 +65,7 @@ def replay_(
     check_words(wanted)
     order = replaying(reason=reason, render=render, refetch=refetch, force=force, overtaken=overtaken)
     strangers, found = _chosen(routes, which or [], wanted, (DeliveryState.DEAD,), what="Replay", yes=yes)
-    results: list[Ordered] = []
+    results: list[ActionResult] = []
     if strangers:
         loaded = load_routes(routes, secrets=False)
         results += in_steps(routes, strangers, lambda connection, ids: rematch(connection, ids, loaded, order.by))

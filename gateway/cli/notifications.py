@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.check_names import check_names
 from gateway.cli.filter_options import choosing
-from gateway.cli.lazy import Later, group_with
+from gateway.cli.lazy import LazyCommand, group_with
 from gateway.cli.notification import body_of, print_notification, record_of, told
 from gateway.cli.notification_filters import CHOOSE, check_words, the_one
 from gateway.cli.options import ROUTES, AsJson, Limit, RoutesFile, store
@@ -17,13 +17,13 @@ from gateway.store.operator.queries import BACKFILL, find_notifications, show_no
 from gateway.store.operator.views import NotificationFilter, NotificationSummary
 
 ORDERS = (
-    Later(
+    LazyCommand(
         "replay",
         "gateway.cli.notification_orders:replay_",
         "Match unmatched notifications again with the routes file as it is now; of matched ones, send deliveries "
         "again.",
     ),
-    Later(
+    LazyCommand(
         "drop",
         "gateway.cli.notification_orders:drop_",
         "Give up notifications: unmatched ones, and the deliveries of others that wait or are dead.",

@@ -17,7 +17,7 @@ from gateway.cli.output import fail
 from gateway.config.diagnostics import suggest
 from gateway.config.load import store_of
 from gateway.store.engine.connect import open_database
-from gateway.store.engine.database import is_of_database, say
+from gateway.store.engine.database import describe, is_of_database
 from gateway.store.engine.schema_version import newest, revision_of, works_on
 
 RoutesFile = Annotated[Path, typer.Option("--routes", envvar="GATEWAY_ROUTES", help="The routes file.", metavar="FILE")]
@@ -99,6 +99,6 @@ def store(routes: Path, *, write: bool = False) -> Iterator[Connection]:
             else ("Look whether its disk is full, and whether another program has it locked")
         )
         what = "written" if write else "read"
-        raise fail(f"the store {database.name} cannot be {what}: {say(error)}. {remedy}") from None
+        raise fail(f"the store {database.name} cannot be {what}: {describe(error)}. {remedy}") from None
     finally:
         database.close()

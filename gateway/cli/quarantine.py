@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.filter_options import choosing
-from gateway.cli.lazy import Later, group_with
+from gateway.cli.lazy import LazyCommand, group_with
 from gateway.cli.options import ROUTES, AsJson, Error, Limit, RoutesFile, Since, Until, choice_option, store
 from gateway.cli.output import fail, print_fields, print_json, print_table, print_text
 from gateway.errors import Misfit
@@ -15,12 +15,12 @@ from gateway.store.operator import quarantine
 from gateway.store.operator.quarantine import Entry, QuarantineFilter
 
 ORDERS = (
-    Later(
+    LazyCommand(
         "replay",
         "gateway.cli.quarantine_orders:replay_",
         "Take bodies in after a mend, as if they had just come: those named, or those that fit.",
     ),
-    Later(
+    LazyCommand(
         "drop",
         "gateway.cli.quarantine_orders:drop_",
         "Forget bodies in quarantine for good: those named, or those that fit.",

@@ -18,7 +18,7 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile, store
 from gateway.cli.output import fail, print_table, stderr
 from gateway.cli.quarantine import CHOOSE
 from gateway.store.operator import quarantine
-from gateway.store.operator.actions import AT_ONCE, By, Ordered
+from gateway.store.operator.actions import AT_ONCE, ActionResult, Actor
 from gateway.store.operator.quarantine import QuarantineFilter
 from gateway.web.take_in import take_in
 
@@ -67,10 +67,10 @@ def drop_(
     tell(in_steps(routes, steps, lambda connection, ids: _drop(connection, ids, who)), json=json)
 
 
-def _drop(connection: Connection, ids: Sequence[int], who: By) -> list[Ordered]:
+def _drop(connection: Connection, ids: Sequence[int], who: Actor) -> list[ActionResult]:
     gone = set(quarantine.remove(connection, ids))
     return [
-        Ordered(
+        ActionResult(
             id=number,
             notification="",
             route=None,

@@ -27,7 +27,7 @@ from gateway.cli.options import ROUTES, AsJson, RoutesFile
 from gateway.cli.output import fail, local, print_json, print_table, say, stderr
 from gateway.config.loaded import Routes, Webservice
 from gateway.models import DeliveryState, Event
-from gateway.reconcile.completeness import LIMITS, Books, balance
+from gateway.reconcile.completeness import LIMITS, Completeness, balance
 from gateway.reconcile.rounds import Reconciler, Round
 from gateway.store.operator.completeness import ORDER
 
@@ -64,7 +64,7 @@ async def _rounds(routes: Routes, wanted: Sequence[Webservice], *, named: bool) 
     made: list[Round] = []
     busy = False
     async with calling(routes) as caller:
-        reconciler = Reconciler(store=caller.store, current=caller.current, backfill=caller.backfill)
+        reconciler = Reconciler(store=caller.store, active=caller.active, backfill=caller.backfill)
         for one in wanted:
             if (obstacle := caller.backfill.obstacle(one)) is not None:
                 if named:
@@ -97,18 +97,18 @@ def _tell_rounds(made: Sequence[Round], busy: bool, *, json: bool) -> None:
 
 async def _books(
     routes: Routes, wanted: Sequence[Webservice], since: datetime | None, until: datetime | None, *, named: bool
-) -> list[Books]:
+) -> list[Completeness]:
     async with calling(routes) as caller:
         begin, end = period(routes, since, until)
         if until is None:
             stderr.print(f"Not later: {why_no_later(routes)}.", markup=False, highlight=False, soft_wrap=True)
-        left_out = [] if named else [one for one in wanted if not caller.current.plan(one, Event.CREATE).routes]
+        left_out = [] if named else [one for one in wanted if not caller.active.plan(one, Event.CREATE).routes]
         for one in left_out:
             stderr.print(f"Left out: no route takes new records of {one.name}.", markup=False, highlight=False)
         return [await _one(caller, one, begin, end) for one in wanted if one not in left_out]
 
 
-async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: datetime) -> Books:
+async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: datetime) -> Completeness:
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(webservice.name, total=(end - begin).total_seconds())
 
@@ -120,7 +120,7 @@ async def _one(caller: Calling, webservice: Webservice, begin: datetime, end: da
         )
 
 
-def _tell_books(made: Sequence[Books], *, json: bool) -> None:
+def _tell_books(made: Sequence[Completeness], *, json: bool) -> None:
     if json:
         print_json(made)
     else:
@@ -131,7 +131,7 @@ def _tell_books(made: Sequence[Books], *, json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _print(one: Books) -> None:
+def _print(one: Completeness) -> None:
     say(f"{one.webservice}, received by doForms from {local(one.since)} to {local(one.until)}:")
     say(f"  listed at doForms {one.listed}, kept here {one.kept}, missing {one.missing}")
     if one.unmatched:
@@ -150,7 +150,7 @@ def _print(one: Books) -> None:
     say(f"  {one.verdict[:1].upper()}{one.verdict[1:]}.\n")
 
 
-def _letting_in(one: Books) -> str:
+def _letting_in(one: Completeness) -> str:
     """Return the command for the period, in whole seconds that hold all of it."""
     end = one.until + timedelta(seconds=1, microseconds=-1)
     since, until = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (one.since, end))

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from gateway.destinations.faults import say_fault, traceback_of
+from gateway.destinations.faults import describe_fault, traceback_of
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,6 @@ def run_to_its_end(work: Coroutine[Any, Any, None]) -> None:
                 log.error(
                     "a plugin stopped the event loop, which goes on: a task of its own raised what ends a process, or "
                     "it called loop.stop(). Mend it, or tell its author",
-                    error=say_fault(error),
+                    error=describe_fault(error),
                     exception=traceback_of(error),
                 )

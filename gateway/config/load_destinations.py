@@ -13,7 +13,7 @@ from gateway.config.schema import DeliveryTable, DestinationTable
 from gateway.config.store_url import passwords_in
 from gateway.config.validate import keys_of, validate
 from gateway.destinations.destination import Context, Destination
-from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.faults import RAISED, describe_fault
 from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import Settings
 from gateway.errors import GatewayError, PluginError
@@ -178,7 +178,7 @@ def _instance(
         return within(JUDGED_WITHIN, "__init__()", plugin, settings, make_context(name))
     except RAISED as error:  # whatever a plugin raises must not hide the other problems
         if not stand_in:
-            told = str(error) if isinstance(error, _SPEAKING) and str(error) else say_fault(error)
+            told = str(error) if isinstance(error, _SPEAKING) and str(error) else describe_fault(error)
             found = f"plugin {plugin.name} cannot work with these settings: {told}"
             problems.add(entry, (), found, "Change the settings of this destination, or tell the author of the plugin")
         return None

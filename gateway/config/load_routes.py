@@ -24,7 +24,7 @@ from gateway.config.schema import DeliveryTable, RouteTable
 from gateway.config.validate import Misplaced, keys_of, validate
 from gateway.destinations.contract import judged
 from gateway.destinations.destination import Destination, Finding, Traits
-from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.faults import RAISED, describe_fault
 from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import COMPILER, Options, Unrendered
 from gateway.errors import TemplateError
@@ -185,7 +185,7 @@ class RouteLoader:
         try:
             traits, findings = within(JUDGED_WITHIN, "traits() and review()", judged, instance, options)
         except RAISED as error:  # whatever a plugin raises must not hide the other problems
-            found = f"plugin {instance.name} failed over these options: {say_fault(error)}"
+            found = f"plugin {instance.name} failed over these options: {describe_fault(error)}"
             self.problems.add(entry, (), found, "Change the options, or tell the author of the plugin")
             return None
         for finding in findings:

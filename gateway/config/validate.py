@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.diagnostics import Entry, Problems, show, suggest
 from gateway.config.references import STAND_IN, Looked, has_stand_in
-from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.faults import RAISED, describe_fault
 from gateway.destinations.limited import JUDGED_WITHIN, within
 from gateway.destinations.options import Options, Settings
 from gateway.mistakes import MISTAKE, Place, nearest
@@ -112,7 +112,7 @@ def validate(
             problems.add(entry, path, found, remedy)
     except RAISED as error:  # a validator of a plugin; whatever it raises must not hide the other problems
         if not has_stand_in(table):
-            found = f"{model.__module__}.{model.__qualname__} failed over this table: {say_fault(error)}"
+            found = f"{model.__module__}.{model.__qualname__} failed over this table: {describe_fault(error)}"
             problems.add(entry, (), found, "Change its values, or tell the author of the plugin")
     return None
 

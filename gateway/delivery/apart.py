@@ -12,7 +12,7 @@ from gateway.delivery.settle import Attempted, Result
 from gateway.errors import GatewayError
 from gateway.records.fetcher import Records
 from gateway.records.single_flight import Aside
-from gateway.retry import PutOff
+from gateway.retry import Deferred
 from gateway.store.engine.transaction_time import SECOND
 from gateway.templates.render_pool import NotNow, RenderPool
 from gateway.templates.rendering import Refused
@@ -46,7 +46,7 @@ async def will_not_be_sent(
     """Tell whether nothing will be sent, as a ``when`` is false or cannot be judged.
 
     Raises:
-        PutOff: that cannot be told now.
+        Deferred: that cannot be told now.
     """
     refused = is_refused(job, webservice, timezone=timezone)
     if isinstance(refused, bool):
@@ -56,7 +56,7 @@ async def will_not_be_sent(
         with aside():
             return await renders.work_off(task, lambda done: isinstance(done, Refused))
     except NotNow as error:
-        raise PutOff(now() + int(AGAIN_AFTER * SECOND), str(error)) from None
+        raise Deferred(now() + int(AGAIN_AFTER * SECOND), str(error)) from None
     except GatewayError:
         return True
 

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.delivery.classify import Judge
 from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
-from gateway.destinations.faults import RAISED, is_ours, say_kind
+from gateway.destinations.faults import RAISED, describe_type, is_ours
 from gateway.errors import Uncertain
 from gateway.http import ends_within
 
@@ -59,7 +59,7 @@ async def _send(destination: Destination[Any, Any], deliveries: Sequence[Deliver
         return [await destination.deliver(deliveries[0])]
     results: object = await destination.deliver_many(deliveries)
     if not isinstance(results, list | tuple):
-        raise TypeError(f"deliver_many returned {say_kind(results)} instead of a list of receipts and errors")
+        raise TypeError(f"deliver_many returned {describe_type(results)} instead of a list of receipts and errors")
     given = list(results)
     if len(given) != len(deliveries):
         raise TypeError(f"deliver_many returned {len(given)} results for {len(deliveries)} deliveries")

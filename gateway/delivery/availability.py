@@ -59,13 +59,15 @@ def availability(name: str, pipeline: Pipeline | None, pauses: Pauses, *, stoppi
     if (why := pauses.reason(Kind.DESTINATION, name)) is not None:
         return Availability(DestinationStatus.PAUSED, f"the destination {name} is paused: {why}")
     if pipeline.breaker.is_open:
-        return Availability(DestinationStatus.DOWN, f"the destination {name} is down{_times(pipeline)}", pipeline.room)
+        return Availability(
+            DestinationStatus.DOWN, f"the destination {name} is down{_times(pipeline)}", pipeline.capacity
+        )
     if not pipeline.opened:
         why = ": ".join(part for part in (f"the destination {name} is not open yet", pipeline.unopened) if part)
         return Availability(DestinationStatus.OPENING, why)
     if pauses.probing(Kind.DESTINATION, name):
-        return Availability(DestinationStatus.PROBING, None, min(pipeline.room, 1))
-    return Availability(DestinationStatus.READY, None, pipeline.room)
+        return Availability(DestinationStatus.PROBING, None, min(pipeline.capacity, 1))
+    return Availability(DestinationStatus.READY, None, pipeline.capacity)
 
 
 def _times(pipeline: Pipeline) -> str:

@@ -9,7 +9,7 @@ TRICKLE = 4
 """Deliveries that a destination starts together while there is pressure."""
 
 
-class Pressure:
+class Backpressure:
     """Counts the notifications that wait to be kept."""
 
     def __init__(self) -> None:

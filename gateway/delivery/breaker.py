@@ -33,7 +33,7 @@ class BreakerState:
         """When the next probe may go, by the clock; None while closed."""
         return self._probe_at
 
-    def room(self, wanted: int) -> int:
+    def capacity(self, wanted: int) -> int:
         """Return how many deliveries may go now: all wanted when closed, one for a probe when its time has come."""
         if self._probe_at is None:
             return wanted

@@ -14,10 +14,10 @@ from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import (
     RAISED,
+    describe_fault,
+    describe_type,
     is_ours,
     preview_of,
-    say_fault,
-    say_kind,
     shorten,
     text_of,
     traceback_of,
@@ -58,9 +58,9 @@ class Judge:
         except RAISED as error:
             result = error
         if isinstance(result, BaseException):
-            reason = self._bug(say_fault(result), delivery, result)
+            reason = self._bug(describe_fault(result), delivery, result)
         else:
-            reason = self._bug(f"it returned {say_kind(result)} instead of a receipt", delivery)
+            reason = self._bug(f"it returned {describe_type(result)} instead of a receipt", delivery)
         return Attempted(result=Result.UNCERTAIN, reason=reason, duration=duration)
 
     def hangs(self, deliveries: Sequence[Delivery[Any]], timeout: float) -> None:
@@ -87,7 +87,9 @@ class Judge:
         except RAISED as error:
             if is_ours(error):
                 raise
-            reason = f"dry run: nothing was sent, nor can it be shown. {self._bug(say_fault(error), delivery, error)}"
+            reason = (
+                f"dry run: nothing was sent, nor can it be shown. {self._bug(describe_fault(error), delivery, error)}"
+            )
             return Attempted(result=Result.REJECTED, reason=reason)
         receipt = Receipt(summary="dry run: nothing was sent", details={"preview": shown[:_PREVIEW]})
         return Attempted(result=Result.DELIVERED, receipt=receipt)
@@ -96,14 +98,14 @@ class Judge:
         """Return a receipt as it is kept: one that holds nonsense is no reason to doubt that it was sent."""
         try:
             if not isinstance(receipt.summary, str):
-                raise TypeError(f"its summary is {say_kind(receipt.summary)} instead of a text")
+                raise TypeError(f"its summary is {describe_type(receipt.summary)} instead of a text")
             return Receipt(
                 summary=self.mask.text(plain_text(receipt.summary)),
                 details=self.mask.data(plain_table(receipt.details)),
                 left_out=self.mask.data(_texts(receipt.left_out)) if receipt.left_out else {},
             )
         except RAISED as error:
-            what = self._bug(f"its receipt cannot be kept: {say_fault(error)}", delivery, error)
+            what = self._bug(f"its receipt cannot be kept: {describe_fault(error)}", delivery, error)
             return Receipt(summary=f"sent, without a proof: {what}")
 
     def _error(self, error: DeliveryError, delivery: Delivery[Any], duration: float) -> Attempted:
@@ -143,14 +145,14 @@ class Judge:
                 return seconds
         except RAISED as fault:  # a number beyond all bounds, or an attribute that cannot be read
             wish = fault
-        self._bug(f"its retry_after is {say_kind(wish)} instead of seconds", delivery)
+        self._bug(f"its retry_after is {describe_type(wish)} instead of seconds", delivery)
         return None
 
     def _whole(self, error: Unavailable, delivery: Delivery[Any]) -> bool:
         try:
             return bool(error.whole)
         except RAISED as fault:
-            self._bug(f"its `whole` cannot be read: {say_fault(fault)}", delivery, fault)
+            self._bug(f"its `whole` cannot be read: {describe_fault(fault)}", delivery, fault)
             return False
 
     def told(self, text: str) -> str:

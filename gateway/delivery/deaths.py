@@ -19,9 +19,9 @@ from gateway.delivery.prepare import Job
 from gateway.delivery.settle import Result, may_repeat
 from gateway.leases import Leases
 from gateway.models import AlarmKind, DeliveryState, Order, ReasonCode
-from gateway.records.fetcher import FetchDesk
-from gateway.retry import delay, gives_up, say_deaths
-from gateway.routing.active import Current
+from gateway.records.fetcher import RecordFetcher
+from gateway.retry import delay, describe_deaths, gives_up
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
 from gateway.store.work.queue import Due, Settled, Settlement
@@ -38,7 +38,7 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
     if due.in_doubt and not may_repeat(spec):
         return _dead(due, spec, "in doubt: an earlier attempt was cut short by a crash", doubt=True)
     deaths = due.deaths + 1
-    told = say_deaths(deaths, alone=due.alone)
+    told = describe_deaths(deaths, alone=due.alone)
     tried = due.in_doubt or due.alone
     if not tried and deaths == 1:
         return Settlement(
@@ -80,10 +80,10 @@ def _dead(
 class Deaths:
     """Settles what a dead process has left, and knows whether a suspect is being tried here."""
 
-    def __init__(self, *, store: Store, current: Current, desk: FetchDesk, leases: Leases) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, fetcher: RecordFetcher, leases: Leases) -> None:
         self._store = store
-        self._current = current
-        self._desk = desk
+        self._active = active
+        self._fetcher = fetcher
         self._leases = leases
         self._alone: Due | None = None
 
@@ -110,7 +110,7 @@ class Deaths:
 
     async def _raise(self, job: Job) -> None:
         text = (
-            f"{say_deaths(job.due.deaths + 1, alone=True)}: notification {job.kept.notification.key} by the route "
+            f"{describe_deaths(job.due.deaths + 1, alone=True)}: notification {job.kept.notification.key} by the route "
             f"{job.due.route} to {job.due.destination}. It is tried again by `retry`, until that gives it up. Look "
             f"what ends the process at it, or drop it: `gateway deliveries drop {job.due.id}`"
         )
@@ -128,7 +128,7 @@ class Deaths:
             alone=due.alone,
         )
         if due.alone and job.spec.needs:
-            why = say_deaths(due.deaths + 1, alone=True)
-            if (lost := await self._desk.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
+            why = describe_deaths(due.deaths + 1, alone=True)
+            if (lost := await self._fetcher.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
                 return _dead(due, job.spec, lost, code=ReasonCode.RECORD_NOT_FETCHED)
         return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())  # nosec B311

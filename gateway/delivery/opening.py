@@ -12,11 +12,11 @@ from typing import Any
 import structlog
 
 from gateway.delivery.pipeline import Pipeline
-from gateway.destinations.faults import RAISED, is_ours, say_fault, shorten, text_of, traceback_of
+from gateway.destinations.faults import RAISED, describe_fault, is_ours, shorten, text_of, traceback_of
 from gateway.errors import DeliveryError, Misconfigured, Unavailable
 from gateway.log import Mask
 from gateway.pauses import Cause, Kind, Pauses
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ class Opener:
         """Say why a destination could not be opened; what only a person can mend pauses it."""
         name, plugin = pipeline.entry.name, pipeline.entry.plugin
         bug = not isinstance(error, DeliveryError)
-        text = f"a bug of the plugin {plugin}: {say_fault(error)} in open()" if bug else text_of(error)
+        text = f"a bug of the plugin {plugin}: {describe_fault(error)} in open()" if bug else text_of(error)
         told = shorten(self._mask.text(text or type(error).__name__), _LONGEST)
         level = log.warning if isinstance(error, Unavailable) else log.error
         level(
@@ -115,7 +115,7 @@ class Opener:
         try:
             await writing
         except Exception as error:
-            log.warning("how a destination stands could not be written", error=say(error))
+            log.warning("how a destination stands could not be written", error=describe(error))
 
 
 def _wish_of(error: BaseException) -> float | None:

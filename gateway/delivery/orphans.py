@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from gateway.alarms.book import log_cleared, raise_and_log
 from gateway.jobs import Due, Settlement
 from gateway.models import AlarmKind, DeliveryState, ReasonCode
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.operator import alarm_conditions
 from gateway.store.store import Store
 from gateway.store.work import alarms
@@ -17,7 +17,7 @@ from gateway.store.work.alarms import Alarm
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DeliveryRef:
     """A delivery's way through the routes file."""
 
     route: str
@@ -48,22 +48,22 @@ class Way:
         )
 
 
-def is_loaded(current: Current, way: Way) -> bool:
+def is_loaded(active: ActiveRoutes, way: DeliveryRef) -> bool:
     """Tell whether the routes in force still lead there."""
-    found = current.delivery(way.route, way.name)
+    found = active.delivery(way.route, way.name)
     return (
-        found is not None and found[1].destination == way.destination and way.destination in current.routes.destinations
+        found is not None and found[1].destination == way.destination and way.destination in active.routes.destinations
     )
 
 
-class Unloaded:
+class Orphans:
     """Raises the alarms of deliveries that are not loaded, and clears them."""
 
-    def __init__(self, *, store: Store, current: Current) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes) -> None:
         self._store = store
-        self._current = current
+        self._active = active
 
-    async def met(self, way: Way) -> None:
+    async def met(self, way: DeliveryRef) -> None:
         """Raise the alarm of a delivery that was claimed and is not loaded."""
         await raise_and_log(self._store, AlarmKind.NOT_LOADED, way.subject, way.reason)
 
@@ -75,13 +75,13 @@ class Unloaded:
         found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == AlarmKind.NOT_LOADED]
         if not (found or thoroughly):
             waiting = await self._store.read(alarm_conditions.waiting_destinations)
-            if waiting <= self._current.routes.destinations.keys():
+            if waiting <= self._active.routes.destinations.keys():
                 return
         ways = [
-            Way(one.route, one.name, one.destination)
+            DeliveryRef(one.route, one.name, one.destination)
             for one in await self._store.read(alarm_conditions.waiting_deliveries)
         ]
-        loaded = {way.subject: way for way in ways if is_loaded(self._current, way)}
+        loaded = {way.subject: way for way in ways if is_loaded(self._active, way)}
         missing = {way.subject: way for way in ways if way.subject not in loaded}
         for subject in missing.keys() - {one.subject for one in found}:
             await self.met(missing[subject])
@@ -89,7 +89,7 @@ class Unloaded:
             if one.subject not in missing:
                 await self._clear(one, loaded.get(one.subject))
 
-    async def _clear(self, alarm: Alarm, way: Way | None) -> None:
+    async def _clear(self, alarm: Alarm, way: DeliveryRef | None) -> None:
         """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""
 
         def clear(connection: Connection) -> None:

@@ -6,8 +6,8 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from gateway.answers import Answers
 from gateway.models import Record
+from gateway.record_answers import RecordAnswers
 
 
 def own(record: Record) -> Record:
@@ -118,5 +118,5 @@ class _Copied:
             for name, item in made.items():
                 if isinstance(item, (dict, list)):
                     made[name] = of(item)
-            if isinstance(made, Answers):
+            if isinstance(made, RecordAnswers):
                 made.relate(of)

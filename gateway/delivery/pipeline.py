@@ -17,16 +17,16 @@ from gateway.calls.shared_buckets import pace_of
 from gateway.config.loaded import DestinationEntry
 from gateway.delivery.apart import made_ready_apart
 from gateway.delivery.attempt import attempt, takes_many
-from gateway.delivery.backpressure import TRICKLE, Pressure
+from gateway.delivery.backpressure import TRICKLE, Backpressure
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.classify import Judge
 from gateway.delivery.gathering import Gathering
 from gateway.delivery.prepare import Apart, Job, Prepared, prepare
-from gateway.delivery.settle import Attempted, Result, decide, may_repeat, telling_missing
+from gateway.delivery.settle import Attempted, Result, may_repeat, settlement_of, telling_missing
 from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.models import Receipt
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work.queue import Begin, Settled, Settlement
 from gateway.templates.render_pool import RenderPool
@@ -53,8 +53,8 @@ class Pipeline:
         *,
         store: Store,
         leases: Leases,
-        pressure: Pressure,
-        current: Current,
+        backpressure: Backpressure,
+        active: ActiveRoutes,
         mask: Mask,
         on_settled: OnSettled,
         on_delivered: OnDelivered,
@@ -66,8 +66,8 @@ class Pipeline:
         self._renders = renders or RenderPool()
         self._apart: dict[asyncio.Task[None], Job] = {}
         self._leases = leases
-        self._pressure = pressure
-        self._current = current
+        self._backpressure = backpressure
+        self._active = active
         self._judge = Judge(plugin=entry.plugin, destination=entry.name, mask=mask)
         self._on_settled = on_settled
         self._on_delivered = on_delivered
@@ -112,7 +112,7 @@ class Pipeline:
         return self.opened and self.entry.enabled and not self._stopped
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more deliveries this process should claim for this destination.
 
         Those that stepped aside keep no room of others, but for a destination that is down: no crowd is fetched for it.
@@ -120,7 +120,7 @@ class Pipeline:
         if not self.takes_work:
             return 0
         held = self.underway + (self._aside if self.breaker.is_open else 0)
-        return self.breaker.room(max(0, self._most - held))
+        return self.breaker.capacity(max(0, self._most - held))
 
     def left(self, count: int) -> None:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
@@ -190,9 +190,9 @@ class Pipeline:
                 self._wake_later(left)
                 return
             most = self._batch if self._many else free
-            if self._pressure.is_high and not self._urgent:
+            if self._backpressure.is_high and not self._urgent:
                 most = 0 if self._slots else min(most, TRICKLE)
-            permitted = self._pace.take(self.breaker.room(min(most, queued)))
+            permitted = self._pace.take(self.breaker.capacity(min(most, queued)))
             if permitted == 0:
                 self._wake_later(self._wait())
                 return
@@ -307,8 +307,8 @@ class Pipeline:
                 reason = "an earlier attempt was cut short by a crash"
                 ended.append((job, Attempted(result=Result.UNCERTAIN, reason=reason), None))
                 continue
-            webservice = self._current.webservice(job.kept.notification.webservice_id)
-            ready = prepare(job, webservice, timezone=self._current.routes.timezone)
+            webservice = self._active.webservice(job.kept.notification.webservice_id)
+            ready = prepare(job, webservice, timezone=self._active.routes.timezone)
             if isinstance(ready, Attempted):
                 ended.append((job, ready, None))
             elif isinstance(ready, Apart):
@@ -377,7 +377,7 @@ class Pipeline:
         settlements = []
         for job, result, id_ in ended:
             told, jitter = telling_missing(result, job.attached), random.random()  # nosec B311
-            settlements.append(decide(job.due, job.spec, told, attempt_id=id_, moment=moment, jitter=jitter))
+            settlements.append(settlement_of(job.due, job.spec, told, attempt_id=id_, moment=moment, jitter=jitter))
         for job, _, _ in ended:
             self._leases.ends(job.due.lane_id, job.due.token)
         settled = await self._store.settle(settlements)

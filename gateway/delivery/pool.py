@@ -12,7 +12,7 @@ from gateway.config.loaded import DestinationEntry
 from gateway.delivery.opening import Opener
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
-from gateway.destinations.faults import RAISED, is_ours, say_fault
+from gateway.destinations.faults import RAISED, describe_fault, is_ours
 from gateway.log import Mask
 from gateway.pauses import Pauses
 
@@ -26,7 +26,7 @@ _CLOSED_AT_THE_END = 1.0
 """Seconds that it gets at the end, beyond what is left of the grace."""
 
 
-class Pipelines:
+class PipelinePool:
     """One pipeline for each destination; ``make`` builds one, ``on_opened`` is called when one may be claimed for."""
 
     def __init__(
@@ -124,5 +124,5 @@ async def _close(pipeline: Pipeline, within: float, mask: Mask) -> None:
     except RAISED as error:
         if is_ours(error) and not limit.expired():
             raise
-        told = f"close() had no end within {within:g} s" if limit.expired() else mask.text(say_fault(error))
+        told = f"close() had no end within {within:g} s" if limit.expired() else mask.text(describe_fault(error))
         log.warning("destination could not be closed", destination=entry.name, plugin=entry.plugin, error=told)

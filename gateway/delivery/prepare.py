@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.attachments.attachment_set import NOTHING, Attached
+from gateway.attachments.attachment_set import NOTHING, AttachmentSet
 from gateway.config.loaded import DeliverySpec, Route, Webservice
 from gateway.delivery.own import own, own_when_read
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
-from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.faults import RAISED, describe_fault
 from gateway.errors import GatewayError, TemplateError
 from gateway.models import Event, Notification, Record, RecordKind
 from gateway.records.fetcher import Records
@@ -42,7 +42,7 @@ class Job:
     urgent: bool = False
     """A request waits for it."""
     records: Records = field(default_factory=Records)
-    attached: Attached = NOTHING
+    attached: AttachmentSet = NOTHING
     questions: frozenset[str] = frozenset()
     """What the form is known to ask, if the plugin wants to know."""
     ready: Prepared | Attempted | None = None
@@ -97,7 +97,9 @@ def prepare(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> 
     except GatewayError as error:
         return Attempted(result=Result.REJECTED, reason=str(error))
     except RAISED as error:
-        return Attempted(result=Result.REJECTED, reason=f"a bug of the plugin: its options failed: {say_fault(error)}")
+        return Attempted(
+            result=Result.REJECTED, reason=f"a bug of the plugin: its options failed: {describe_fault(error)}"
+        )
 
 
 def prepare_here(job: Job, webservice: Webservice | None, *, timezone: Any = UTC) -> Prepared | Attempted:
@@ -120,7 +122,9 @@ def finish(job: Job, done: Refused | Rendered | None) -> Prepared | Attempted:
     except GatewayError as error:
         return Attempted(result=Result.REJECTED, reason=str(error))
     except RAISED as error:
-        return Attempted(result=Result.REJECTED, reason=f"a bug of the plugin: its options failed: {say_fault(error)}")
+        return Attempted(
+            result=Result.REJECTED, reason=f"a bug of the plugin: its options failed: {describe_fault(error)}"
+        )
 
 
 def made_ready(job: Job, done: Refused | Rendered) -> Prepared | Attempted:
@@ -184,7 +188,7 @@ def scope_of(
     route: Route,
     records: Records,
     *,
-    attached: Attached = NOTHING,
+    attached: AttachmentSet = NOTHING,
     timezone: Any = UTC,
 ) -> dict[str, Any]:
     """Return the names that the templates of a delivery see."""

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.attachments.attachment_set import Attached
+from gateway.attachments.attachment_set import AttachmentSet
 from gateway.config.loaded import DeliverySpec
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable
-from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.retry import Deferred, GivenUp, delay, gives_up
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.work.queue import Due, Settlement
@@ -57,7 +57,7 @@ class Attempted:
     """Seconds."""
 
 
-def unsent(why: PutOff | GivenUp, moment: int) -> Attempted:
+def unsent(why: Deferred | GivenUp, moment: int) -> Attempted:
     """Return the end of an attempt that was not made, because something that it needs is not there."""
     if isinstance(why, GivenUp):
         return Attempted(result=Result.REJECTED, reason=str(why), code=why.code)
@@ -65,14 +65,14 @@ def unsent(why: PutOff | GivenUp, moment: int) -> Attempted:
     return Attempted(result=Result.PUT_OFF, reason=str(why), code=why.code, subject=why.subject, retry_after=wait)
 
 
-def telling_missing(attempted: Attempted, attached: Attached) -> Attempted:
+def telling_missing(attempted: Attempted, attached: AttachmentSet) -> Attempted:
     """Return the end of an attempt whose receipt tells which attachments it went without."""
     if attempted.receipt is None or not attached.missing:
         return attempted
     return replace(attempted, receipt=attached.told_by(attempted.receipt), code=ReasonCode.ATTACHMENT_MISSING)
 
 
-def decide(
+def settlement_of(
     due: Due, spec: DeliverySpec, attempted: Attempted, *, attempt_id: int | None, moment: int, jitter: float
 ) -> Settlement:
     """Return what becomes of a delivery; ``moment`` is the store's time."""

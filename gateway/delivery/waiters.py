@@ -7,7 +7,7 @@ import asyncio
 from gateway.models import Outcome
 
 
-class Outcomes:
+class OutcomeWaiters:
     """Hands the outcome of a notification to the request that waits for it."""
 
     def __init__(self) -> None:

@@ -9,30 +9,30 @@ from typing import Any
 
 import structlog
 
-from gateway.attachments.fetcher import AttachmentDesk
+from gateway.attachments.fetcher import AttachmentFetcher
 from gateway.config.loaded import DestinationEntry
 from gateway.delivery.apart import seen_in, will_not_be_sent
 from gateway.delivery.at_hand import AtHand
 from gateway.delivery.availability import Availability, DestinationNotes, availability
-from gateway.delivery.backpressure import Pressure
+from gateway.delivery.backpressure import Backpressure
 from gateway.delivery.deaths import Deaths
-from gateway.delivery.orphans import Unloaded, Way
+from gateway.delivery.orphans import DeliveryRef, Orphans
 from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.pool import Pipelines
+from gateway.delivery.pool import PipelinePool
 from gateway.delivery.prepare import Job
-from gateway.delivery.settle import decide, unsent
-from gateway.delivery.waiters import Outcomes
+from gateway.delivery.settle import settlement_of, unsent
+from gateway.delivery.waiters import OutcomeWaiters
 from gateway.drift.known_questions import KnownQuestions
 from gateway.drift.tracker import Drift
 from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.models import DeliveryState
 from gateway.pauses import Kind, Pauses
-from gateway.poller import POLL, Claims, taken_with
-from gateway.records.fetcher import FetchDesk
+from gateway.poller import POLL, Poller, taken_with
+from gateway.records.fetcher import RecordFetcher
 from gateway.reporting.reporter import Reporter
-from gateway.retry import GivenUp, PutOff
-from gateway.routing.active import Current
+from gateway.retry import Deferred, GivenUp
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import NEVER, SECOND
 from gateway.store.store import Store
 from gateway.store.work import lane_leases, records
@@ -56,35 +56,35 @@ class Worker:
         self,
         *,
         store: Store,
-        current: Current,
-        desk: FetchDesk,
-        attachments: AttachmentDesk,
+        active: ActiveRoutes,
+        fetcher: RecordFetcher,
+        attachments: AttachmentFetcher,
         pauses: Pauses,
-        outcomes: Outcomes,
+        waiters: OutcomeWaiters,
         reporter: Reporter,
-        pressure: Pressure,
-        unloaded: Unloaded,
+        backpressure: Backpressure,
+        orphans: Orphans,
         drift: Drift,
         mask: Mask,
     ) -> None:
         self._store = store
-        self._current = current
-        self._desk = desk
+        self._active = active
+        self._fetcher = fetcher
         self._attachments = attachments
         self._pauses = pauses
-        self._outcomes = outcomes
+        self._waiters = waiters
         self._reporter = reporter
-        self._pressure = pressure
-        self._unloaded = unloaded
+        self._backpressure = backpressure
+        self._orphans = orphans
         self._drift = drift
         self._mask = mask
         self._questions = KnownQuestions(store=store, met=drift.met)
         self._leases = Leases(store, lane_leases.renew)
-        self._deaths = Deaths(store=store, current=current, desk=desk, leases=self._leases)
+        self._deaths = Deaths(store=store, active=active, fetcher=fetcher, leases=self._leases)
         self._renders = RenderPool()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()
-        self._claims = Claims(
+        self._poller = Poller(
             store,
             rooms=self._rooms,
             suspects=self._deaths.may_try,
@@ -92,7 +92,7 @@ class Worker:
             before=self._look_around,
         )
         self._notes = DestinationNotes(pauses, self._spawn)
-        self._pipelines = Pipelines(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._claims.wake)
+        self._pool = PipelinePool(make=self._pipeline, pauses=pauses, mask=mask, on_opened=self._poller.wake)
         self._stopping = False
         self._at_hand = AtHand()
         self._refreshed_at = float("-inf")
@@ -101,38 +101,38 @@ class Worker:
         """Open the destinations and begin to work."""
         self.load()
         self._renewal = asyncio.create_task(self._leases.keep_renewed())
-        self._claiming = asyncio.create_task(self._claims.keep_claiming())
-        self._listening = asyncio.create_task(self._store.keep_listening(self._claims.wake))
-        self._fetching = asyncio.create_task(self._desk.keep_turns())
+        self._claiming = asyncio.create_task(self._poller.keep_claiming())
+        self._listening = asyncio.create_task(self._store.keep_listening(self._poller.wake))
+        self._fetching = asyncio.create_task(self._fetcher.keep_turns())
 
     def load(self) -> None:
         """Take over the routes in force. What is being sent ends as it began; what waits here is led anew."""
-        for job in self._pipelines.load(self._current.routes.destinations):
+        for job in self._pool.load(self._active.routes.destinations):
             self._lead(job.due, job.kept, urgent=job.urgent)
-        self._claims.wake()
+        self._poller.wake()
 
     def wake(self) -> None:
         """Look at the store now."""
-        self._claims.wake()
+        self._poller.wake()
 
     def _pipeline(self, entry: DestinationEntry) -> Pipeline:
         return Pipeline(
             entry,
             store=self._store,
             leases=self._leases,
-            pressure=self._pressure,
-            current=self._current,
+            backpressure=self._backpressure,
+            active=self._active,
             mask=self._mask,
             on_settled=self._settled,
             on_delivered=self._drift.delivered,
             on_results=self._notes.note,
-            on_room=self._claims.has_room,
+            on_room=self._poller.has_room,
             renders=self._renders,
         )
 
     def availability(self, destination: str) -> Availability:
         """Return how a destination stands."""
-        return availability(destination, self._pipelines.get(destination), self._pauses, stopping=self._stopping)
+        return availability(destination, self._pool.get(destination), self._pauses, stopping=self._stopping)
 
     def obstacle(self, destination: str) -> str | None:
         """Tell why a delivery to this destination could not be sent right now."""
@@ -140,7 +140,7 @@ class Worker:
 
     def obstacles(self) -> dict[str, str | None]:
         """Return what stands in the way of each destination; None: nothing."""
-        return {name: self.obstacle(name) for name, _ in self._pipelines}
+        return {name: self.obstacle(name) for name, _ in self._pool}
 
     def has_room(self, destination: str) -> bool:
         """Tell whether this process should take further deliveries to this destination as they arrive."""
@@ -151,7 +151,7 @@ class Worker:
         """Run the deliveries whose lanes were taken with the keeping; ``make`` makes the notification where needed."""
         notification: KeptNotification | None = None
         for delivery in kept.deliveries:
-            pipeline = self._pipelines.get(delivery.new.destination)
+            pipeline = self._pool.get(delivery.new.destination)
             if delivery.token is None and (pipeline is None or not pipeline.takes_work):
                 continue  # it waits in the store
             notification = notification or make()
@@ -160,22 +160,22 @@ class Worker:
                 continue
             self._at_hand.remember(notification)
             if not delivery.new.take:
-                self._claims.left_behind(delivery.new.destination)
+                self._poller.left_behind(delivery.new.destination)
 
     def begin_to_stop(self) -> None:
         """Claim and start nothing more; hand back what has not been sent. Whoever waits for that is told so."""
         if self._stopping:
             return
         self._stopping = True
-        self._claims.stop()
+        self._poller.stop()
         for task in self._fetches:
             task.cancel()
-        self._spawn(self._hand_back(self._pipelines.stop()))
+        self._spawn(self._hand_back(self._pool.stop()))
 
     async def stop(self, until: float) -> None:
         """Let what is being sent end until then (by `time.monotonic`), and let go of the destinations."""
         self.begin_to_stop()
-        await self._pipelines.finish(until)
+        await self._pool.finish(until)
         self._renders.close()
         await asyncio.wait([self._claiming, *self._fetches, *self._tasks], timeout=_FOLLOWED_UP_WITHIN)
         if self._tasks:  # what followed from those
@@ -191,13 +191,13 @@ class Worker:
         await self._give_up_stalled()
 
     def _rooms(self) -> dict[str, int]:
-        return {name: room for name, _ in self._pipelines if (room := self.availability(name).capacity) > 0}
+        return {name: room for name, _ in self._pool if (room := self.availability(name).capacity) > 0}
 
     async def _give_up_stalled(self) -> None:
         """Hand back what waits for a destination that takes nothing now, so that its leases need not be renewed."""
         stalled = [
             pipeline
-            for name, pipeline in self._pipelines
+            for name, pipeline in self._pool
             if pipeline.breaker.is_open or self._pauses.reason(Kind.DESTINATION, name) is not None
         ]
         for pipeline in stalled:
@@ -209,12 +209,12 @@ class Worker:
             held.append(job.due)
             self._leases.forget(job.due.lane_id, job.due.token)
             if job.due.required:
-                self._outcomes.postponed(job.kept.id, NEVER)
+                self._waiters.postponed(job.kept.id, NEVER)
         if not held:
             return
         await self._store.release(held)
         for due in held:
-            self._claims.left_behind(due.destination)
+            self._poller.left_behind(due.destination)
 
     async def _start_all(self, claimed: list[Due]) -> None:
         if not claimed:
@@ -233,7 +233,7 @@ class Worker:
         """Settle what a process that died has left, before any of it is tried again."""
         jobs = []
         for due, kept in left:
-            found = self._current.delivery(due.route, due.name)
+            found = self._active.delivery(due.route, due.name)
             if found is None or found[1].destination != due.destination:
                 self._spawn(self._wait_for_route(due, kept))
             else:
@@ -248,8 +248,8 @@ class Worker:
 
     def _lead(self, due: Due, kept: KeptNotification, *, urgent: bool) -> None:
         """Lead a delivery that is held to its destination, by the routes loaded now."""
-        found = self._current.delivery(due.route, due.name)
-        pipeline = self._pipelines.get(due.destination)
+        found = self._active.delivery(due.route, due.name)
+        pipeline = self._pool.get(due.destination)
         if found is None or pipeline is None or found[1].destination != due.destination:
             self._spawn(self._wait_for_route(due, kept))
             return
@@ -264,25 +264,25 @@ class Worker:
             pipeline.put(job)
 
     async def _wait_for_route(self, due: Due, kept: KeptNotification) -> None:
-        way = Way(due.route, due.name, due.destination)
+        way = DeliveryRef(due.route, due.name, due.destination)
         until = self._store.now() + int(NOT_LOADED * SECOND)
         self._leases.ends(due.lane_id, due.token)
         try:
             await self._store.settle([way.wait(due, until)])
-            await self._unloaded.met(way)
+            await self._orphans.met(way)
         finally:
             self._leases.forget(due.lane_id, due.token)
         if due.required:
-            self._outcomes.postponed(kept.id, until)
+            self._waiters.postponed(kept.id, until)
 
     async def _fetch_then_send(self, job: Job, pipeline: Pipeline) -> None:
         try:
-            job.records = await self._desk.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
+            job.records = await self._fetcher.records(job.kept, urgent=job.urgent, aside=pipeline.stepping_aside)
             self._at_hand.note_fetched(job.kept)
             job.questions = await self._questions.of(job.spec, job.kept, job.records.record)
             if job.spec.attachments:
                 await self._attach(job, pipeline)
-        except (PutOff, GivenUp) as error:
+        except (Deferred, GivenUp) as error:
             pipeline.left(1)
             await self._settle_unsent(job, error)
         except BaseException:
@@ -290,7 +290,7 @@ class Worker:
             await self._hand_back([job])
             raise
         else:
-            if self._current.delivery(job.due.route, job.due.name) == (job.route, job.spec) and pipeline.takes_work:
+            if self._active.delivery(job.due.route, job.due.name) == (job.route, job.spec) and pipeline.takes_work:
                 pipeline.put(job)
             else:  # the routes were loaded again meanwhile
                 pipeline.left(1)
@@ -298,8 +298,8 @@ class Worker:
 
     async def _attach(self, job: Job, pipeline: Pipeline) -> None:
         """See to the attachments of a delivery that will be sent; others go before it meanwhile."""
-        webservice = self._current.webservice(job.kept.notification.webservice_id)
-        timezone, aside = self._current.routes.timezone, pipeline.stepping_aside
+        webservice = self._active.webservice(job.kept.notification.webservice_id)
+        timezone, aside = self._active.routes.timezone, pipeline.stepping_aside
         if await will_not_be_sent(self._renders, job, webservice, timezone=timezone, aside=aside, now=self._store.now):
             return
         job.attached = await self._attachments.attached(
@@ -310,15 +310,15 @@ class Worker:
         )
         job.records = await seen_in(job)
 
-    async def _settle_unsent(self, job: Job, why: PutOff | GivenUp) -> None:
+    async def _settle_unsent(self, job: Job, why: Deferred | GivenUp) -> None:
         moment = self._store.now()
-        settlement = decide(job.due, job.spec, unsent(why, moment), attempt_id=None, moment=moment, jitter=0.5)
+        settlement = settlement_of(job.due, job.spec, unsent(why, moment), attempt_id=None, moment=moment, jitter=0.5)
         self._leases.ends(job.due.lane_id, job.due.token)
         try:
             (settled,) = await self._store.settle([settlement])
         finally:
             self._leases.forget(job.due.lane_id, job.due.token)
-        self._settled(job, settlement, settled, in_line=isinstance(why, PutOff) and why.in_line)
+        self._settled(job, settlement, settled, in_line=isinstance(why, Deferred) and why.in_line)
 
     def _settled(self, job: Job, settlement: Settlement, settled: Settled, *, in_line: bool = False) -> None:
         """Follow up: the next delivery of the lane, the outcome, or the wait for another attempt.
@@ -339,12 +339,12 @@ class Worker:
         if settled.next is not None:
             self._spawn(self._start_all([settled.next]))
         if settled.outcome is not None:
-            self._outcomes.tell(job.due.notification_id, settled.outcome)
+            self._waiters.tell(job.due.notification_id, settled.outcome)
             self._reporter.wake()
         elif settlement.state is DeliveryState.PENDING and job.due.required:
-            self._outcomes.postponed(job.due.notification_id, settlement.due_at)
+            self._waiters.postponed(job.due.notification_id, settlement.due_at)
         if settlement.state is DeliveryState.PENDING:
-            self._claims.due_at(settlement.due_at)
+            self._poller.due_at(settlement.due_at)
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, among: set[asyncio.Task[None]] | None = None) -> None:
         task = asyncio.create_task(work)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.destinations.destination import Destination, Finding, Traits, Use
-from gateway.destinations.faults import say_kind, text_of
+from gateway.destinations.faults import describe_type, text_of
 
 _ARGUMENTS = {
     "__init__": ("settings", "context"),
@@ -60,7 +60,7 @@ def judged(destination: Destination[Any, Any], options: Any) -> tuple[Traits, li
     """
     traits = destination.traits(options)
     if not isinstance(traits, Traits):
-        raise TypeError(f"traits() returned {say_kind(traits)} instead of gateway.api.Traits")
+        raise TypeError(f"traits() returned {describe_type(traits)} instead of gateway.api.Traits")
     return traits, findings_of(destination.review(options), "review")
 
 
@@ -71,13 +71,13 @@ def findings_of(given: object, method: str) -> list[Finding]:
         TypeError: it is something else.
     """
     if not isinstance(given, Iterable) or isinstance(given, str):
-        raise TypeError(f"{method}() returned {say_kind(given)} instead of a list of gateway.api.Finding")
+        raise TypeError(f"{method}() returned {describe_type(given)} instead of a list of gateway.api.Finding")
     found = list(itertools.islice(given, _MANY))
     for one in found:
         if not isinstance(one, Finding):
-            raise TypeError(f"{method}() found {say_kind(one)} instead of a gateway.api.Finding")
+            raise TypeError(f"{method}() found {describe_type(one)} instead of a gateway.api.Finding")
         if not all(isinstance(text, str) for text in (one.where, one.found, one.remedy)):
-            raise TypeError(f"{method}() found {say_kind(one)}, in which where, found and remedy must be texts")
+            raise TypeError(f"{method}() found {describe_type(one)}, in which where, found and remedy must be texts")
     return [_plain(one) for one in found]
 
 

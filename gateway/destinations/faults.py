@@ -88,14 +88,14 @@ def _name_of(value: object) -> str:
         return "an object"
 
 
-def say_fault(error: BaseException, *, depth: int = 0) -> str:
+def describe_fault(error: BaseException, *, depth: int = 0) -> str:
     """Name an exception by its type, as its text alone can be empty or a mere ``'key'``; a group with all in it."""
     text = text_of(error)
     told = f"{_name_of(error)}: {text}" if text else _name_of(error)
     if not isinstance(error, BaseExceptionGroup) or depth >= _IN_A_GROUP:
         return told
     inner = BaseExceptionGroup.exceptions.__get__(error)[:_IN_A_GROUP]
-    return shorten(f"{told}: {'; '.join(say_fault(one, depth=depth + 1) for one in inner)}")
+    return shorten(f"{told}: {'; '.join(describe_fault(one, depth=depth + 1) for one in inner)}")
 
 
 def traceback_of(error: BaseException) -> str:
@@ -103,7 +103,7 @@ def traceback_of(error: BaseException) -> str:
     try:
         lines = "".join(traceback.format_exception(error)).splitlines()
     except RAISED as failure:
-        return f"{say_fault(error)} (its traceback cannot be written: {_name_of(failure)})"
+        return f"{describe_fault(error)} (its traceback cannot be written: {_name_of(failure)})"
     if len(lines) > _TRACEBACK_LINES:
         half = _TRACEBACK_LINES // 2
         lines = [*lines[:half], f"… {len(lines) - 2 * half} lines …", *lines[-half:]]
@@ -118,11 +118,11 @@ def preview_of(destination: Destination[Any, Any], delivery: Delivery[Any]) -> s
     """
     shown = destination.preview(delivery)
     if not isinstance(shown, str):
-        raise TypeError(f"preview() returned {say_kind(shown)} instead of a text")
+        raise TypeError(f"preview() returned {describe_type(shown)} instead of a text")
     return text_of(shown)
 
 
-def say_kind(value: object) -> str:
+def describe_type(value: object) -> str:
     """Name what kind of thing a plugin returned; never raises."""
     if value is None:
         return "None"

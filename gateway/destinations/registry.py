@@ -14,7 +14,14 @@ import pluggy
 from gateway.destinations import hook
 from gateway.destinations.contract import breaches_of
 from gateway.destinations.destination import API_VERSION, Destination
-from gateway.destinations.faults import RAISED, Interrupted, say_fault, say_kind, telling_interrupts_apart, text_of
+from gateway.destinations.faults import (
+    RAISED,
+    Interrupted,
+    describe_fault,
+    describe_type,
+    telling_interrupts_apart,
+    text_of,
+)
 from gateway.destinations.options import Options, Settings
 from gateway.errors import PluginError
 
@@ -104,7 +111,7 @@ class Registry:
         except PluginError as error:
             self._break(_name_of(one) or source.entry_point, source, str(error))
         except RAISED as error:
-            told = f"A destination of {source} cannot be looked at: {say_fault(error)}. {_WAY_OUT}"
+            told = f"A destination of {source} cannot be looked at: {describe_fault(error)}. {_WAY_OUT}"
             self._break(source.entry_point, source, told)
         else:
             self._take(one, source)
@@ -149,7 +156,7 @@ def _described(one: DestinationClass, source: _Source) -> Plugin:
 def _refuse_what_is_none(one: Any, source: _Source) -> None:
     if not (isinstance(one, type) and issubclass(one, Destination)):
         raise PluginError(
-            f"Plugin {source.entry_point!r} of {source} returned {say_kind(one)} from gateway_destinations(); "
+            f"Plugin {source.entry_point!r} of {source} returned {describe_type(one)} from gateway_destinations(); "
             f"{_RETURNS}"
         )
     name = getattr(one, "name", None)
@@ -227,7 +234,8 @@ def _imported(point: EntryPoint, source: _Source) -> Any:
         raise
     except RAISED as error:
         raise PluginError(
-            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {say_fault(error)}. {_WAY_OUT}"
+            f"Plugin {point.name!r} of {source} cannot be imported from {point.value}: {describe_fault(error)}. "
+            f"{_WAY_OUT}"
         ) from error
 
 
@@ -247,7 +255,9 @@ def _registered(module: Any, name: str, source: _Source) -> pluggy.PluginManager
             f"Plugin {name!r} of {source} does not fit the hook `gateway_destinations()`: {what}. {_WAY_OUT}"
         ) from None
     except RAISED as error:
-        raise PluginError(f"Plugin {name!r} of {source} cannot be looked at: {say_fault(error)}. {_WAY_OUT}") from error
+        raise PluginError(
+            f"Plugin {name!r} of {source} cannot be looked at: {describe_fault(error)}. {_WAY_OUT}"
+        ) from error
     if not implemented:
         raise PluginError(f"Plugin {name!r} of {source} implements no hook: mark gateway_destinations with @hookimpl")
     return manager
@@ -263,9 +273,9 @@ def _asked(manager: pluggy.PluginManager, name: str, source: _Source) -> list[An
         raise
     except RAISED as error:
         raise PluginError(
-            f"Plugin {name!r} of {source} failed to name its destinations: {say_fault(error)}. {_WAY_OUT}"
+            f"Plugin {name!r} of {source} failed to name its destinations: {describe_fault(error)}. {_WAY_OUT}"
         ) from error
-    kind = say_kind(answer)
+    kind = describe_type(answer)
     if inspect.iscoroutine(answer):
         answer.close()
         kind = "a coroutine, as it is an `async def`,"

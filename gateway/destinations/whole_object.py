@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.answers import every_answer
 from gateway.destinations.destination import Delivery
+from gateway.record_answers import every_answer
 
 
 def whole_object(delivery: Delivery[Any]) -> dict[str, Any]:

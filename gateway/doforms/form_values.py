@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.answers import Answers, unfolded
 from gateway.doforms.record_bounds import check_path
+from gateway.record_answers import RecordAnswers, unfolded
 
 NAMELESS = "?"
 """The name of a value to which doForms gives none."""
@@ -65,7 +65,7 @@ class Collected:
         check_path(path, len(self.kinds))
         self.kinds.setdefault(path, EMPTY)
 
-    def by_name(self, among: Collection[str] | None = None) -> Answers:
+    def by_name(self, among: Collection[str] | None = None) -> RecordAnswers:
         """Return the values, all or those of some paths: by name or, where that stands in several places, by path."""
         named = self._named
         if among is not None:
@@ -75,8 +75,8 @@ class Collected:
         several = {name: paths for name, paths in named.items() if isinstance(paths, list)}
         by_path = self.paths if among is None else {path: self.paths[path] for path in among}
         if not several and by_path.keys() == single.keys():  # as in most rows: not kept twice
-            return Answers(single, several)
-        return Answers(unfolded(single, several, self.paths) if several else single, several, by_path)
+            return RecordAnswers(single, several)
+        return RecordAnswers(unfolded(single, several, self.paths) if several else single, several, by_path)
 
     def _shown(self) -> dict[str, str]:
         """Return path -> the name under which a row shows it."""

@@ -52,7 +52,7 @@ class Changes:
     """Paths of the questions under which the alarms of names were kept that are not ambiguous any more."""
 
 
-def judge(known: dict[str, Question], tallies: Mapping[str, Tally], asked: Mappings, *, moment: int) -> Changes:
+def evaluate(known: dict[str, Question], tallies: Mapping[str, Tally], asked: Mappings, *, moment: int) -> Changes:
     """Add what was counted to what is known, and compare that with what the routes ask for."""
     changes = Changes()
     before = {path: question.seen for path, question in known.items()}

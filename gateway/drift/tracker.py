@@ -18,12 +18,12 @@ from gateway.config.loaded import Routes, Webservice
 from gateway.doforms.record import unknown_kinds
 from gateway.drift.counters import MOST, Counts
 from gateway.drift.messages import say_ambiguous, say_missing, say_new
-from gateway.drift.rules import NEW, Changes, judge
+from gateway.drift.rules import NEW, Changes, evaluate
 from gateway.drift.unmapped import LeftOut
 from gateway.drift.usage import Mappings, mappings
 from gateway.models import AlarmKind, Record
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import ask
 from gateway.store.store import Store
 from gateway.store.work import alarms, questions
@@ -41,16 +41,16 @@ _MOST_WARNED = 10_000
 class Drift:
     """Learns the questions of each form from its records, and compares them with what the routes ask for."""
 
-    def __init__(self, *, store: Store, current: Current, every: float = _EVERY, gather: float = _GATHER) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, every: float = _EVERY, gather: float = _GATHER) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._every = every
         self._gather = gather
         self._counts: dict[FormOf, Counts] = {}
         self._met: dict[FormOf, set[tuple[str, str]]] = {}
         self._warned: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
-        self._left_out = LeftOut(store=store, current=current, wake=self._news.set)
+        self._left_out = LeftOut(store=store, active=active, wake=self._news.set)
         self.delivered = self._left_out.delivered
         self._judged_by: Routes | None = None
         self._mappings: dict[FormOf, tuple[Mappings, Mappings]] = {}
@@ -89,7 +89,7 @@ class Drift:
                 try:
                     await self.write()
                 except Exception as error:
-                    log.warning("what records bring could not be compared with the routes", error=say(error))
+                    log.warning("what records bring could not be compared with the routes", error=describe(error))
                 try:
                     await asyncio.wait_for(self._news.wait(), self._every)
                     await asyncio.sleep(self._gather)
@@ -101,7 +101,7 @@ class Drift:
     async def write(self) -> None:
         """Write what was counted, and raise and clear alarms; after routes were loaded look at all that stand."""
         self._news.clear()
-        routes = self._current.routes
+        routes = self._active.routes
         forms = set(self._counts)
         if routes is not self._judged_by:
             self._mappings.clear()
@@ -127,7 +127,7 @@ class Drift:
         return found
 
     def _name(self, form: FormOf) -> str:
-        webservice = self._current.webservice(form.webservice_id)
+        webservice = self._active.webservice(form.webservice_id)
         return form.webservice_id if webservice is None else webservice.form
 
 
@@ -137,7 +137,7 @@ def _write(
     """Write down and judge what came of one form; returns what is to be logged once it is committed."""
     known = questions.load(connection, form)
     asked = either[questions.is_alone(connection, form)]
-    changes = judge(known, counts.tallies, asked, moment=ask(connection)[1])
+    changes = evaluate(known, counts.tallies, asked, moment=ask(connection)[1])
     subject = _subject(form)
     told = [
         *_tell_new(connection, form, changes, known, asked, name),

@@ -8,13 +8,13 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from gateway.alarms.book import Tell, cleared, raised
-from gateway.answers import every_answer
 from gateway.config.loaded import DeliverySpec, Route
 from gateway.drift.messages import say_left_out
 from gateway.drift.usage import asked_in
 from gateway.models import AlarmKind, Event, Receipt
+from gateway.record_answers import every_answer
 from gateway.records.fetcher import Records
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work import alarms
 from gateway.store.work.records import KeptNotification
@@ -40,9 +40,9 @@ Way = tuple[str, str]
 class LeftOut:
     """Follows what destinations say of questions in their receipts; ``wake`` has `write` called soon."""
 
-    def __init__(self, *, store: Store, current: Current, wake: Callable[[], None]) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, wake: Callable[[], None]) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._wake = wake
         self._standing: dict[Way, set[str]] = {}
         self._news: dict[str, str | None] = {}
@@ -73,7 +73,7 @@ class LeftOut:
 
     def _text(self, job: Sent, question: str, why: str) -> str:
         notification = job.kept.notification
-        webservice = self._current.webservice(notification.webservice_id)
+        webservice = self._active.webservice(notification.webservice_id)
         form = notification.webservice_id if webservice is None else webservice.form
         return say_left_out(form, question, f"route {job.route.name}, delivery {job.spec.name}", why)
 
@@ -101,7 +101,7 @@ class LeftOut:
 
     async def _load(self, *, thoroughly: bool) -> None:
         """See which alarms stand, raised by whichever process; of deliveries not loaded any more they have ended."""
-        ways = [(route.name, spec.name) for route in self._current.routes.routes for spec in route.deliveries]
+        ways = [(route.name, spec.name) for route in self._active.routes.routes for spec in route.deliveries]
         self._standing = {way: asked for way, asked in self._standing.items() if way in ways}
         for alarm in await self._store.read(alarms.list_alarms):
             if alarm.kind != AlarmKind.QUESTION_LEFT_OUT or alarm.subject in self._news:

@@ -12,8 +12,8 @@ from gateway.alarms.book import clear_and_log, log_raised
 from gateway.config.sizes import say_size
 from gateway.intake.backlog import Backlog
 from gateway.models import AlarmKind
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.operator import quarantine
 from gateway.store.store import Store
 from gateway.store.work import alarms
@@ -53,16 +53,16 @@ class _Limit:
     """Why something was refused since the last look."""
 
 
-class Room:
+class Admission:
     """Refuses what there is no room for, and raises an alarm as long as that lasts.
 
     The limits of the routes file have alarms, one each, raised once and cleared when there is room again. What waits in
     memory has none: the store does not commit then, which `/readyz` tells.
     """
 
-    def __init__(self, *, store: Store, current: Current) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self.backlog = Backlog(store)
         self._free: int | None = None
         self._disk = _Limit(AlarmKind.DISK_NEARLY_FULL, _MORE_DISK, self._disk_full, self._disk_clear)
@@ -105,17 +105,17 @@ class Room:
             await self.backlog.count()
             self._free = await self._make_way(await self._store.free())
         except Exception as error:
-            log.warning("the backlog and the free disk could not be measured", error=say(error))
+            log.warning("the backlog and the free disk could not be measured", error=describe(error))
             return
         for limit in self._limits:
             try:
                 await self._tell(limit)
             except Exception as error:  # a disk may be too full even for the alarm
-                log.warning("an alarm could not be raised or cleared", kind=limit.kind, error=say(error))
+                log.warning("an alarm could not be raised or cleared", kind=limit.kind, error=describe(error))
 
     async def _make_way(self, free: int | None) -> int | None:
         """Have quarantine give way where the disk is short, the oldest first; returns what is free then."""
-        wanted = int(self._current.routes.min_free_disk * (1 + _CLEAR_OF))
+        wanted = int(self._active.routes.min_free_disk * (1 + _CLEAR_OF))
         if free is None or free >= wanted:
             return free
         kept = await self._store.read(quarantine.size)
@@ -138,16 +138,16 @@ class Room:
             limit.raised = False
 
     def _backlog_full(self) -> str | None:
-        limit = self._current.routes.backlog_limit
+        limit = self._active.routes.backlog_limit
         if self.backlog.size < limit:
             return None
         return f"{limit} deliveries wait already (backlog_limit); doForms is told to send again later"
 
     def _backlog_clear(self) -> bool:
-        return self.backlog.size < self._current.routes.backlog_limit * (1 - _CLEAR_OF)
+        return self.backlog.size < self._active.routes.backlog_limit * (1 - _CLEAR_OF)
 
     def _disk_full(self) -> str | None:
-        least = self._current.routes.min_free_disk
+        least = self._active.routes.min_free_disk
         if self._free is None or self._free >= least:
             return None
         return (
@@ -156,7 +156,7 @@ class Room:
         )
 
     def _disk_clear(self) -> bool:
-        return self._free is None or self._free >= self._current.routes.min_free_disk * (1 + _CLEAR_OF)
+        return self._free is None or self._free >= self._active.routes.min_free_disk * (1 + _CLEAR_OF)
 
 
 def _meet(limit: _Limit) -> str | None:

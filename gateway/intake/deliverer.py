@@ -9,7 +9,7 @@ from gateway.store.work.inbox import Kept
 from gateway.store.work.records import KeptNotification
 
 
-class Work(Protocol):
+class Deliverer(Protocol):
     """Whoever delivers, as receiving sees it."""
 
     def obstacle(self, destination: str) -> str | None:
@@ -29,7 +29,7 @@ class Work(Protocol):
         ...
 
 
-class Elsewhere:
+class NoDeliverer:
     """Other processes deliver (``--role receive``): every notification is delayed, and none of its lanes is taken."""
 
     def obstacle(self, destination: str) -> str | None:

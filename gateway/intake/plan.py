@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.config.loaded import Account, DeliverySpec, Plan, Webservice
-from gateway.intake.deliverer import Work
+from gateway.intake.deliverer import Deliverer
 from gateway.intake.lanes import delivery_key, lane_key
 from gateway.models import Event, Mode, Notification, Outcome, Unmatched
 from gateway.pauses import Kind
-from gateway.routing.active import Current, kinds_needed
+from gateway.routing.active import ActiveRoutes, kinds_needed
 from gateway.store.work.inbox import Keep, NewDelivery
 
 NOT_IN_THE_FILE = "its web service is not in the routes file"
@@ -30,22 +30,22 @@ class Paused(Protocol):
         ...
 
 
-class Decider:
+class Planner:
     """Turns a notification into what is to be kept."""
 
-    def __init__(self, *, current: Current, worker: Work, pauses: Paused) -> None:
-        self._current = current
+    def __init__(self, *, active: ActiveRoutes, worker: Deliverer, pauses: Paused) -> None:
+        self._active = active
         self._worker = worker
         self._pauses = pauses
 
-    def decide(self, notification: Notification) -> Keep:
+    def plan_notification(self, notification: Notification) -> Keep:
         """Return what to keep of a notification; pure but for a look at what is paused."""
-        webservice = self._current.webservice(notification.webservice_id)
+        webservice = self._active.webservice(notification.webservice_id)
         if webservice is None:
             account = account_of(notification.webservice_id)
             return self._unmatched(notification, account, None, NOT_IN_THE_FILE)
-        account_entry = self._current.account(webservice)
-        plan = self._current.plan(webservice, notification.event)
+        account_entry = self._active.account(webservice)
+        plan = self._active.plan(webservice, notification.event)
         if not plan.routes:
             return self._unmatched(notification, account_entry.name, webservice, no_route(webservice, notification))
         return self._matched(notification, webservice, account_entry, plan)
@@ -82,7 +82,7 @@ class Decider:
         return new_delivery(notification, account, spec, take=take)
 
     def _unmatched(self, notification: Notification, account: str, webservice: Webservice | None, why: str) -> Keep:
-        policy = self._current.routes.unmatched
+        policy = self._active.routes.unmatched
         outcomes = {Unmatched.FAIL: Outcome.FAILED, Unmatched.COMPLETE: Outcome.COMPLETED}
         alarm = f"notification {notification.key} of {notification.webservice_id}: {why}. {_REMEDY}"
         can_report = webservice is not None and webservice.password is not None
@@ -97,7 +97,7 @@ class Decider:
             matched=False,
             alarm=None if policy is Unmatched.COMPLETE else alarm,
             outcome=outcomes.get(policy),
-            report=can_report and webservice is not None and self._current.account(webservice).report,
+            report=can_report and webservice is not None and self._active.account(webservice).report,
         )
 
 

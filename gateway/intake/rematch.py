@@ -9,23 +9,25 @@ from sqlalchemy import Connection
 from gateway.config.loaded import Routes
 from gateway.intake.plan import NOT_IN_THE_FILE, account_of, new_delivery, no_route
 from gateway.models import Mode, Notification
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.ids import ids_of
 from gateway.store.operator import rematch as store_rematch
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.work.inbox import Keep
 
 
-def rematch(connection: Connection, notification_ids: Collection[int], routes: Routes, by: By) -> list[Ordered]:
+def rematch(connection: Connection, notification_ids: Collection[int], routes: Routes, by: Actor) -> list[ActionResult]:
     """Match unmatched notifications again, the oldest first."""
-    current, ids = Current(routes), ids_of(connection)
+    active, ids = ActiveRoutes(routes), ids_of(connection)
     found = store_rematch.load_unmatched(connection, notification_ids)
-    return [store_rematch.rematch(connection, kept, decide(current, kept.notification), by, ids=ids) for kept in found]
+    return [
+        store_rematch.rematch(connection, kept, plan_rematch(active, kept.notification), by, ids=ids) for kept in found
+    ]
 
 
-def decide(current: Current, notification: Notification) -> Keep:
+def plan_rematch(active: ActiveRoutes, notification: Notification) -> Keep:
     """Return what the routes make of a notification; ``matched`` tells whether they take it."""
-    webservice = current.webservice(notification.webservice_id)
+    webservice = active.webservice(notification.webservice_id)
     if webservice is None:
         return Keep(
             notification=notification,
@@ -34,7 +36,7 @@ def decide(current: Current, notification: Notification) -> Keep:
             reason=NOT_IN_THE_FILE,
             matched=False,
         )
-    account, plan = current.account(webservice), current.plan(webservice, notification.event)
+    account, plan = active.account(webservice), active.plan(webservice, notification.event)
     return Keep(
         notification=notification,
         account=account.name,
@@ -45,6 +47,6 @@ def decide(current: Current, notification: Notification) -> Keep:
         reason=no_route(webservice, notification),
         matched=bool(plan.routes),
         report=account.report and webservice.password is not None,
-        fetch=bool(current.kinds(notification)),
+        fetch=bool(active.kinds(notification)),
         deliveries=tuple(new_delivery(notification, account, spec, take=False) for spec in plan.deliveries),
     )

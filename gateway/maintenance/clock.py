@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from gateway.alarms.book import Tell, raised
 from gateway.calls.stagger import LONGEST as LONGEST_LINE
 from gateway.models import AlarmKind, Retry
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import from_store, micros
 from gateway.store.store import Store
 from gateway.store.work import leaps
@@ -32,9 +32,9 @@ _JITTER = 1.2
 class ClockWatch:
     """Compares the store's clock with one that only ever rises."""
 
-    def __init__(self, *, store: Store, current: Current, on_leap: Callable[[], None]) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, on_leap: Callable[[], None]) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._on_leap = on_leap
         self._knows: int | None = None
         self._noted_at = 0.0
@@ -50,7 +50,7 @@ class ClockWatch:
             try:
                 await self.look()
             except Exception as error:
-                log.warning("the store's clock could not be looked at", error=say(error))
+                log.warning("the store's clock could not be looked at", error=describe(error))
 
     async def look(self) -> None:
         """Look once."""
@@ -78,7 +78,7 @@ class ClockWatch:
             self._on_leap()
 
     def _longest(self) -> Longest:
-        routes = self._current.routes
+        routes = self._active.routes
         delivery: dict[str, float] = {name: _most(entry.retry) for name, entry in routes.destinations.items()}
         for route in routes.routes:
             for spec in route.deliveries:

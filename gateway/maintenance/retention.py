@@ -9,8 +9,8 @@ import structlog
 
 from gateway.attachments.spool import spool_of
 from gateway.attachments.sweep import sweep
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.operator.retention import Pruned, Step, first_step
 from gateway.store.store import Store
 from gateway.store.work import attachments, leaps
@@ -26,9 +26,9 @@ _PAUSE = 0.1
 class Retention:
     """Deletes what ended longer ago than ``retention``."""
 
-    def __init__(self, *, store: Store, current: Current, every: float = _EVERY) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, every: float = _EVERY) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._every = every
 
     async def keep_pruning(self) -> None:
@@ -43,18 +43,18 @@ class Retention:
                 if done != Pruned():
                     log.info("deleted what is older than retention", notifications=done.notifications, lanes=done.lanes)
             except Exception as error:
-                log.warning("what is older than retention could not be deleted", error=say(error))
+                log.warning("what is older than retention could not be deleted", error=describe(error))
             await asyncio.sleep(self._every)
 
     async def walk(self) -> Pruned:
         """Go through the store once; returns what was deleted."""
-        step: Step | None = first_step(moment=self._store.now(), older_than=self._current.routes.retention)
+        step: Step | None = first_step(moment=self._store.now(), older_than=self._active.routes.retention)
         done = Pruned()
         while step is not None:
             deleted, step = await self._store.write(step)
             done += deleted
             await asyncio.sleep(_PAUSE)
-        if removed := await sweep(spool_of(self._current.routes), self._belonging):
+        if removed := await sweep(spool_of(self._active.routes), self._belonging):
             log.info("removed attachments that belong to nothing", files=removed)
         return done
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.calls.access import pause_refused
-from gateway.calls.client import Calls, NotCalled
+from gateway.calls.client import AccountClient, NotCalled
 from gateway.config.loaded import Webservice
 from gateway.doforms.failures import Forbidden, Later, NotAListing, Quota, Unauthorised, WrongApi
 from gateway.doforms.listing import MOST, ListedRecord
@@ -19,10 +19,10 @@ from gateway.doforms.listing_walk import Page, walk
 from gateway.doforms.synthetic import stand_in
 from gateway.errors import DoformsError, GatewayError, NotANotification
 from gateway.intake.backlog import Backlog
-from gateway.intake.rematch import decide
+from gateway.intake.rematch import plan_rematch
 from gateway.models import Event
 from gateway.pauses import Kind, Pauses
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import from_store, micros, to_store
 from gateway.store.store import Store
 from gateway.store.work import admit, watermarks
@@ -81,9 +81,9 @@ class Compared:
 class Backfill:
     """Compares what doForms received with what is kept, and lets in what is missing."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, calls: AccountClient, pauses: Pauses) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._calls = calls
         self._pauses = pauses
         self._backlog = Backlog(store)
@@ -92,7 +92,7 @@ class Backfill:
         """Tell why the records of a web service cannot be listed or would go nowhere, if that is so."""
         if webservice.password is None:
             return f"the web service {webservice.name} has no password in the routes file, so doForms cannot be asked"
-        if not self._current.plan(webservice, Event.CREATE).routes:
+        if not self._active.plan(webservice, Event.CREATE).routes:
             return f"no route takes new records of the web service {webservice.name}"
         return None
 
@@ -133,7 +133,7 @@ class Backfill:
     ) -> Sequence[ListedRecord]:
         if (paused := self._pauses.reason(Kind.WEBSERVICE, webservice.id)) is not None:
             raise self._paused(webservice, paused)
-        account = self._current.account(webservice)
+        account = self._active.account(webservice)
         try:
             found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip)
         except NotCalled as told:
@@ -141,7 +141,7 @@ class Backfill:
         except Forbidden as error:  # of the listing alone: records may be read all the same
             raise NotListed(f"the web service {webservice.name} may not list what doForms received: {error}") from error
         except (Unauthorised, Quota, WrongApi) as error:
-            await pause_refused(self._pauses, self._current, webservice, error)
+            await pause_refused(self._pauses, self._active, webservice, error)
             raise self._paused(webservice, error) from error
         await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         return found
@@ -221,7 +221,7 @@ class Backfill:
                     "a listed record cannot be kept", webservice=webservice.name, record=record.key, error=str(error)
                 )
                 continue
-            decided = decide(self._current, notification)
+            decided = plan_rematch(self._active, notification)
             if not decided.matched:
                 raise NotListed(f"no route takes new records of the web service {webservice.name} any more")
             yield replace(decided, reason=REASON, report=False)
@@ -229,7 +229,7 @@ class Backfill:
     async def _look_for_room(self) -> None:
         """Leave room for what doForms sends: raises NotListed."""
         await self._backlog.count()
-        routes, free = self._current.routes, await self._store.free()
+        routes, free = self._active.routes, await self._store.free()
         if self._backlog.size >= routes.backlog_limit / _SHARE_OF_BACKLOG:
             raise NotListed(
                 f"{self._backlog.size} deliveries wait already: records are let in again below half of backlog_limit"

@@ -21,7 +21,7 @@ _SHOWN = 100
 
 
 @dataclass(slots=True, kw_only=True)
-class Books:
+class Completeness:
     """The books of one web service; as data, as ``--json`` prints it."""
 
     webservice: str
@@ -55,12 +55,12 @@ async def balance(
     *,
     closed: datetime,
     on_progress: Callable[[datetime], None] = lambda upto: None,
-) -> Books:
+) -> Completeness:
     """Make the books of a web service for what doForms received from ``since`` to before ``until``.
 
     After ``closed`` something may still be on its way, so that books which go on after it are never complete.
     """
-    made = Books(webservice=webservice.name, since=since, until=until)
+    made = Completeness(webservice=webservice.name, since=since, until=until)
     made.problem = backfill.obstacle(webservice)
     if made.problem is None:
         try:
@@ -87,7 +87,7 @@ def _count(connection: Connection, account: str, keys: Collection[str]) -> tuple
     return counts, completeness.count_unmatched(connection, account, keys)
 
 
-def _add(made: Books, counts: dict[str, dict[str, int]], unmatched: int) -> None:
+def _add(made: Completeness, counts: dict[str, dict[str, int]], unmatched: int) -> None:
     made.unmatched += unmatched
     for destination, states in counts.items():
         of = made.destinations.setdefault(destination, {})
@@ -95,7 +95,7 @@ def _add(made: Books, counts: dict[str, dict[str, int]], unmatched: int) -> None
             of[state] = of.get(state, 0) + count
 
 
-def _open(made: Books, closed: datetime) -> str:
+def _open(made: Completeness, closed: datetime) -> str:
     """Say what stands in the way of being complete; empty: nothing."""
     said = [made.problem] if made.problem else []
     if made.missing:

@@ -19,8 +19,8 @@ from gateway.config.schema import REMEMBERED
 from gateway.doforms.listing_walk import aligned
 from gateway.models import AlarmKind
 from gateway.reconcile.backfill import Backfill, Doubt, NotListed
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import from_store, micros, to_store
 from gateway.store.store import Store
 from gateway.store.work import alarms, late_creates, watermarks
@@ -59,10 +59,10 @@ class Reconciler:
     """Makes the rounds, those of one account one after the other: what one has to wait for is not in others' way."""
 
     def __init__(
-        self, *, store: Store, current: Current, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
+        self, *, store: Store, active: ActiveRoutes, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._backfill = backfill
         self._on_reports = on_reports
         self._failures: dict[str, int] = {}
@@ -79,7 +79,7 @@ class Reconciler:
                     await self._store.write(late_creates.follow)
                     self._on_reports()
             except Exception as error:
-                log.warning("outcomes of backfilled records could not be passed on", error=say(error))
+                log.warning("outcomes of backfilled records could not be passed on", error=describe(error))
             await asyncio.sleep(_LOOK)
 
     async def keep_reconciling(self) -> None:
@@ -87,10 +87,10 @@ class Reconciler:
         try:
             while True:
                 try:
-                    if (rules := self._current.routes.reconcile) is not None:
+                    if (rules := self._active.routes.reconcile) is not None:
                         await self._look(rules)
                 except Exception as error:
-                    log.warning("it could not be seen whether to reconcile", error=say(error))
+                    log.warning("it could not be seen whether to reconcile", error=describe(error))
                 await asyncio.sleep(_LOOK)
         finally:
             rounds = list(self._running.values())
@@ -102,7 +102,7 @@ class Reconciler:
         """Begin the rounds that are due, one for each account that has none under way."""
         marks = await self._store.read(watermarks.marks)
         before = self._store.now() - micros(rules.every)
-        for webservice in list(self._current.routes.webservices.values()):
+        for webservice in list(self._active.routes.webservices.values()):
             mark = marks.get(webservice.id, Mark(webservice_id=webservice.id))
             if mark.left:
                 await self._cut_short(webservice, rules)
@@ -137,7 +137,7 @@ class Reconciler:
     def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
         del self._running[account]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("reconciliation broke off; it goes on", account=account, error=say(error))
+            log.warning("reconciliation broke off; it goes on", account=account, error=describe(error))
 
     async def round(self, webservice: Webservice, rules: Reconcile, *, before: int | None = None) -> Round | None:
         """Compare what doForms received as far back as the rules say, and let in what is missing.
@@ -177,7 +177,7 @@ class Reconciler:
                     await self._waits(webservice, spent)
                     told = True
             except Exception as error:
-                log.warning("a lease could not be renewed", webservice=webservice.name, error=say(error))
+                log.warning("a lease could not be renewed", webservice=webservice.name, error=describe(error))
 
     async def _waits(self, webservice: Webservice, spent: float) -> None:
         text = (

@@ -15,7 +15,7 @@ from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
 from gateway.errors import DoformsError
 from gateway.models import AlarmKind, FetchState, ReasonCode, Retry
 from gateway.records.finder import NotYet
-from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.retry import Deferred, GivenUp, delay, gives_up
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
 from gateway.store.work import alarms, fetches
@@ -45,7 +45,7 @@ class Judged:
     """Why there is no further one."""
 
 
-def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> Judged:
+def next_attempt(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> Judged:
     """Judge a call that failed after so many attempts before it and ``spent`` seconds, those of the call with them."""
     later = error if isinstance(error, Later) else None
     counted = later is None or not later.too_many
@@ -56,8 +56,8 @@ def judge(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> 
     return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
 
 
-class Setbacks:
-    """Each function raises `PutOff` or `GivenUp`."""
+class FetchFailures:
+    """Each function raises `Deferred` or `GivenUp`."""
 
     def __init__(self, *, store: Store) -> None:
         self._store = store
@@ -79,12 +79,12 @@ class Setbacks:
         due_at = await self._store.write(lambda c: fetches.note_left(c, kept.id, reason=reason, wait=micros(wait)))
         if due_at is not None:
             log.warning("a process died amid a fetch", notification=kept.notification.key)
-            raise PutOff(due_at, reason)
+            raise Deferred(due_at, reason)
 
     async def failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> NoReturn:
         """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
         spent = kept.fetch_spent / SECOND + duration
-        judged = judge(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
+        judged = next_attempt(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
         verdict = judged.verdict if not isinstance(error, TooLarge) else "given up at once"
         reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
         key, record = kept.notification.key, kept.notification.record_key
@@ -108,7 +108,7 @@ class Setbacks:
                 counted=counted,
             )
         )
-        raise PutOff(due_at, reason)
+        raise Deferred(due_at, reason)
 
     async def _give_up(self, kept: KeptNotification, reason: str, *, spent: float) -> NoReturn:
         subject = kept.notification.webservice_id

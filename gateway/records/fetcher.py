@@ -9,22 +9,22 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
-from gateway.calls.access import NOT_NOW, Callers, turn_of
+from gateway.calls.access import NOT_NOW, WebserviceAccess, turn_of
 from gateway.calls.account_limits import Priority
-from gateway.calls.bulkhead import Line
-from gateway.calls.client import Calls
+from gateway.calls.bulkhead import CallQueue
+from gateway.calls.client import AccountClient
 from gateway.config.loaded import Webservice
 from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, ReasonCode, Record, RecordKind
 from gateway.pauses import Kind, Pauses
-from gateway.records.failures import Setbacks
+from gateway.records.failures import FetchFailures
 from gateway.records.fetch_turns import FetchTurns
-from gateway.records.finder import Found, Ladder, NoRoom, NotYet, Wanted
+from gateway.records.finder import Found, NoRoom, NotYet, RecordFinder, Wanted
 from gateway.records.held import Held, HeldRecords
-from gateway.records.single_flight import Aside, JointWork, Waits
-from gateway.retry import GivenUp, PutOff
-from gateway.routing.active import Current
+from gateway.records.single_flight import Aside, SingleFlight, Waits
+from gateway.retry import Deferred, GivenUp
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 from gateway.store.work import fetches, record_ids, records
@@ -55,29 +55,29 @@ class Records:
     """Counts them as long as they are large and held."""
 
 
-class FetchDesk:
+class RecordFetcher:
     """Where deliveries ask for the record they need."""
 
     def __init__(
         self,
         *,
         store: Store,
-        current: Current,
-        calls: Calls,
-        callers: Callers,
+        active: ActiveRoutes,
+        calls: AccountClient,
+        callers: WebserviceAccess,
         pauses: Pauses,
         saw: Saw = lambda *_: None,
     ) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._pauses = pauses
         self._saw = saw
         self._held = HeldRecords()
-        self._ladder = Ladder(store=store, calls=calls, held=self._held)
+        self._ladder = RecordFinder(store=store, calls=calls, held=self._held)
         self._callers = callers
-        self._setbacks = Setbacks(store=store)
+        self._setbacks = FetchFailures(store=store)
         self.unreadable = self._ladder.unreadable
-        self._joint: JointWork[Records] = JointWork()
+        self._joint: SingleFlight[Records] = SingleFlight()
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -97,7 +97,7 @@ class FetchDesk:
         what comes of that.
 
         Raises:
-            PutOff: not yet; ask again later.
+            Deferred: not yet; ask again later.
             GivenUp: never.
         """
         if kept.notification.event is Event.DELETE:
@@ -106,7 +106,7 @@ class FetchDesk:
         found = await self._joint.ask(
             kept.id, lambda waits: self._fetch_in_line(kept, priority=priority, waits=waits), aside=aside
         )
-        if lacking := self._current.kinds(kept.notification) - found.by_kind.keys():
+        if lacking := self._active.kinds(kept.notification) - found.by_kind.keys():
             # Only after a reload: routes loaded later can need a record that those before did not.
             found = await self._fetch(kept, priority=priority, lacking=lacking)
         return found
@@ -117,13 +117,13 @@ class FetchDesk:
         ``deaths``: of so many in a row. Returns why the record will not be fetched any more, if it was the last try.
         """
         found = (await self._standing(kept)).kept
-        webservice = self._current.webservice(kept.notification.webservice_id)
+        webservice = self._active.webservice(kept.notification.webservice_id)
         if found.fetch_state is not FetchState.DUE or webservice is None:
             return None
         counted = replace(found, fetch_attempts=max(found.fetch_attempts, deaths - 1))
         try:
-            await self._setbacks.failed(counted, self._current.account(webservice), DoformsError(why), 0.0)
-        except PutOff:
+            await self._setbacks.failed(counted, self._active.account(webservice), DoformsError(why), 0.0)
+        except Deferred:
             return None
         except GivenUp as told:
             return str(told)
@@ -151,7 +151,7 @@ class FetchDesk:
     async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority, waits: Waits) -> Records:
         if kept.fetch_state is not FetchState.DUE or priority is Priority.IMMEDIATE_FETCH:
             return await self._fetch_in_order(kept, priority=priority)
-        async with self._callers.in_line(kept.notification, Line.RECORDS):
+        async with self._callers.in_line(kept.notification, CallQueue.RECORDS):
             waits()
             return await self._fetch_in_order(kept, priority=priority)
 
@@ -189,12 +189,12 @@ class FetchDesk:
                 return self._records(kept, await self._decoded(standing), held)
             webservice = self._may_call(standing)
             if _was_left(standing.kept, self._store.now()):
-                await self._setbacks.left(standing.kept, self._current.account(webservice), _DIED)
+                await self._setbacks.left(standing.kept, self._active.account(webservice), _DIED)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
             wait, standing, held = min(2 * wait, _LONGEST_LOOK), None, ()
-        kinds = lacking or self._current.kinds(kept.notification) or {kept.notification.record_kind}
+        kinds = lacking or self._active.kinds(kept.notification) or {kept.notification.record_kind}
         try:
             found = await self._call(standing, webservice, kinds, priority=priority)
         finally:
@@ -203,7 +203,7 @@ class FetchDesk:
         return self._records(kept, by_kind, (*held, *(one.held for one in found.values() if one.held is not None)))
 
     def _hold(self, size: int) -> tuple[Held, ...]:
-        """Count so many bytes of large records before they are read; raises PutOff while there is no room for them."""
+        """Count so many bytes of large records before they are read; raises Deferred while there is no room."""
         if size == 0:
             return ()
         held = self._held.take_if_room(size)
@@ -211,9 +211,9 @@ class FetchDesk:
             raise self._no_room()
         return (held,)
 
-    def _no_room(self) -> PutOff:
+    def _no_room(self) -> Deferred:
         until = self._store.now() + int(_ROOM_AGAIN * SECOND)
-        return PutOff(until, "it waits until less of large records is held in memory", in_line=True)
+        return Deferred(until, "it waits until less of large records is held in memory", in_line=True)
 
     def _records(self, kept: KeptNotification, by_kind: dict[RecordKind, Record], held: tuple[Held, ...]) -> Records:
         kind = kept.notification.record_kind
@@ -234,19 +234,19 @@ class FetchDesk:
         return await self._store.read(lambda c: fetches.standing(c, kept, most=DECODED_HERE))
 
     def _may_call(self, standing: Standing) -> Webservice:
-        """Return in whose name to fetch; raises GivenUp if it was given up, PutOff if that cannot be done now."""
+        """Return in whose name to fetch; raises GivenUp if it was given up, Deferred if that cannot be done now."""
         kept = standing.kept
         if kept.fetch_state is FetchState.GIVEN_UP:
             raise GivenUp(kept.fetch_reason or "the record could not be fetched", ReasonCode.RECORD_NOT_FETCHED)
         if kept.fetch_due_at is not None and not kept.fetch_held and kept.fetch_due_at > self._store.now():
-            raise PutOff(kept.fetch_due_at, kept.fetch_reason or "the record could not be fetched yet")
+            raise Deferred(kept.fetch_due_at, kept.fetch_reason or "the record could not be fetched yet")
         return self._callers.caller(kept)
 
     async def _call(
         self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
     ) -> dict[RecordKind, Found]:
         kept = standing.kept
-        account = self._current.account(webservice)
+        account = self._active.account(webservice)
         started = time.monotonic()
         found: dict[RecordKind, Found] = {}
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.calls.account_limits import Priority
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import BadKey, Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.record import DECODED_HERE, decode_aside
@@ -20,7 +20,7 @@ from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import Notification, Record, RecordKind
 from gateway.records.held import Held, HeldRecords
-from gateway.records.listing_search import Lookup, windows_of
+from gateway.records.listing_search import ListingSearch, windows_of
 from gateway.records.unreadable import Unreadable
 from gateway.records.verify import judge_listing, prove_password
 from gateway.store.store import Store
@@ -65,13 +65,13 @@ class Found:
     """Counts it as long as it is large and held."""
 
 
-class Ladder:
+class RecordFinder:
     """Climbs as far as it must; each call waits for its turn by itself, and between calls nothing is held."""
 
-    def __init__(self, *, store: Store, calls: Calls, held: HeldRecords) -> None:
+    def __init__(self, *, store: Store, calls: AccountClient, held: HeldRecords) -> None:
         self._calls = calls
         self._held = held
-        self._lookup = Lookup(calls)
+        self._lookup = ListingSearch(calls)
         self.unreadable = Unreadable(store)
 
     async def stop(self) -> None:

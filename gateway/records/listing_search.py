@@ -11,7 +11,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway.calls.account_limits import Priority
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import Later
 from gateway.doforms.listing import ListedRecord
@@ -69,14 +69,14 @@ class _Round:
     found: dict[str, str | None] = field(default_factory=dict)
 
 
-class Lookup:
+class ListingSearch:
     """Lists in rounds, one at a time for each web service.
 
     Whoever looks in the same place while a round waits for its turn takes part in it: a burst of records that cannot be
     read by their keys costs a few listings, not one for each, because all that is listed is learnt.
     """
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: AccountClient) -> None:
         self._calls = calls
         self._waiting: dict[Place, tuple[_Round, asyncio.Task[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()

@@ -15,7 +15,7 @@ Aside = Callable[[], AbstractContextManager[None]]
 """Entered by whoever asked while that lasts."""
 
 
-class JointWork(Generic[T]):
+class SingleFlight(Generic[T]):
     """The work that is under way, by notification; who goes away who asked for it breaks off nothing."""
 
     def __init__(self) -> None:

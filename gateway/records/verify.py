@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gateway.calls.account_limits import Priority
-from gateway.calls.client import Calls
+from gateway.calls.client import AccountClient
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotFound, Quota, Unauthorised, WrongApi
 from gateway.errors import DoformsError
@@ -14,7 +14,13 @@ _WINDOW = timedelta(minutes=1)
 
 
 async def prove_password(
-    calls: Calls, account: Account, webservice: Webservice, told: DoformsError, *, end: datetime, priority: Priority
+    calls: AccountClient,
+    account: Account,
+    webservice: Webservice,
+    told: DoformsError,
+    *,
+    end: datetime,
+    priority: Priority,
 ) -> None:
     """Ask for a listing after a refusal; returns if that works: then password and address are right.
 

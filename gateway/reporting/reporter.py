@@ -14,19 +14,19 @@ from sqlalchemy import Connection
 from gateway.alarms.book import log_raised
 from gateway.calls.access import pause_refused
 from gateway.calls.account_limits import Priority
-from gateway.calls.bulkhead import AccountPlaces, Line
-from gateway.calls.client import Calls, LeaseLost, NotCalled
-from gateway.calls.stagger import Lines
+from gateway.calls.bulkhead import AccountBulkheads, CallQueue
+from gateway.calls.client import AccountClient, LeaseLost, NotCalled
+from gateway.calls.stagger import Stagger
 from gateway.config.loaded import Account, Webservice
 from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised, WrongApi
 from gateway.errors import DoformsError
 from gateway.leases import Leases
 from gateway.models import AlarmKind, ReportState
 from gateway.pauses import Kind, Pauses
-from gateway.records.failures import judge
+from gateway.records.failures import next_attempt
 from gateway.records.verify import prove_password
-from gateway.retry import PutOff, say_deaths
-from gateway.routing.active import Current
+from gateway.retry import Deferred, describe_deaths
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import SECOND, from_store, micros
 from gateway.store.store import Store
@@ -51,9 +51,9 @@ _NOT_LOADED = 60.0
 class Reporter:
     """Sends the reports that are due."""
 
-    def __init__(self, *, store: Store, current: Current, calls: Calls, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, calls: AccountClient, pauses: Pauses) -> None:
         self._store = store
-        self._current = current
+        self._active = active
         self._calls = calls
         self._pauses = pauses
         self._wake = asyncio.Event()
@@ -61,8 +61,8 @@ class Reporter:
         self._sending: set[int] = set()
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
-        self._lines = Lines(store)
-        self._places = AccountPlaces(store)
+        self._lines = Stagger(store)
+        self._places = AccountBulkheads(store)
         self._claimed_at = -math.inf
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -148,19 +148,19 @@ class Reporter:
         self._wake.set()
 
     async def _send(self, report: Report) -> None:
-        webservice = self._current.webservice(report.webservice_id)
+        webservice = self._active.webservice(report.webservice_id)
         if webservice is None or webservice.password is None:
             reason = f"the web service {report.webservice_id!r} is not in the routes file, or has no password there"
             await self._put_off(report, reason, wait=_NOT_LOADED)
             return
-        account = self._current.account(webservice)
+        account = self._active.account(webservice)
         if report.left:
             await self._cut_short(report, account)
             return
         try:
-            async with self._places.hold(account, Line.REPORTS):
+            async with self._places.hold(account, CallQueue.REPORTS):
                 await self._tell(report, account, webservice)
-        except PutOff as told:
+        except Deferred as told:
             await self._put_off(report, str(told), wait=(told.until - self._store.now()) / SECOND)
 
     async def _tell(self, report: Report, account: Account, webservice: Webservice) -> None:
@@ -178,14 +178,14 @@ class Reporter:
             await self._put_off(report, f"the web service {webservice.name} is paused: {told}")
         except Gone as error:
             if error.is_page and (wrong := await self._wrong_api(account, webservice, error)) is not None:
-                await pause_refused(self._pauses, self._current, webservice, wrong)
+                await pause_refused(self._pauses, self._active, webservice, wrong)
                 await self._put_off(report, str(wrong))
             else:
                 await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
         except (Unauthorised, Quota, WrongApi) as error:
-            await pause_refused(self._pauses, self._current, webservice, error)
+            await pause_refused(self._pauses, self._active, webservice, error)
             await self._put_off(report, str(error))
         except Paused as error:
             until = self._lines.next(account.name, error.retry_after or 0.0, account.requests_per_minute)
@@ -199,9 +199,9 @@ class Reporter:
     async def _cut_short(self, report: Report, account: Account) -> None:
         """Settle a report that a process held which died: see `gateway.delivery.deaths`."""
         deaths = report.deaths + 1
-        error = DoformsError(say_deaths(deaths, alone=report.alone))
+        error = DoformsError(describe_deaths(deaths, alone=report.alone))
         attempts = max(report.attempts, deaths - 1)
-        judged = judge(account.report_retry, error, attempts=attempts, spent=report.spent / SECOND)
+        judged = next_attempt(account.report_retry, error, attempts=attempts, spent=report.spent / SECOND)
         log.warning("a process died while it told an outcome", notification=report.notification_key, deaths=deaths)
         if report.alone and judged.verdict:
             await self._settle(report, ReportState.GIVEN_UP, f"{judged.verdict}: {error}", alarm=True)
@@ -233,7 +233,7 @@ class Reporter:
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
     ) -> None:
         spent = report.spent / SECOND + duration
-        judged = judge(account.report_retry, error, attempts=report.attempts, spent=spent)
+        judged = next_attempt(account.report_retry, error, attempts=report.attempts, spent=spent)
         log.warning(
             "report failed", notification=report.notification_key, webservice=webservice.name, reason=str(error)
         )

@@ -7,7 +7,7 @@ from gateway.models import Event, Notification, RecordKind
 from gateway.routing.match import plan
 
 
-class Current:
+class ActiveRoutes:
     """Holds the routes that were loaded last."""
 
     def __init__(self, routes: Routes) -> None:

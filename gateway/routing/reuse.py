@@ -9,7 +9,7 @@ from gateway.config.loaded import DestinationEntry, Routes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
+class ReloadPlan:
     """Newly loaded routes, and what becomes of the destinations."""
 
     routes: Routes
@@ -20,7 +20,7 @@ class Adopted:
     """Removed, or the old one of those opened anew."""
 
 
-def adopt(new: Routes, old: Routes, *, afresh: Collection[str] = ()) -> Adopted:
+def reuse_instances(new: Routes, old: Routes, *, afresh: Collection[str] = ()) -> ReloadPlan:
     """Return the new routes with the instances of those old destinations that connect as before.
 
     ``afresh`` names destinations that get a new instance in any case: what was mended may stand outside of the file.
@@ -34,7 +34,7 @@ def adopt(new: Routes, old: Routes, *, afresh: Collection[str] = ()) -> Adopted:
         name: replace(entry, instance=old.destinations[name].instance) if name in kept else entry
         for name, entry in new.destinations.items()
     }
-    return Adopted(
+    return ReloadPlan(
         routes=replace(new, destinations=destinations),
         kept=kept,
         opened=tuple(name for name in new.destinations if name not in kept),

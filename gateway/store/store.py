@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from gateway.errors import StoreError
 from gateway.store.engine import reason_codes
 from gateway.store.engine.connect import open_database
-from gateway.store.engine.database import Fate, is_of_database, say
+from gateway.store.engine.database import ErrorKind, describe, is_of_database
 from gateway.store.engine.locks import lock_notifications
 from gateway.store.engine.migrate import migrate
 from gateway.store.engine.transaction_time import Reading
@@ -118,7 +118,7 @@ class Store:
                 self.database.close()
                 if not is_of_database(error):
                     raise
-                raise StoreError(f"the store {self.database.name} cannot be used: {say(error)}") from error
+                raise StoreError(f"the store {self.database.name} cannot be used: {describe(error)}") from error
         self._keeping.start()
         self._ledger.start()
 
@@ -283,8 +283,8 @@ class Store:
                     return operation(connection)
             except Exception as error:
                 if time.monotonic() - began > STALL:
-                    self._stalls = [*self._stalls[-9:], say(error)]
-                if self.database.fate(error) is not Fate.LOST:
+                    self._stalls = [*self._stalls[-9:], describe(error)]
+                if self.database.fate(error) is not ErrorKind.LOST:
                     raise
             time.sleep(wait)
         with self.database.read() as connection:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
-from gateway.destinations.faults import RAISED, say_fault
+from gateway.destinations.faults import RAISED, describe_fault
 from gateway.destinations.options import Options, TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.templates.compiled import Node, flat
@@ -158,7 +158,7 @@ def validate_rendered(kind: type[O], data: Mapping[str, Any]) -> O:
         raise TemplateError(f"what was rendered does not fit the options: {told}") from None
     except RAISED as error:
         raise TemplateError(
-            f"a bug of the plugin: its options failed over what was rendered: {say_fault(error)}"
+            f"a bug of the plugin: its options failed over what was rendered: {describe_fault(error)}"
         ) from error
 
 

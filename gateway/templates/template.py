@@ -114,7 +114,7 @@ def told(error: TemplateError, remedy: str) -> tuple[str, str]:
     return (error.found, error.remedy) if isinstance(error, Misspelt) else (str(error), remedy)
 
 
-def judge(when: Unrendered, names: Names) -> bool:
+def evaluate_condition(when: Unrendered, names: Names) -> bool:
     """Tell whether a condition holds; null is false. Raises TemplateError."""
     assert isinstance(when, Node)
     return bool(when.evaluate(names))

@@ -12,9 +12,9 @@ import structlog
 from gateway.alarms.book import raise_and_log
 from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
-from gateway.intake.admission import Room
+from gateway.intake.admission import Admission
 from gateway.models import AlarmKind
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.operator import quarantine
 from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
@@ -61,10 +61,10 @@ class Intake:
 class Aside:
     """Puts bodies into quarantine, under an alarm for each reason code."""
 
-    def __init__(self, *, store: Store, room: Room, spawn: Spawn, within: float) -> None:
+    def __init__(self, *, store: Store, admission: Admission, spawn: Spawn, within: float) -> None:
         """``within``: seconds in which the store must have it."""
         self._store = store
-        self._room = room
+        self._admission = admission
         self._spawn = spawn
         self._within = within
         self._intake = Intake()
@@ -77,7 +77,7 @@ class Aside:
         Raises:
             CannotKeep: the disk or the store does not take it; it must be sent again.
         """
-        if (why := self._room.refuses_bodies()) is not None:
+        if (why := self._admission.refuses_bodies()) is not None:
             log.error("a body that is no notification was not kept", reason=entry.reason, error=why)
             raise CannotKeep(why)
         about = f"{entry.reason}. It had {len(entry.body)} bytes and came to {shown(entry.path)} from {entry.client}"
@@ -94,7 +94,7 @@ class Aside:
             async with asyncio.timeout(self._within):
                 return await self._store.write(lambda connection: quarantine.add(connection, entry), carries=carries)
         except Exception as error:
-            log.error("a body that is no notification could not be kept", reason=entry.reason, error=say(error))
+            log.error("a body that is no notification could not be kept", reason=entry.reason, error=describe(error))
             raise CannotKeep("the body could not be kept; send it again") from error
 
     def finish(self) -> None:

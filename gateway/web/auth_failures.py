@@ -20,7 +20,7 @@ _REMEDY = f"somebody guesses, or the header in doForms and [webhook] headers dif
 _TWICE = f"enter it once in doForms, and look whether a proxy adds it too. {_LOST}"
 
 
-class Refusals:
+class AuthFailures:
     """Counts them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 
 from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
-from gateway.intake.admission import LARGEST_HELD, Room
+from gateway.intake.admission import LARGEST_HELD, Admission
 from gateway.log.limit import LogLimit
 from gateway.models import AlarmKind
 from gateway.web.protocol.closing import peer_of
@@ -56,8 +56,8 @@ class Bodies:
     that comes in one piece is read whatever stands still beside it.
     """
 
-    def __init__(self, room: Room, clock: Callable[[], float] = time.monotonic) -> None:
-        self._room = room
+    def __init__(self, admission: Admission, clock: Callable[[], float] = time.monotonic) -> None:
+        self._admission = admission
         self._clock = clock
         self._held = 0
         self._readings: dict[_Reading, None] = {}
@@ -121,7 +121,7 @@ class Bodies:
 
     def _make_room(self, more: int, but: _Reading | None) -> None:
         """Have so many bytes find room; raises CannotKeep where nothing can be given up for them."""
-        while (why := self._room.memory_full(self._held + more)) is not None:
+        while (why := self._admission.memory_full(self._held + more)) is not None:
             others = [one for one in self._readings if one is not but and one.given_up is None and one.body]
             if not others:
                 self._log.warning("a body was refused: no memory", reason=why)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.intake.deliverer import Work
-from gateway.store.engine.database import say
+from gateway.intake.deliverer import Deliverer
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ class Health:
         self,
         *,
         store: Store,
-        worker: Work,
+        worker: Deliverer,
         full: Callable[[], str | None] | None,
         strained: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -78,7 +78,7 @@ class Health:
         except TimeoutError:
             return self._store.trouble or f"the store did not commit within {_WITHIN:g} s"
         except Exception as error:
-            return self._store.trouble or say(error)
+            return self._store.trouble or describe(error)
         return None
 
     def _look_at_store(self) -> asyncio.Task[None]:

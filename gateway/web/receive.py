@@ -15,19 +15,19 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.alarms.book import raise_and_log
-from gateway.delivery.backpressure import Pressure
-from gateway.delivery.waiters import Outcomes
+from gateway.delivery.backpressure import Backpressure
+from gateway.delivery.waiters import OutcomeWaiters
 from gateway.doforms.notification import parse_notification
 from gateway.errors import CannotKeep, Misfit, NotANotification
-from gateway.intake.admission import Room
-from gateway.intake.deliverer import Work
-from gateway.intake.plan import Decider, account_of
+from gateway.intake.admission import Admission
+from gateway.intake.deliverer import Deliverer
+from gateway.intake.plan import Planner, account_of
 from gateway.log import Mask
 from gateway.log.limit import LogLimit
 from gateway.models import AlarmKind, Event, FetchState, Mode, Notification, Outcome
 from gateway.reporting.reporter import Reporter
-from gateway.routing.active import Current
-from gateway.store.engine.database import say
+from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import micros
 from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
@@ -37,7 +37,7 @@ from gateway.store.work.records import KeptNotification
 from gateway.tally import Tally
 from gateway.web import responses
 from gateway.web.aside import Aside
-from gateway.web.auth_failures import Refusals
+from gateway.web.auth_failures import AuthFailures
 from gateway.web.authenticate import Authenticator
 from gateway.web.body import LARGEST_BODY, Bodies
 from gateway.web.clients import client_of
@@ -63,39 +63,39 @@ class Receiver:
     def __init__(
         self,
         *,
-        current: Current,
+        active: ActiveRoutes,
         store: Store,
-        worker: Work,
-        decider: Decider,
-        outcomes: Outcomes,
-        room: Room,
+        worker: Deliverer,
+        decider: Planner,
+        waiters: OutcomeWaiters,
+        admission: Admission,
         reporter: Reporter,
-        pressure: Pressure,
+        backpressure: Backpressure,
         mask: Mask,
     ) -> None:
-        self._current = current
+        self._active = active
         self._store = store
         self._worker = worker
         self._decider = decider
-        self._outcomes = outcomes
-        self._room = room
-        self.bodies = Bodies(room)
+        self._waiters = waiters
+        self._admission = admission
+        self.bodies = Bodies(admission)
         self._reporter = reporter
-        self._pressure = pressure
+        self._backpressure = backpressure
         self._mask = mask
         self._loop = asyncio.get_running_loop()
         store.on_kept_late(self._kept_late)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refusals = Refusals()
+        self._refusals = AuthFailures()
         self._refused = LogLimit(log)
         self._strays = Strays(store, self._spawn)
         self._strangers = Tally(_log_strangers)
-        self._aside = Aside(store=store, room=room, spawn=self._spawn, within=KEEP_WITHIN)
+        self._aside = Aside(store=store, admission=admission, spawn=self._spawn, within=KEEP_WITHIN)
         self.load()
 
     def load(self) -> None:
         """Take over the headers of the routes in force."""
-        self._authenticator = Authenticator(self._current.routes)
+        self._authenticator = Authenticator(self._active.routes)
 
     def endpoint(self, path_event: Event | None) -> ASGIApp:
         """Return the ASGI application of one path."""
@@ -116,7 +116,7 @@ class Receiver:
     async def stray(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404 at a path that is not the webhook's; whoever brings the right secret probably meant that."""
         if scope["type"] == "http" and self._authenticator.secure and self._authenticator.may_pass(_grouped(scope)):
-            self._strays.met(scope["path"], self._current.routes.path)
+            self._strays.met(scope["path"], self._active.routes.path)
         await responses.error(send, 404, "nothing is received at this path")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, path_event: Event | None) -> None:
@@ -147,7 +147,7 @@ class Receiver:
             notification = parse_notification(plain, path_event=path_event, received=datetime.now(UTC))
         except NotANotification as error:
             return await self._set_aside(scope, send, headers, body, error)
-        webservice = self._current.webservice(notification.webservice_id)
+        webservice = self._active.webservice(notification.webservice_id)
         account = account_of(notification.webservice_id) if webservice is None else webservice.account
         if not self._authenticator.may_speak_for(account, headers):
             return await self._refuse(scope, send, headers)
@@ -157,9 +157,9 @@ class Receiver:
     async def _keep(
         self, notification: Notification, scope: Scope, receive: Receive, send: Send, started: float
     ) -> None:
-        item = self._decider.decide(notification)
+        item = self._decider.plan_notification(notification)
         try:
-            with self._pressure:
+            with self._backpressure:
                 kept = await self._kept(item, started)
         except CannotKeep as error:
             log.error("not kept", notification=notification.key, record=notification.record_key, reason=str(error))
@@ -169,7 +169,7 @@ class Receiver:
             return await (responses.empty(send) if kept.outcome is None else responses.outcome(send, kept.outcome))
         if item.alarm is not None:
             self._log_unmatched(item)
-        deadline = started + self._current.routes.answer_within
+        deadline = started + self._active.routes.answer_within
         if kept.outcome is None and kept.mode is Mode.IMMEDIATE:
             return await self._answer_in_time(kept, item, scope, receive, send, deadline)
         if kept.deliveries:
@@ -190,10 +190,10 @@ class Receiver:
     async def _kept(self, item: Keep, started: float) -> Kept:
         """Keep a notification; raises CannotKeep."""
         body_took = time.monotonic() - started
-        why = self._room.refuses()
+        why = self._admission.refuses()
         if why is not None:
             return await self._find_repeat(item, why)
-        self._room.backlog.add(len(item.deliveries))
+        self._admission.backlog.add(len(item.deliveries))
         keeping = self._store.submit(item)
         out_of_time = self._loop.call_later(started + KEEP_WITHIN - time.monotonic(), keeping.cancel)
         try:
@@ -204,7 +204,7 @@ class Receiver:
             # It may still be committed: then its work goes on (see `_kept_late`), and doForms' next try is a repeat.
             raise CannotKeep(_out_of_time(body_took)) from None
         except Exception as error:
-            raise CannotKeep(f"the notification could not be kept: {say(error)}") from error
+            raise CannotKeep(f"the notification could not be kept: {describe(error)}") from error
         finally:
             out_of_time.cancel()
 
@@ -220,7 +220,7 @@ class Receiver:
         except TimeoutError:
             raise CannotKeep("the store did not answer in time; send it again") from None
         except Exception as error:
-            raise CannotKeep(f"the store cannot be read: {say(error)}") from error
+            raise CannotKeep(f"the store cannot be read: {describe(error)}") from error
         if repeat is None:
             raise CannotKeep(why)
         return repeat
@@ -231,7 +231,7 @@ class Receiver:
         try:
             return await self._store.write(lambda connection: inbox.find_repeat(connection, item), carries=carries)
         except Exception as error:
-            log.warning("a repeat could not be counted", notification=item.notification.key, error=say(error))
+            log.warning("a repeat could not be counted", notification=item.notification.key, error=describe(error))
             return await self._store.read(lambda connection: repeats.find_ended(connection, item.notification))
 
     def _hand_over(self, kept: Kept, item: Keep, *, urgent: bool) -> None:
@@ -251,7 +251,7 @@ class Receiver:
     ) -> None:
         """Run the work now; answer with the outcome if it comes in time, else empty. The work itself goes on."""
         left = deadline - time.monotonic()
-        waiting = self._outcomes.expect(kept.id, self._store.now() + micros(left))
+        waiting = self._waiters.expect(kept.id, self._store.now() + micros(left))
         hung_up = asyncio.ensure_future(receive())
         self._hand_over(kept, item, urgent=True)
         try:
@@ -264,7 +264,7 @@ class Receiver:
                 await responses.outcome(send, outcome)
             self._mark(kept.id, None if may_be_gone(scope) else outcome)
         finally:
-            self._outcomes.forget(kept.id)
+            self._waiters.forget(kept.id)
             hung_up.cancel()
 
     def _mark(self, notification_id: int, outcome: Outcome | None) -> None:
@@ -312,7 +312,7 @@ class Receiver:
         await responses.error(send, 401, f"{told}; send it once" if doubled else told)
 
     def _client(self, scope: Scope) -> str | None:
-        return client_of(scope, self._current.routes.trusted_proxies)
+        return client_of(scope, self._active.routes.trusted_proxies)
 
 
 def _log_strangers(_: str, times: int, last: str) -> None:

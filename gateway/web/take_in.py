@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from gateway.config.loaded import Routes
 from gateway.doforms.notification import parse_notification
 from gateway.errors import NotANotification
-from gateway.intake.deliverer import Elsewhere
-from gateway.intake.plan import Decider, account_of
+from gateway.intake.deliverer import NoDeliverer
+from gateway.intake.plan import Planner, account_of
 from gateway.models import Mode, Notification
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.ids import ids_of
 from gateway.store.operator import quarantine
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.operator.quarantine import Entry
 from gateway.store.work import inbox, late_creates
 from gateway.store.work.inbox import Keep
@@ -38,27 +38,27 @@ class _NothingPaused:
         return None
 
 
-def take_in(connection: Connection, numbers: Collection[int], routes: Routes, by: By) -> list[Ordered]:
+def take_in(connection: Connection, numbers: Collection[int], routes: Routes, by: Actor) -> list[ActionResult]:
     """Keep entries as notifications, each as if it had just come, and remove those that were kept from quarantine."""
-    current = Current(routes)
-    decider = Decider(current=current, worker=Elsewhere(), pauses=_NothingPaused())
-    return [_take_in(connection, number, current, decider, by) for number in sorted(numbers)]
+    active = ActiveRoutes(routes)
+    decider = Planner(active=active, worker=NoDeliverer(), pauses=_NothingPaused())
+    return [_take_in(connection, number, active, decider, by) for number in sorted(numbers)]
 
 
-def _take_in(connection: Connection, number: int, current: Current, decider: Decider, by: By) -> Ordered:
+def _take_in(connection: Connection, number: int, active: ActiveRoutes, decider: Planner, by: Actor) -> ActionResult:
     key, done = "", False
     try:
         entry = quarantine.lock(connection, number)
         if entry is None:
             raise _Refused("it is not in quarantine any more")
-        notification = _read(entry, current.routes.path)
+        notification = _read(entry, active.routes.path)
         key = notification.key
-        _check_sender(entry, notification, current)
-        text, done = _keep(connection, decider.decide(notification), by), True
+        _check_sender(entry, notification, active)
+        text, done = _keep(connection, decider.plan_notification(notification), by), True
         quarantine.remove(connection, [number])
     except _Refused as refused:
         text = str(refused)
-    return Ordered(id=number, notification=key, route=None, destination=None, done=done, text=text)
+    return ActionResult(id=number, notification=key, route=None, destination=None, done=done, text=text)
 
 
 def _read(entry: Entry, webhook: str) -> Notification:
@@ -76,13 +76,13 @@ def _read(entry: Entry, webhook: str) -> Notification:
         raise _Refused(f"it is still no notification: {error}") from None
 
 
-def _check_sender(entry: Entry, notification: Notification, current: Current) -> None:
+def _check_sender(entry: Entry, notification: Notification, active: ActiveRoutes) -> None:
     """Refuse what its sender may not notify for: an account with headers of its own takes only those."""
-    webservice = current.webservice(notification.webservice_id)
+    webservice = active.webservice(notification.webservice_id)
     account = account_of(notification.webservice_id) if webservice is None else webservice.account
-    known = current.routes.accounts.get(account)
+    known = active.routes.accounts.get(account)
     wanted = account if known is not None and known.headers else ""
-    if entry.senders is None and any(one.headers for one in current.routes.accounts.values()):
+    if entry.senders is None and any(one.headers for one in active.routes.accounts.values()):
         raise _Refused(
             "whose secret headers it carried was not kept by the gateway that received it: have it sent again"
         )
@@ -91,7 +91,7 @@ def _check_sender(entry: Entry, notification: Notification, current: Current) ->
         raise _Refused(f"it speaks for {whose}, and carried those of somebody else")
 
 
-def _keep(connection: Connection, decided: Keep, by: By) -> str:
+def _keep(connection: Connection, decided: Keep, by: Actor) -> str:
     """Keep what was decided, for a worker to find; returns what became of it."""
     item = replace(
         decided,

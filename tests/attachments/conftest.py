@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.attachments.attachment_set import Attached
-from gateway.attachments.fetcher import AttachmentDesk
-from gateway.retry import PutOff
+from gateway.attachments.attachment_set import AttachmentSet
+from gateway.attachments.fetcher import AttachmentFetcher
+from gateway.retry import Deferred
 from gateway.store.work import attachments
 from gateway.store.work.attachments import KeptAttachment
 from tests.support.keeping import WEBSERVICE
@@ -23,9 +23,9 @@ PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 800
 """More than one piece."""
 
 
-def desk_of(parts: Parts) -> AttachmentDesk:
-    return AttachmentDesk(
-        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+def desk_of(parts: Parts) -> AttachmentFetcher:
+    return AttachmentFetcher(
+        store=parts.store, active=parts.active, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
     )
 
 
@@ -35,9 +35,9 @@ class Desk:
 
     parts: Parts
     folder: Path
-    desk: AttachmentDesk
+    fetcher: AttachmentFetcher
 
-    def another(self) -> AttachmentDesk:
+    def another(self) -> AttachmentFetcher:
         """Make the desk of another process on the same store."""
         return desk_of(self.parts)
 
@@ -45,31 +45,31 @@ class Desk:
         """Load routes with more settings in ``[doforms]`` and ``[gateway]``."""
         text = ROUTES.format(api=self.parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
         text = text.replace("[webservices.i", f"{doforms}\n[webservices.i", 1)
-        self.parts.current.load(load_routes(self.folder, f"[gateway]\n{gateway}\n{text}"))
+        self.parts.active.load(load_routes(self.folder, f"[gateway]\n{gateway}\n{text}"))
 
     def put(self, key: str = "p1", content: bytes | tuple[int, int] = PHOTO, **more: Any) -> dict[str, str]:
         return self.parts.doforms.put_blob(WEBSERVICE, key, content, **more)
 
-    async def attached(self, key: str = "n1", *, required: bool = False, **fields: Any) -> Attached:
+    async def attached(self, key: str = "n1", *, required: bool = False, **fields: Any) -> AttachmentSet:
         """Ask for the attachments of a notification whose record has these answers."""
         self.parts.doforms.put_record(WEBSERVICE, "r1", fields)
         try:
             kept = await self.parts.kept((await self.parts.row(key)).id)
         except Exception:
             kept = await self.parts.keep(key)
-        found = await self.parts.desk.records(kept)
-        return await self.desk.attached(kept, found.record, required=required)
+        found = await self.parts.fetcher.records(kept)
+        return await self.fetcher.attached(kept, found.record, required=required)
 
-    async def again(self, key: str = "n1", *, required: bool = False) -> Attached:
+    async def again(self, key: str = "n1", *, required: bool = False) -> AttachmentSet:
         """Ask once more, when it is due."""
         kept = await self.parts.kept((await self.parts.row(key)).id)
         await self.parts.store.write(
             lambda c: c.execute(attachments.update(attachments.attachments).values(due_at=None))
         )
-        return await self.desk.attached(kept, (await self.parts.desk.records(kept)).record, required=required)
+        return await self.fetcher.attached(kept, (await self.parts.fetcher.records(kept)).record, required=required)
 
-    async def put_off(self, **fields: Any) -> PutOff:
-        with pytest.raises(PutOff) as raised:
+    async def put_off(self, **fields: Any) -> Deferred:
+        with pytest.raises(Deferred) as raised:
             await self.attached(**fields)
         return raised.value
 
@@ -84,12 +84,12 @@ class Desk:
         return bool(self.files())
 
     def files(self) -> list[Path]:
-        spool = self.parts.current.routes.spool
+        spool = self.parts.active.routes.spool
         return [path for path in spool.rglob("*") if path.is_file()] if spool.exists() else []
 
 
 @pytest.fixture
-def desk(parts: Parts, tmp_path: Path) -> Desk:
+def fetcher(parts: Parts, tmp_path: Path) -> Desk:
     parts.doforms.world.blobs.clear()
     made = desk_of(parts)
     return Desk(parts, tmp_path, made)

@@ -12,43 +12,43 @@ from tests.attachments.conftest import PHOTO, Desk
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_before(desk: Desk) -> None:
-    photo = desk.put()
-    desk.parts.doforms.faults.add(path_contains="/blobs/", status=503, body=b"down")
-    first = await desk.put_off(photo=photo)
+async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_before(fetcher: Desk) -> None:
+    photo = fetcher.put()
+    fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=503, body=b"down")
+    first = await fetcher.put_off(photo=photo)
     assert "1 of 1 attachment not there yet: photo: could not be downloaded: doForms answered 503" in str(first)
     assert 7 * SECOND < first.until - now() < 13 * SECOND
-    assert (await desk.put_off(photo=photo)).until == first.until
-    assert desk.asked() == ["p1"]
-    assert 7 * SECOND < (await desk.rows())["p1"].spent < 15 * SECOND  # the wait, and the call before it
-    assert await desk.parts.alarms() == []
-    assert (await desk.again()).attachments
+    assert (await fetcher.put_off(photo=photo)).until == first.until
+    assert fetcher.asked() == ["p1"]
+    assert 7 * SECOND < (await fetcher.rows())["p1"].spent < 15 * SECOND  # the wait, and the call before it
+    assert await fetcher.parts.alarms() == []
+    assert (await fetcher.again()).attachments
 
 
-async def test_the_record_is_not_fetched_again_for_a_photo(desk: Desk) -> None:
-    desk.parts.doforms.faults.add(path_contains="/blobs/", status=503)
-    await desk.put_off(photo=desk.put())
-    await desk.again()
-    assert [one.path.rpartition("/")[2] for one in desk.parts.doforms.requests] == ["r1", "p1", "p1"]
+async def test_the_record_is_not_fetched_again_for_a_photo(fetcher: Desk) -> None:
+    fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=503)
+    await fetcher.put_off(photo=fetcher.put())
+    await fetcher.again()
+    assert [one.path.rpartition("/")[2] for one in fetcher.parts.doforms.requests] == ["r1", "p1", "p1"]
 
 
-async def test_what_broke_off_goes_on_where_it_stopped(desk: Desk) -> None:
-    photo = desk.put(content=(1_000_000, 7), cut_after=[600_000])
-    await desk.put_off(photo=photo)
-    row = (await desk.rows())["p1"]
+async def test_what_broke_off_goes_on_where_it_stopped(fetcher: Desk) -> None:
+    photo = fetcher.put(content=(1_000_000, 7), cut_after=[600_000])
+    await fetcher.put_off(photo=photo)
+    row = (await fetcher.rows())["p1"]
     assert (row.attempts, bool(row.etag)) == (1, True)
-    blob = desk.parts.doforms.world.blobs["p1"]
+    blob = fetcher.parts.doforms.world.blobs["p1"]
     blob.cuts.append(900_000)  # enough for the rest, and not for all of it
-    [one] = (await desk.again()).attachments
+    [one] = (await fetcher.again()).attachments
     assert one.path.read_bytes() == blob.whole()
     assert one.sha256 == hashlib.sha256(blob.whole()).hexdigest()
 
 
-async def test_what_changed_meanwhile_begins_anew(desk: Desk) -> None:
-    photo = desk.put(content=(1_000_000, 7), cut_after=[600_000])
-    await desk.put_off(photo=photo)
-    desk.put(content=PHOTO)
-    [one] = (await desk.again()).attachments
+async def test_what_changed_meanwhile_begins_anew(fetcher: Desk) -> None:
+    photo = fetcher.put(content=(1_000_000, 7), cut_after=[600_000])
+    await fetcher.put_off(photo=photo)
+    fetcher.put(content=PHOTO)
+    [one] = (await fetcher.again()).attachments
     assert one.path.read_bytes() == PHOTO
 
 
@@ -63,22 +63,24 @@ async def test_what_changed_meanwhile_begins_anew(desk: Desk) -> None:
         (b"not now", "text/plain"),
     ],
 )
-async def test_a_success_with_something_else_in_it_is_no_attachment(desk: Desk, body: bytes, content_type: str) -> None:
+async def test_a_success_with_something_else_in_it_is_no_attachment(
+    fetcher: Desk, body: bytes, content_type: str
+) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
-    desk.parts.doforms.faults.add(path_contains="/blobs/", status=200, body=body, headers=headers)
-    assert "instead of" in str(await desk.put_off(photo=desk.put()))
-    assert not [path for path in desk.files() if path.stat().st_size]
-    assert (await desk.again()).attachments[0].path.read_bytes() == PHOTO
+    fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=200, body=body, headers=headers)
+    assert "instead of" in str(await fetcher.put_off(photo=fetcher.put()))
+    assert not [path for path in fetcher.files() if path.stat().st_size]
+    assert (await fetcher.again()).attachments[0].path.read_bytes() == PHOTO
 
 
-async def test_a_text_is_no_attachment_where_a_document_was_expected(desk: Desk) -> None:
-    report = desk.put(content=b"%PDF-1.7 \x00", type="application/pdf", file_name="report.pdf")
-    desk.parts.doforms.faults.add(
+async def test_a_text_is_no_attachment_where_a_document_was_expected(fetcher: Desk) -> None:
+    report = fetcher.put(content=b"%PDF-1.7 \x00", type="application/pdf", file_name="report.pdf")
+    fetcher.parts.doforms.faults.add(
         path_contains="/blobs/", status=200, body=b"not now", headers={"Content-Type": "text/plain"}
     )
-    assert "answered with text/plain instead of application/pdf" in str(await desk.put_off(report=report))
+    assert "answered with text/plain instead of application/pdf" in str(await fetcher.put_off(report=report))
 
 
-async def test_a_json_file_is_an_attachment_where_one_was_expected(desk: Desk) -> None:
-    file = desk.put(content=b'{"a": 1}', type="application/json", file_name="a.json")
-    assert (await desk.attached(file=file)).attachments[0].path.read_bytes() == b'{"a": 1}'
+async def test_a_json_file_is_an_attachment_where_one_was_expected(fetcher: Desk) -> None:
+    file = fetcher.put(content=b'{"a": 1}', type="application/json", file_name="a.json")
+    assert (await fetcher.attached(file=file)).attachments[0].path.read_bytes() == b'{"a": 1}'

@@ -15,71 +15,71 @@ from tests.support.parts import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_disk_that_is_nearly_full_puts_it_off_with_an_alarm_that_ends_by_itself(desk: Desk) -> None:
-    photo = desk.put()
-    desk.load(gateway='min_free_disk = "900TB"')
-    told = await desk.put_off(photo=photo)
+async def test_a_disk_that_is_nearly_full_puts_it_off_with_an_alarm_that_ends_by_itself(fetcher: Desk) -> None:
+    photo = fetcher.put()
+    fetcher.load(gateway='min_free_disk = "900TB"')
+    told = await fetcher.put_off(photo=photo)
     assert "above min_free_disk" in str(told)
     assert told.until > now() + 55 * SECOND
-    assert [one.kind for one in await desk.parts.alarms()] == ["spool not writable"]
-    assert (await desk.rows())["p1"].attempts == 0
-    desk.load()
-    await desk.again()
-    assert await desk.parts.alarms() == []
+    assert [one.kind for one in await fetcher.parts.alarms()] == ["spool not writable"]
+    assert (await fetcher.rows())["p1"].attempts == 0
+    fetcher.load()
+    await fetcher.again()
+    assert await fetcher.parts.alarms() == []
 
 
-async def test_a_spool_that_cannot_be_written_puts_it_off_with_an_alarm(desk: Desk) -> None:
-    (desk.folder / "taken").write_text("a file")
-    desk.load(gateway='spool = "taken"')
-    assert "attachments cannot be spooled" in str(await desk.put_off(photo=desk.put()))
-    assert [one.kind for one in await desk.parts.alarms()] == ["spool not writable"]
+async def test_a_spool_that_cannot_be_written_puts_it_off_with_an_alarm(fetcher: Desk) -> None:
+    (fetcher.folder / "taken").write_text("a file")
+    fetcher.load(gateway='spool = "taken"')
+    assert "attachments cannot be spooled" in str(await fetcher.put_off(photo=fetcher.put()))
+    assert [one.kind for one in await fetcher.parts.alarms()] == ["spool not writable"]
 
 
-async def test_processes_that_share_a_spool_download_once(desk: Desk) -> None:
-    photo = desk.put()
-    desk.parts.doforms.faults.add(path_contains="/blobs/", status=None, delay=0.1)
-    first = asyncio.create_task(desk.attached(photo=photo))
-    await eventually(desk.has_begun)
-    other = Desk(desk.parts, desk.folder, desk.another())
+async def test_processes_that_share_a_spool_download_once(fetcher: Desk) -> None:
+    photo = fetcher.put()
+    fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=None, delay=0.1)
+    first = asyncio.create_task(fetcher.attached(photo=photo))
+    await eventually(fetcher.has_begun)
+    other = Desk(fetcher.parts, fetcher.folder, fetcher.another())
     assert "by another process" in str(await other.put_off(photo=photo))
     assert (await first).attachments == (await other.attached(photo=photo)).attachments
-    assert desk.asked() == ["p1"]
+    assert fetcher.asked() == ["p1"]
 
 
-async def test_a_process_with_a_spool_of_its_own_downloads_for_itself(desk: Desk) -> None:
-    photo = desk.put()
-    [here] = (await desk.attached(photo=photo)).attachments
-    desk.load(gateway='spool = "elsewhere"')
-    [there] = (await Desk(desk.parts, desk.folder, desk.another()).attached(photo=photo)).attachments
+async def test_a_process_with_a_spool_of_its_own_downloads_for_itself(fetcher: Desk) -> None:
+    photo = fetcher.put()
+    [here] = (await fetcher.attached(photo=photo)).attachments
+    fetcher.load(gateway='spool = "elsewhere"')
+    [there] = (await Desk(fetcher.parts, fetcher.folder, fetcher.another()).attached(photo=photo)).attachments
     assert (here.path != there.path, here.sha256 == there.sha256) == (True, True)
     assert (here.path.exists(), there.path.exists()) == (True, True)
 
 
-async def test_a_download_that_the_end_of_the_process_broke_off_is_made_again(desk: Desk) -> None:
-    photo = desk.put()
-    desk.parts.doforms.faults.add(path_contains="/blobs/", hang=True)
-    going = asyncio.create_task(desk.attached(photo=photo))
-    await eventually(desk.has_begun)
-    await desk.desk.stop()
+async def test_a_download_that_the_end_of_the_process_broke_off_is_made_again(fetcher: Desk) -> None:
+    photo = fetcher.put()
+    fetcher.parts.doforms.faults.add(path_contains="/blobs/", hang=True)
+    going = asyncio.create_task(fetcher.attached(photo=photo))
+    await eventually(fetcher.has_begun)
+    await fetcher.fetcher.stop()
     with pytest.raises(asyncio.CancelledError):
         await going
-    assert (await desk.rows())["p1"].attempts == 0
-    [one] = (await Desk(desk.parts, desk.folder, desk.another()).attached(photo=photo)).attachments
+    assert (await fetcher.rows())["p1"].attempts == 0
+    [one] = (await Desk(fetcher.parts, fetcher.folder, fetcher.another()).attached(photo=photo)).attachments
     assert one.path.read_bytes() == PHOTO
 
 
-async def test_files_whose_notification_is_gone_are_swept_and_others_are_left_alone(desk: Desk) -> None:
-    [one] = (await desk.attached(photo=desk.put())).attachments
-    spool = desk.parts.current.routes.spool
+async def test_files_whose_notification_is_gone_are_swept_and_others_are_left_alone(fetcher: Desk) -> None:
+    [one] = (await fetcher.attached(photo=fetcher.put())).attachments
+    spool = fetcher.parts.active.routes.spool
     left = spool / "00" / f"00{'f' * 30}.part"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"half")
     foreign = spool / "00" / "README"
     foreign.write_text("ours")
-    sweeper = Retention(store=desk.parts.store, current=desk.parts.current)
+    sweeper = Retention(store=fetcher.parts.store, active=fetcher.parts.active)
     await sweeper.walk()
-    assert sorted(desk.files()) == sorted([one.path, foreign])
-    id_ = (await desk.parts.row("n1")).id
-    await desk.parts.store.write(lambda c: attachments.forget(c, [id_]))
+    assert sorted(fetcher.files()) == sorted([one.path, foreign])
+    id_ = (await fetcher.parts.row("n1")).id
+    await fetcher.parts.store.write(lambda c: attachments.forget(c, [id_]))
     await sweeper.walk()
-    assert desk.files() == [foreign]
+    assert fetcher.files() == [foreign]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.attachments.fetcher import AttachmentDesk
-from gateway.calls.access import Callers
+from gateway.attachments.fetcher import AttachmentFetcher
+from gateway.calls.access import WebserviceAccess
 from gateway.doforms.failures import Unauthorised
 from gateway.pauses import Cause, Kind
-from gateway.retry import PutOff
+from gateway.retry import Deferred
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.operator import pauses
 from gateway.store.work.records import KeptNotification
@@ -24,8 +24,8 @@ BETWEEN = SECOND // 1000
 """The routes of these tests allow 60,000 calls a minute."""
 
 
-def next_look(callers: Callers, kept: KeptNotification) -> int:
-    with pytest.raises(PutOff) as raised:
+def next_look(callers: WebserviceAccess, kept: KeptNotification) -> int:
+    with pytest.raises(Deferred) as raised:
         callers.caller(kept)
     return raised.value.until
 
@@ -34,7 +34,7 @@ async def test_those_that_wait_for_a_paused_web_service_look_again_no_faster_tha
     parts: Parts,
 ) -> None:
     kept = await parts.keep("n1")
-    callers = Callers(store=parts.store, current=parts.current, pauses=parts.pauses)
+    callers = WebserviceAccess(store=parts.store, active=parts.active, pauses=parts.pauses)
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     looks = [next_look(callers, kept) for _ in range(5000)]
     assert looks[0] >= parts.store.now() + 55 * SECOND
@@ -46,22 +46,22 @@ async def test_records_and_attachments_that_wait_for_a_web_service_stand_in_one_
     photo = parts.doforms.put_blob(WEBSERVICE, "p1", b"1")
     parts.doforms.put_record(WEBSERVICE, "r1", {"photo": photo})
     first, second = await parts.keep("n1"), await parts.keep("n2")
-    record = (await parts.desk.records(first)).record
-    desk = AttachmentDesk(
-        store=parts.store, current=parts.current, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
+    record = (await parts.fetcher.records(first)).record
+    fetcher = AttachmentFetcher(
+        store=parts.store, active=parts.active, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
     )
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     looks = []
     for number in range(10):
-        with pytest.raises(PutOff) as raised:
-            await (desk.attached(first, record, required=False) if number % 2 else parts.desk.records(second))
+        with pytest.raises(Deferred) as raised:
+            await (fetcher.attached(first, record, required=False) if number % 2 else parts.fetcher.records(second))
         looks.append(raised.value.until)
     assert all(after - before >= BETWEEN for before, after in pairwise(looks))
 
 
 async def test_the_line_of_those_that_waited_is_forgotten_once_the_web_service_goes_on(parts: Parts) -> None:
     kept = await parts.keep("n1")
-    callers = Callers(store=parts.store, current=parts.current, pauses=parts.pauses)
+    callers = WebserviceAccess(store=parts.store, active=parts.active, pauses=parts.pauses)
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     for _ in range(5000):
         last = next_look(callers, kept)
@@ -82,7 +82,7 @@ async def test_a_web_service_that_cannot_be_called_as_the_routes_are_is_waited_f
     parts: Parts, ident: str, why: str
 ) -> None:
     kept = await parts.keep("n1", webservice_id=ident)
-    with pytest.raises(PutOff) as raised:
+    with pytest.raises(Deferred) as raised:
         parts.callers.caller(kept)
     assert why in str(raised.value)
     assert raised.value.until >= parts.store.now() + 55 * SECOND
@@ -93,8 +93,8 @@ async def test_a_refused_password_in_whose_place_another_was_loaded_meanwhile_pa
 ) -> None:
     refused = parts.callers.caller(await parts.keep("n1"))
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
-    parts.current.load(load_routes(tmp_path, text, environ={"PASSWORD": "another"}))
-    with pytest.raises(PutOff, match="inspection was loaded again meanwhile") as raised:
+    parts.active.load(load_routes(tmp_path, text, environ={"PASSWORD": "another"}))
+    with pytest.raises(Deferred, match="inspection was loaded again meanwhile") as raised:
         await parts.callers.put_off(refused, Unauthorised("doForms answered 401"))
     assert raised.value.until <= parts.store.now()
     assert await parts.store.read(pauses.list_pauses) == []

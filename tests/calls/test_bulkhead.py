@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from gateway.calls.bulkhead import AccountPlaces, Line, Places
+from gateway.calls.bulkhead import AccountBulkheads, Bulkhead, CallQueue
 from gateway.config.loaded import Account
-from gateway.retry import PutOff
+from gateway.retry import Deferred
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.store import Store
 
@@ -22,14 +22,14 @@ MOMENT = 1_000_000 * SECOND
 SOON = 0.05
 
 
-async def full() -> Places:
-    places = Places()
+async def full() -> Bulkhead:
+    places = Bulkhead()
     for _ in range(MOST):
         assert await places.take(MOST, patience=SOON)
     return places
 
 
-async def waiting(places: Places) -> asyncio.Task[bool]:
+async def waiting(places: Bulkhead) -> asyncio.Task[bool]:
     task = asyncio.create_task(places.take(MOST, patience=10.0))
     await asyncio.sleep(0)
     return task
@@ -95,10 +95,10 @@ async def test_fewer_places_after_a_reload_let_nobody_in_until_so_many_are_free(
     assert await places.take(2, patience=0.0)
 
 
-async def refused(places: AccountPlaces) -> int:
+async def refused(places: AccountBulkheads) -> int:
     """Ask for a place that is not there; returns the seconds from now to when to look again."""
-    with pytest.raises(PutOff) as told:
-        async with places.hold(ACCOUNT, Line.RECORDS):
+    with pytest.raises(Deferred) as told:
+        async with places.hold(ACCOUNT, CallQueue.RECORDS):
             pass
     assert told.value.in_line
     assert str(told.value) == (
@@ -108,14 +108,14 @@ async def refused(places: AccountPlaces) -> int:
 
 
 async def test_who_finds_no_place_stands_behind_the_others_until_the_line_has_ended() -> None:
-    places = AccountPlaces(cast(Store, SimpleNamespace(now=lambda: MOMENT)))
+    places = AccountBulkheads(cast(Store, SimpleNamespace(now=lambda: MOMENT)))
     async with AsyncExitStack() as held:
         for _ in range(MOST):
-            await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
+            await held.enter_async_context(places.hold(ACCOUNT, CallQueue.RECORDS))
         assert [await refused(places) for _ in range(3)] == [2, 3, 4]
-        async with places.hold(ACCOUNT, Line.RECORDS, backfilled=True), places.hold(ACCOUNT, Line.REPORTS):
+        async with places.hold(ACCOUNT, CallQueue.RECORDS, backfilled=True), places.hold(ACCOUNT, CallQueue.REPORTS):
             pass  # lines of their own
     async with AsyncExitStack() as held:
         for _ in range(MOST):
-            await held.enter_async_context(places.hold(ACCOUNT, Line.RECORDS))
+            await held.enter_async_context(places.hold(ACCOUNT, CallQueue.RECORDS))
         assert await refused(places) == 2

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_calls_that_are_under_way_count_after_a_reload_too(parts: Parts) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    account = parts.current.account(webservice)
+    account = parts.active.account(webservice)
     parts.doforms.faults.add(status=None, delay=0.3, times=None)
 
     async def fetch(in_flight: int) -> None:

@@ -24,9 +24,9 @@ async def shown(parts: Parts) -> dict[str, Counts]:
 
 
 async def make_calls(parts: Parts, count: int = 1) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    account, moment = parts.current.account(webservice), datetime.now(UTC)
+    account, moment = parts.active.account(webservice), datetime.now(UTC)
     for _ in range(count):
         for call in (
             parts.calls.fetch(account, webservice, RecordKind.SUBMISSION, "r1", take=whole),
@@ -54,9 +54,9 @@ async def test_calls_are_counted_by_kind_with_what_became_of_them(parts: Parts) 
 
 
 async def test_a_call_that_was_not_made_is_not_counted(parts: Parts) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    account = parts.current.account(webservice)
+    account = parts.active.account(webservice)
     with pytest.raises(LeaseLost):
         await parts.calls.report(account, webservice, "n1", Outcome.COMPLETED, may_send=lambda: False)
     await parts.calls.aclose()

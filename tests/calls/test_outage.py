@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.calls.outage import IN_A_ROW, Silence
+from gateway.calls.outage import IN_A_ROW, OutageDetector
 from gateway.doforms.failures import DoformsError, NoAnswer
 from gateway.models import AlarmKind, RecordKind
 from tests.support.keeping import WEBSERVICE
@@ -26,68 +26,68 @@ class Clock:
         return self.now
 
 
-async def pause_after(silence: Silence, clock: Clock, *, calls: int = 1) -> float:
+async def pause_after(outages: OutageDetector, clock: Clock, *, calls: int = 1) -> float:
     """Let so many calls go without an answer, one after the other; returns the pause that follows."""
     for _ in range(calls):
         clock.now += 1
-        pause = await silence.unanswered("acme", clock.now, LOST)
+        pause = await outages.unanswered("acme", clock.now, LOST)
     return pause
 
 
 async def test_silence_pauses_an_account_longer_each_time_until_it_answers(parts: Parts) -> None:
     clock = Clock()
-    silence = Silence(parts.store, clock)
-    assert await pause_after(silence, clock, calls=IN_A_ROW - 1) == 0.0
-    assert [await pause_after(silence, clock) for _ in range(8)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
-    silence.answered("acme")
-    assert await pause_after(silence, clock, calls=IN_A_ROW - 1) == 0.0
-    assert await pause_after(silence, clock) == 2.0
+    outages = OutageDetector(parts.store, clock)
+    assert await pause_after(outages, clock, calls=IN_A_ROW - 1) == 0.0
+    assert [await pause_after(outages, clock) for _ in range(8)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    outages.answered("acme")
+    assert await pause_after(outages, clock, calls=IN_A_ROW - 1) == 0.0
+    assert await pause_after(outages, clock) == 2.0
 
 
 async def test_calls_that_were_under_way_when_the_pause_began_make_it_no_longer(parts: Parts) -> None:
     clock = Clock()
-    silence = Silence(parts.store, clock)
+    outages = OutageDetector(parts.store, clock)
     began = clock.now
-    assert await pause_after(silence, clock, calls=IN_A_ROW) == 2.0
-    assert await silence.unanswered("acme", began, LOST) == 0.0
-    assert await pause_after(silence, clock) == 4.0
+    assert await pause_after(outages, clock, calls=IN_A_ROW) == 2.0
+    assert await outages.unanswered("acme", began, LOST) == 0.0
+    assert await pause_after(outages, clock) == 4.0
 
 
 async def test_a_person_hears_of_silence_that_lasts_until_doforms_has_answered(parts: Parts) -> None:
     clock = Clock()
-    silence = Silence(parts.store, clock)
-    watch = parts.watch(silence)
-    silence.answered("acme")
-    await pause_after(silence, clock, calls=IN_A_ROW + 1)
+    outages = OutageDetector(parts.store, clock)
+    watch = parts.watch(outages)
+    outages.answered("acme")
+    await pause_after(outages, clock, calls=IN_A_ROW + 1)
     assert await parts.alarms() == []
-    await pause_after(silence, clock)
+    await pause_after(outages, clock)
     await watch.look()
     [alarm] = await parts.alarms()
     assert (alarm.kind, alarm.subject) == (AlarmKind.DOFORMS_SILENT, "acme")
     assert "7 in a row, the last one: GET https://doforms failed: connection refused" in alarm.text
-    silence.answered("acme")
+    outages.answered("acme")
     await watch.look()
     assert await parts.alarms() == []
 
 
 async def test_the_alarm_of_an_account_that_is_not_loaded_any_more_ends(parts: Parts, tmp_path: object) -> None:
     clock = Clock()
-    silence = Silence(parts.store, clock)
-    await pause_after(silence, clock, calls=IN_A_ROW + 2)
+    outages = OutageDetector(parts.store, clock)
+    await pause_after(outages, clock, calls=IN_A_ROW + 2)
     text = ROUTES.format(api=parts.doforms.api, webservice="north$$1", more="", text="").replace("acme$$1", "north$$1")
-    parts.current.load(load_routes(tmp_path, text))  # type: ignore[arg-type]
-    await parts.watch(silence).look()
+    parts.active.load(load_routes(tmp_path, text))  # type: ignore[arg-type]
+    await parts.watch(outages).look()
     assert await parts.alarms() == []
 
 
 async def test_a_person_hears_of_a_long_wait_that_doforms_asked_for_until_it_is_over(parts: Parts) -> None:
     clock = Clock()
-    silence = Silence(parts.store, clock)
-    watch = parts.watch(silence)
-    await silence.waits("acme", 60.0)
+    outages = OutageDetector(parts.store, clock)
+    watch = parts.watch(outages)
+    await outages.waits("acme", 60.0)
     assert await parts.alarms() == []
-    await silence.waits("acme", 3600.0)
-    silence.answered("acme")  # a call that was under way
+    await outages.waits("acme", 3600.0)
+    outages.answered("acme")  # a call that was under way
     await watch.look()
     [alarm] = await parts.alarms()
     assert (alarm.kind, alarm.subject) == ("account waits", "acme")
@@ -101,14 +101,14 @@ async def test_a_person_hears_of_a_long_wait_that_doforms_asked_for_until_it_is_
 
 
 async def test_after_calls_without_an_answer_the_next_one_waits_and_an_error_is_an_answer(parts: Parts) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
 
     async def fetch() -> float:
         started = time.monotonic()
         with pytest.raises(DoformsError):
             await parts.calls.fetch(
-                parts.current.account(webservice), webservice, RecordKind.SUBMISSION, "r1", take=whole
+                parts.active.account(webservice), webservice, RecordKind.SUBMISSION, "r1", take=whole
             )
         return time.monotonic() - started
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.calls.shared_buckets import SharedPace
+from gateway.calls.shared_buckets import SharedTokenBucket
 
 
 class Clock:
@@ -12,7 +12,7 @@ class Clock:
         return self.now
 
 
-class Bank:
+class SlotStore:
     """Gives what it has, and says that there is more in two seconds."""
 
     def __init__(self, *has: int) -> None:
@@ -24,13 +24,13 @@ class Bank:
         return min(wanted, self.has.pop(0)), 2.0
 
 
-def make(bank: Bank) -> tuple[SharedPace, Clock, asyncio.Event]:
+def make(bank: SlotStore) -> tuple[SharedTokenBucket, Clock, asyncio.Event]:
     clock, more = Clock(), asyncio.Event()
-    return SharedPace(bank.draw, clock=clock, on_more=more.set), clock, more
+    return SharedTokenBucket(bank.draw, clock=clock, on_more=more.set), clock, more
 
 
 async def test_permissions_are_drawn_when_they_are_wanted_and_told_of_when_they_came() -> None:
-    bank = Bank(3)
+    bank = SlotStore(3)
     pace, _, more = make(bank)
     assert pace.take(5) == 0
     assert 0 < pace.wait() < 0.1
@@ -40,7 +40,7 @@ async def test_permissions_are_drawn_when_they_are_wanted_and_told_of_when_they_
 
 
 async def test_nothing_is_drawn_again_before_there_can_be_more() -> None:
-    bank = Bank(0, 1)
+    bank = SlotStore(0, 1)
     pace, clock, more = make(bank)
     assert pace.take(1) == 0
     await asyncio.sleep(0.01)
@@ -53,7 +53,7 @@ async def test_nothing_is_drawn_again_before_there_can_be_more() -> None:
 
 
 async def test_while_some_are_being_drawn_nothing_else_is() -> None:
-    bank = Bank(3)
+    bank = SlotStore(3)
     pace, _, more = make(bank)
     assert [pace.take(3), pace.take(3)] == [0, 0]
     await more.wait()
@@ -61,7 +61,7 @@ async def test_while_some_are_being_drawn_nothing_else_is() -> None:
 
 
 async def test_nothing_is_drawn_for_nothing() -> None:
-    bank = Bank()
+    bank = SlotStore()
     pace, _, _ = make(bank)
     assert pace.take(0) == 0
     await asyncio.sleep(0.01)
@@ -69,7 +69,7 @@ async def test_nothing_is_drawn_for_nothing() -> None:
 
 
 async def test_permissions_that_were_not_used_are_not_saved_up() -> None:
-    bank = Bank(5, 5)
+    bank = SlotStore(5, 5)
     pace, clock, more = make(bank)
     pace.take(5)
     await more.wait()
@@ -82,7 +82,7 @@ async def test_a_store_that_is_away_grants_nothing_and_is_asked_again() -> None:
         raise RuntimeError("the store is away")
 
     clock = Clock()
-    pace = SharedPace(fail, clock=clock, on_more=lambda: None)
+    pace = SharedTokenBucket(fail, clock=clock, on_more=lambda: None)
     assert pace.take(1) == 0
     await asyncio.sleep(0.01)
     assert (pace.take(1), pace.wait()) == (0, 1.0)
@@ -91,7 +91,7 @@ async def test_a_store_that_is_away_grants_nothing_and_is_asked_again() -> None:
 async def test_a_wait_that_the_pace_does_not_explain_is_a_stop() -> None:
     for each, stopped in ((2.0, 0.0), (0.1, 2.0)):
         clock = Clock()
-        pace = SharedPace(Bank(0).draw, clock=clock, on_more=lambda: None, each=each)
+        pace = SharedTokenBucket(SlotStore(0).draw, clock=clock, on_more=lambda: None, each=each)
         pace.take(1)
         await asyncio.sleep(0.01)
         assert pace.stopped() == stopped

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from gateway.calls.account_limits import AccountLimits, Priority
-from gateway.calls.slots import SharedSlots, StoreBank
+from gateway.calls.slots import DatabaseSlotStore, SharedSlots
 from gateway.store.store import Store
 from gateway.store.work.call_slots import Share
 from tests.support.parts import eventually
@@ -24,7 +24,7 @@ class Process:
 
     def __init__(self, store: Store) -> None:
         self.limits = AccountLimits(requests_per_minute=600_000, max_in_flight=4)
-        self.bank = StoreBank(store, "acme", 4)
+        self.bank = DatabaseSlotStore(store, "acme", 4)
         self.slots = SharedSlots(self.bank, clock=time.monotonic, on_more=self.limits.more)
         self.limits.slots = self.slots
         self.calls = 0
@@ -124,14 +124,14 @@ async def test_what_a_process_has_goes_back_when_it_ends(stores: list[Store]) ->
 
 
 async def test_a_store_that_is_away_stops_no_call_until_the_lease_has_ended() -> None:
-    class Bank:
+    class SlotStore:
         async def balance(self, keeps: int, demand: int) -> object:
             raise RuntimeError("the store is away")
 
         async def give_back(self) -> None:
             return
 
-    slots = SharedSlots(Bank(), clock=time.monotonic, on_more=lambda: None)  # type: ignore[arg-type]
+    slots = SharedSlots(SlotStore(), clock=time.monotonic, on_more=lambda: None)  # type: ignore[arg-type]
     assert slots.free(0, 3) == 0
     await asyncio.sleep(0.01)
     assert slots.free(0, 3) == 0
@@ -142,7 +142,7 @@ async def test_an_idle_process_gives_its_slots_back_and_asks_for_them_with_the_n
     told: list[str] = []
     seconds = 0.0
 
-    class Bank:
+    class SlotStore:
         async def balance(self, keeps: int, demand: int) -> Share:
             told.append(f"{demand} wanted")
             return Share(slots=4, fair=4, until=1000.0)
@@ -156,7 +156,7 @@ async def test_an_idle_process_gives_its_slots_back_and_asks_for_them_with_the_n
 
         await eventually(is_told)
 
-    slots = SharedSlots(Bank(), clock=lambda: seconds, on_more=lambda: None)
+    slots = SharedSlots(SlotStore(), clock=lambda: seconds, on_more=lambda: None)
     slots.free(0, 1)
     await until("1 wanted")
     assert slots.free(1, 0) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import cast
 
-from gateway.calls.stagger import LONGEST, Lines
+from gateway.calls.stagger import LONGEST, Stagger
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
 
@@ -18,9 +18,9 @@ class _Clock:
         return self.moment
 
 
-def lines() -> tuple[Lines, _Clock]:
+def lines() -> tuple[Stagger, _Clock]:
     clock = _Clock()
-    return Lines(cast(Store, clock)), clock
+    return Stagger(cast(Store, clock)), clock
 
 
 def test_they_look_one_after_the_other_the_first_after_the_wait() -> None:

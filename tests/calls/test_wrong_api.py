@@ -11,7 +11,7 @@ import pytest
 from gateway.models import FetchState, ReportState
 from gateway.pauses import WRONG_API_FOR, Cause
 from gateway.reporting.reporter import Reporter
-from gateway.retry import GivenUp, PutOff
+from gateway.retry import Deferred, GivenUp
 from gateway.store.engine.transaction_time import from_store
 from gateway.store.operator import pauses
 from tests.store.test_reports import kept_with_outcome
@@ -24,8 +24,8 @@ PAGE = b"\n <!DOCTYPE html><html><body>Please log in</body></html>"
 
 async def ask(parts: Parts, key: str = "n1") -> str:
     kept = await parts.kept((await parts.row(key)).id)
-    with pytest.raises((PutOff, GivenUp)) as raised:
-        await parts.desk.records(kept)
+    with pytest.raises((Deferred, GivenUp)) as raised:
+        await parts.fetcher.records(kept)
     await parts.wait_is_over()
     return str(raised.value)
 
@@ -60,7 +60,7 @@ async def test_web_service_goes_on_when_its_api_is_right_again(parts: Parts) -> 
     await ask(parts)
     await parts.pauses.mended()
     kept = await parts.kept((await parts.row("n1")).id)
-    assert (await parts.desk.records(kept)).known
+    assert (await parts.fetcher.records(kept)).known
     assert await parts.alarms() == []
 
 
@@ -113,7 +113,7 @@ async def report(parts: Parts) -> str:
     """Report an outcome; returns how that stands when something has been tried."""
     parts.doforms.compose(WEBSERVICE, "create", submission_key="r1", key="n1")
     await kept_with_outcome(parts.store)
-    reporter = Reporter(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    reporter = Reporter(store=parts.store, active=parts.active, calls=parts.calls, pauses=parts.pauses)
     reporter.start()
 
     async def look() -> str | None:

@@ -31,10 +31,10 @@ def look(found: Any, *, paused: str | None = None, probing: bool = False, stoppi
     [
         (pipeline(), {}, DestinationStatus.READY, None, 5),
         (pipeline(), {"probing": True}, DestinationStatus.PROBING, None, 1),
-        (pipeline(room=0), {"probing": True}, DestinationStatus.PROBING, None, 0),
+        (pipeline(capacity=0), {"probing": True}, DestinationStatus.PROBING, None, 0),
         (pipeline(), {"paused": "moved"}, DestinationStatus.PAUSED, "the destination table is paused: moved", 0),
         (pipeline(down=True), {"paused": "moved"}, DestinationStatus.PAUSED, "the destination table is paused", 0),
-        (pipeline(down=True, room=1), {}, DestinationStatus.DOWN, "the destination table is down since", 1),
+        (pipeline(down=True, capacity=1), {}, DestinationStatus.DOWN, "the destination table is down since", 1),
         (pipeline(opened=False), {}, DestinationStatus.OPENING, "the destination table is not open yet", 0),
         (pipeline(opened=False, unopened="no route"), {}, DestinationStatus.OPENING, "is not open yet: no route", 0),
         (None, {}, DestinationStatus.NOT_LOADED, "the destination table is not loaded", 0),

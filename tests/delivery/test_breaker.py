@@ -35,7 +35,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
 def test_a_destination_that_is_down_as_a_whole_opens_it_at_once() -> None:
     state = breaker(Clock())
     assert state.failed(whole=True)
-    assert state.room(10) == 0
+    assert state.capacity(10) == 0
 
 
 def test_one_delivery_probes_when_the_time_has_come() -> None:
@@ -43,11 +43,11 @@ def test_one_delivery_probes_when_the_time_has_come() -> None:
     state = breaker(clock)
     state.failed(whole=True)
     clock.seconds = 29.9
-    assert state.room(10) == 0
+    assert state.capacity(10) == 0
     clock.seconds = 30.0
-    assert state.room(10) == 1
+    assert state.capacity(10) == 1
     state.start()
-    assert state.room(10) == 0
+    assert state.capacity(10) == 0
 
 
 def test_a_probe_that_works_closes_it() -> None:
@@ -57,7 +57,7 @@ def test_a_probe_that_works_closes_it() -> None:
     clock.seconds = 30.0
     state.start()
     assert state.succeeded()
-    assert state.room(10) == 10
+    assert state.capacity(10) == 10
 
 
 def test_one_that_opens_again_after_a_probe_had_closed_it_is_probed_again() -> None:
@@ -66,10 +66,10 @@ def test_one_that_opens_again_after_a_probe_had_closed_it_is_probed_again() -> N
     for opened_at in (0.0, 30.0):
         state.failed(whole=True)
         clock.seconds = opened_at + 30.0
-        assert state.room(10) == 1
+        assert state.capacity(10) == 1
         state.start()
         state.succeeded()
-    assert state.room(10) == 10
+    assert state.capacity(10) == 10
 
 
 def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
@@ -79,10 +79,10 @@ def test_a_probe_that_fails_keeps_it_open_for_another_while() -> None:
     clock.seconds = 30.0
     state.start()
     assert not state.failed(whole=False)
-    assert state.room(10) == 0
+    assert state.capacity(10) == 0
     assert state.probe_at == 60.0
     clock.seconds = 60.0
-    assert state.room(10) == 1
+    assert state.capacity(10) == 1
 
 
 def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:
@@ -92,7 +92,7 @@ def test_a_probe_that_ends_without_a_word_makes_room_for_another() -> None:
     clock.seconds = 30.0
     state.start()
     state.cancelled()
-    assert state.room(10) == 1
+    assert state.capacity(10) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_probe_goes_when_the_other_side_wishes_within_bounds(
     for _ in range(3):
         state.failed(whole=whole, wish=wish, longest=longest)
     clock.seconds = probed - 0.01
-    assert state.room(10) == 0
+    assert state.capacity(10) == 0
     clock.seconds = probed
-    assert state.room(10) == 1
+    assert state.capacity(10) == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.config.loaded import DeliverySpec
 from gateway.delivery.deaths import settle_cut_short
 from gateway.models import DeliveryState, OnDoubt, Order, Repeatable, Retry
-from gateway.retry import delay, say_deaths
+from gateway.retry import delay, describe_deaths
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.work.queue import Due, Settlement
 from tests.delivery.test_settle import DUE, MOMENT, repeatable
@@ -53,7 +53,7 @@ def test_death_of_one_that_was_alone_ends_by_attempts(attempts: int, deaths: int
         assert settle(before, spec).state is DeliveryState.PENDING
     found = settle(last, spec)
     assert found.state is DeliveryState.DEAD
-    assert found.reason == f"given up after {deaths + 1} attempts: {say_deaths(deaths + 1, alone=True)}"
+    assert found.reason == f"given up after {deaths + 1} attempts: {describe_deaths(deaths + 1, alone=True)}"
 
 
 def test_death_of_one_that_was_alone_ends_by_give_up_after() -> None:

@@ -12,10 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config.loaded import DestinationEntry
-from gateway.delivery.backpressure import Pressure
+from gateway.delivery.backpressure import Backpressure
 from gateway.delivery.opening import Opener
 from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.pool import Pipelines
+from gateway.delivery.pool import PipelinePool
 from gateway.errors import Misconfigured, Unavailable
 from gateway.leases import Leases
 from gateway.log import Mask
@@ -61,8 +61,8 @@ async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator
             entry,
             store=parts.store,
             leases=Leases(parts.store, lane_leases.renew),
-            pressure=Pressure(),
-            current=parts.current,
+            backpressure=Backpressure(),
+            active=parts.active,
             mask=mask,
             on_settled=lambda *_: None,
             on_delivered=lambda *_: None,
@@ -70,10 +70,10 @@ async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator
             on_room=lambda _: None,
         )
 
-    pipelines = Pipelines(
+    pipelines = PipelinePool(
         make=make, pauses=parts.pauses, mask=mask, on_opened=lambda: None, opened_within=0.05, closed_within=0.05
     )
-    entry = replace(parts.current.routes.destinations["table"], instance=Opening(*script))
+    entry = replace(parts.active.routes.destinations["table"], instance=Opening(*script))
     pipelines.load({"table": entry})
 
     def pipeline() -> Pipeline:
@@ -217,13 +217,13 @@ async def test_destination_that_stays_unopened_raises_an_alarm_that_ends_when_it
 
     instance = Slow()
     opener = Opener(pauses=parts.pauses, mask=mask, within=5.0, alarm_after=0.0)
-    entry = replace(parts.current.routes.destinations["table"], instance=instance)
+    entry = replace(parts.active.routes.destinations["table"], instance=instance)
     pipeline = Pipeline(
         entry,
         store=parts.store,
         leases=Leases(parts.store, lane_leases.renew),
-        pressure=Pressure(),
-        current=parts.current,
+        backpressure=Backpressure(),
+        active=parts.active,
         mask=mask,
         on_settled=lambda *_: None,
         on_delivered=lambda *_: None,

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from gateway.answers import Answers
 from gateway.delivery.own import own, own_when_read
 from gateway.doforms.record import decode_record
 from gateway.doforms.record_attachments import with_known
 from gateway.errors import TemplateError
 from gateway.models import Record, RecordKind
+from gateway.record_answers import RecordAnswers
 from gateway.text.json_text import to_json
 from tests.support.properties import json_values, quick
 from tests.support.records import answer, decode, section
@@ -38,7 +38,7 @@ def containers(value: Any, found: dict[int, Any]) -> dict[int, Any]:
         found[id(value)] = value
         for item in value.values() if isinstance(value, dict) else value:
             containers(item, found)
-        if isinstance(value, Answers):
+        if isinstance(value, RecordAnswers):
             containers(value._paths, found)
             containers(value.several, found)
     return found

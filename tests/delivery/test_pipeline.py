@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from gateway.delivery.backpressure import Pressure
+from gateway.delivery.backpressure import Backpressure
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.prepare import Job
 from gateway.leases import Leases
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def pipeline_of(parts: Parts, on_room: Callable[[str], None] = lambda _: None) -> Pipeline:
     return Pipeline(
-        parts.current.routes.destinations["table"],
+        parts.active.routes.destinations["table"],
         store=parts.store,
         leases=Leases(parts.store, lane_leases.renew),
-        pressure=Pressure(),
-        current=parts.current,
+        backpressure=Backpressure(),
+        active=parts.active,
         mask=Mask(),
         on_settled=lambda *_: None,
         on_delivered=lambda *_: None,
@@ -52,23 +52,23 @@ async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_proces
 async def test_what_steps_aside_keeps_the_room_of_others_only_while_the_destination_is_down(parts: Parts) -> None:
     pipeline = pipeline_of(parts)
     pipeline.opened = True
-    most = pipeline.underway = pipeline.room
-    assert pipeline.room == 0
+    most = pipeline.underway = pipeline.capacity
+    assert pipeline.capacity == 0
     with ExitStack() as aside:
         for _ in range(most):
             aside.enter_context(pipeline.stepping_aside())
-        assert pipeline.room == most
+        assert pipeline.capacity == most
         pipeline.breaker.limits = replace(pipeline.breaker.limits, probe_after=0.0)
         pipeline.breaker.failed(whole=True)
-        assert pipeline.room == 0
+        assert pipeline.capacity == 0
         pipeline.breaker.succeeded()
-        assert pipeline.room == most
-    assert pipeline.room == 0
+        assert pipeline.capacity == most
+    assert pipeline.capacity == 0
 
 
 async def test_suspect_that_is_tried_alone_goes_in_no_batch_with_others(parts: Parts) -> None:
     pipeline = pipeline_of(parts)
-    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    route, spec = parts.active.delivery("route", "table")  # type: ignore[misc]
     jobs = []
     for number in range(4):
         kept = await parts.keep(f"n{number}", record=f"r{number}")
@@ -93,14 +93,14 @@ async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(
     pipeline.breaker.failed(whole=True)
     kept = await parts.keep("n1")
     [due] = await parts.store.claim({"table": 1})
-    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    route, spec = parts.active.delivery("route", "table")  # type: ignore[misc]
     monkeypatch.setattr(parts.store, "begin", full)
     pipeline.breaker.start()
     pipeline.underway += 1
     with pytest.raises(OperationalError):
         await pipeline._run([Job(due=due, kept=kept, route=route, spec=spec)])
     assert pipeline.breaker.is_open
-    assert pipeline.breaker.room(5) == 1
+    assert pipeline.breaker.capacity(5) == 1
 
 
 async def test_a_delivery_that_is_made_ready_elsewhere_is_handed_back_with_its_lease_by_a_stop(
@@ -108,12 +108,12 @@ async def test_a_delivery_that_is_made_ready_elsewhere_is_handed_back_with_its_l
 ) -> None:
     crossed = "{{ range(9000) | select('in', range(9000) | list) | list }}"
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=crossed)
-    parts.current.load(load_routes(tmp_path, text))
+    parts.active.load(load_routes(tmp_path, text))
     pipeline = pipeline_of(parts)
     pipeline.opened = True
     kept = await parts.keep("n1")
     [due] = await parts.store.claim({"table": 1})
-    route, spec = parts.current.delivery("route", "table")  # type: ignore[misc]
+    route, spec = parts.active.delivery("route", "table")  # type: ignore[misc]
     job = Job(due=due, kept=kept, route=route, spec=spec)
     pipeline._leases.hold(due.lane_id, due.token, due.lease_until)
     pipeline.underway += 1

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.config.loaded import DeliverySpec
-from gateway.delivery.settle import Attempted, Result, clean, decide, receipt_json, unsent
+from gateway.delivery.settle import Attempted, Result, clean, receipt_json, settlement_of, unsent
 from gateway.destinations.destination import Traits
 from gateway.destinations.options import Options
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
-from gateway.retry import GivenUp, PutOff, delay, gives_up
+from gateway.retry import Deferred, GivenUp, delay, gives_up
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.work.queue import Due, Settlement
 
@@ -33,7 +33,7 @@ DUE = Due(
 
 def after(result: Result, spec: DeliverySpec = SPEC, due: Due = DUE, **more: object) -> Settlement:
     attempted = Attempted(result=result, reason="the reason", **more)  # type: ignore[arg-type]
-    return decide(due, spec, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
+    return settlement_of(due, spec, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
 
 
 def repeatable(how: Repeatable) -> DeliverySpec:
@@ -135,17 +135,17 @@ def test_what_a_destination_says_is_no_code_whatever_it_says() -> None:
     for says in ("the web service answered 503", "given up after reading it", "1 attachment of 1 missing: ask"):
         for result in (Result.UNAVAILABLE, Result.REJECTED, Result.MISCONFIGURED, Result.UNCERTAIN):
             attempted = Attempted(result=result, reason=says)
-            settlement = decide(DUE, SPEC, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
+            settlement = settlement_of(DUE, SPEC, attempted, attempt_id=9, moment=MOMENT, jitter=0.5)
             assert (settlement.code, settlement.subject) == (None, None)
 
 
 def test_what_was_not_there_hands_its_code_on() -> None:
-    waits = PutOff(MOMENT + 5 * SECOND, "why", code=ReasonCode.WEBSERVICE_WAITS, subject="acme$$1")
-    settlement = decide(DUE, SPEC, unsent(waits, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
+    waits = Deferred(MOMENT + 5 * SECOND, "why", code=ReasonCode.WEBSERVICE_WAITS, subject="acme$$1")
+    settlement = settlement_of(DUE, SPEC, unsent(waits, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
     assert (settlement.code, settlement.subject) == (ReasonCode.WEBSERVICE_WAITS, "acme$$1")
     assert settlement.due_at == MOMENT + 5 * SECOND
     lost = GivenUp("why", ReasonCode.ATTACHMENT_MISSING)
-    settlement = decide(DUE, SPEC, unsent(lost, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
+    settlement = settlement_of(DUE, SPEC, unsent(lost, MOMENT), attempt_id=None, moment=MOMENT, jitter=0.5)
     assert (settlement.state, settlement.code) == (DeliveryState.DEAD, ReasonCode.ATTACHMENT_MISSING)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.answers import every_answer
 from gateway.doforms.failures import NotARecord
 from gateway.doforms.record import decode_record, unknown_kinds
 from gateway.errors import TemplateError
 from gateway.models import Record, RecordKind
+from gateway.record_answers import every_answer
 from gateway.templates.template import compile_expression
 from gateway.text.json_text import to_json
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.answers import every_answer
 from gateway.doforms.failures import NotARecord
 from gateway.doforms.record import decode_record
 from gateway.errors import TemplateError
 from gateway.models import Record, RecordKind
+from gateway.record_answers import every_answer
 from gateway.text.json_text import to_json
 from tests.support.properties import json_values, quick, texts
 

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def drift(parts: Parts, tmp_path: Path) -> Drift:
-    parts.current.load(
+    parts.active.load(
         load_routes(tmp_path, ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text="x"))
     )
-    return Drift(store=parts.store, current=parts.current)
+    return Drift(store=parts.store, active=parts.active)
 
 
 async def known(parts: Parts, met: Any, record: Record | None, *, asks: bool = True, **more: Any) -> frozenset[str]:
@@ -49,14 +49,14 @@ async def test_questions_of_the_record_itself_are_known_without_those_of_rows(pa
 
 
 async def test_questions_that_this_process_met_are_known(parts: Parts, drift: Drift) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
     drift.saw(webservice, FULL)
     assert await known(parts, drift.met, decode()) == {"site", "a.risk", "t"}
 
 
 async def test_questions_that_another_process_wrote_are_known(parts: Parts, drift: Drift) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
     drift.saw(webservice, FULL)
     await drift.write()

@@ -10,7 +10,7 @@ import pytest
 from gateway.doforms.form_values import EMPTY
 from gateway.drift.counters import Counts
 from gateway.drift.messages import say_new
-from gateway.drift.rules import Changes, judge
+from gateway.drift.rules import Changes, evaluate
 from gateway.drift.usage import Mapped, Mappings, Wanted
 from gateway.store.work.questions import Question
 
@@ -30,7 +30,7 @@ class Form:
         counts = Counts()
         for record in records:
             counts.count(dict.fromkeys(record, "text"))
-        changes = judge(self.known, counts.tallies, self.asked, moment=1)
+        changes = evaluate(self.known, counts.tallies, self.asked, moment=1)
         for path in changes.forgotten:
             del self.known[path]
         return changes
@@ -155,7 +155,7 @@ def test_an_empty_section_is_no_new_question() -> None:
     form.come_slowly(*[USUAL] * 10)
     counts = Counts()
     counts.count({"site": "text", "more": EMPTY})
-    assert judge(form.known, counts.tallies, form.asked, moment=1).new == []
+    assert evaluate(form.known, counts.tallies, form.asked, moment=1).new == []
 
 
 def test_asking_for_a_new_question_settles_it() -> None:

@@ -16,7 +16,7 @@ from gateway.delivery.prepare import Job
 from gateway.drift.tracker import Drift
 from gateway.models import Event, FetchState, Receipt, Record
 from gateway.records.fetcher import Records
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.tables import questions
 from gateway.store.work import alarms
@@ -38,17 +38,17 @@ class Process:
     def __init__(self, store: Store, folder: Path) -> None:
         text = ROUTES.format(api="http://127.0.0.1:1", webservice=WEBSERVICE, more="", text="{{ record.fields.site }}")
         self.store = store
-        self.current = Current(load_routes(folder, text))
-        self.drift = Drift(store=store, current=self.current)
+        self.active = ActiveRoutes(load_routes(folder, text))
+        self.drift = Drift(store=store, active=self.active)
 
     def saw(self, *records: Record) -> None:
-        webservice = self.current.webservice(WEBSERVICE)
+        webservice = self.active.webservice(WEBSERVICE)
         assert webservice is not None
         for one in records:
             self.drift.saw(webservice, one)
 
     def delivered(self, one: Record, **left_out: str) -> None:
-        found = self.current.delivery("route", "table")
+        found = self.active.delivery("route", "table")
         assert found is not None
         due: Any = Due(
             id=1, notification_id=1, lane_id=1, token="", lease_until=0, number=1, route="route", name="table",

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.drift.tracker import Drift
 from gateway.models import Record, RecordKind
-from gateway.records.fetcher import FetchDesk
+from gateway.records.fetcher import RecordFetcher
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.work import alarms, questions
 from gateway.store.work.questions import FormOf, Question
@@ -30,8 +30,8 @@ ASKS = "{{ record.fields.site }} {{ submission.paths['a.risk'] }}"
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def drift(parts: Parts, tmp_path: Path) -> AsyncIterator[Drift]:
-    parts.current.load(load_routes(tmp_path, routes(parts, ASKS)))
-    yield Drift(store=parts.store, current=parts.current)
+    parts.active.load(load_routes(tmp_path, routes(parts, ASKS)))
+    yield Drift(store=parts.store, active=parts.active)
 
 
 def routes(parts: Parts, text: str) -> str:
@@ -43,7 +43,7 @@ def record(**answers: Any) -> Record:
 
 
 async def came(parts: Parts, drift: Drift, *records: Record) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
     for one in records:
         drift.saw(webservice, one)
@@ -79,9 +79,9 @@ async def learnt(parts: Parts) -> dict[str, Question]:
 async def test_what_a_record_brings_is_written_soon_and_what_is_left_when_the_gateway_ends(
     parts: Parts, drift: Drift
 ) -> None:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    gathering = Drift(store=parts.store, current=parts.current, every=60.0, gather=0.1)
+    gathering = Drift(store=parts.store, active=parts.active, every=60.0, gather=0.1)
     writing = asyncio.create_task(gathering.keep_writing())
     gathering.saw(webservice, record(site="Dock"))
     before = parts.store.now()
@@ -100,7 +100,7 @@ async def test_a_new_photo_is_no_news_where_a_delivery_takes_the_attachments(
 ) -> None:
     photo = answer("photo", {"key": "p1", "type": "image"}, "blob")
     for more, kinds in (("attachments = true", []), ("", ["new questions"])):
-        parts.current.load(load_routes(tmp_path, f"{routes(parts, ASKS)}\n{more}"))
+        parts.active.load(load_routes(tmp_path, f"{routes(parts, ASKS)}\n{more}"))
         await came(parts, drift, *[record(site="Dock")] * 20)
         await came(parts, drift, decode(answer("site", "Dock"), photo | {"name": f"photo of {more or 'none'}"}))
         assert [kind for kind, *_ in await told(parts)] == kinds
@@ -109,13 +109,13 @@ async def test_a_new_photo_is_no_news_where_a_delivery_takes_the_attachments(
 async def test_a_misspelt_question_is_told_with_the_one_that_was_meant(
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspektor }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspektor }}")))
     await came(parts, drift, *[record(inspector="Ada")] * 60)
     [(kind, _, text)] = await told(parts)
     assert kind == "question missing"
     assert "'inspektor' was in none of the" in text
     assert "Did you mean 'inspector'?" in text
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspector }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields.inspector }}")))
     await drift.write()
     assert await told(parts) == []
 
@@ -130,10 +130,10 @@ async def test_new_questions_are_one_alarm_until_the_routes_ask_for_them(
     assert (kind, subject) == ("new questions", WEBSERVICE)
     for part in ('form "Inspection"', "'hazard' (text); 'second' (text)", "route route, delivery table"):
         assert part in text
-    parts.current.load(load_routes(tmp_path, routes(parts, ASKS + "{{ record.fields.hazard }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, ASKS + "{{ record.fields.hazard }}")))
     await drift.write()
     assert len(await told(parts)) == 1
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields | length }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields | length }}")))
     await drift.write()
     assert await told(parts) == []
 
@@ -146,7 +146,7 @@ async def test_a_new_column_is_told_only_where_columns_are_picked_one_by_one(
         return decode(answer("site", "Dock"), {"name": "findings", "fields": [{"fields": row}]})
 
     whole = "{{ record.fields.site }} {{ record.fields.findings }}"
-    parts.current.load(load_routes(tmp_path, routes(parts, whole)))
+    parts.active.load(load_routes(tmp_path, routes(parts, whole)))
     await came(parts, drift, *[with_row(a=1)] * 12)
     await came(parts, drift, *[with_row(a=1, b=1)] * 3)
     assert await told(parts) == []
@@ -166,7 +166,7 @@ async def test_new_questions_that_a_person_has_seen_are_not_told_again(parts: Pa
 
 async def test_what_one_process_learnt_the_next_one_knows(parts: Parts, drift: Drift) -> None:
     await came(parts, drift, *[record(site="Dock")] * 20)
-    following = Drift(store=parts.store, current=parts.current)
+    following = Drift(store=parts.store, active=parts.active)
     await came(parts, following, *[record()] * 12)
     await came(parts, drift, record())
     assert [(kind, subject) for kind, subject, _ in await told(parts)] == [("question missing", f"{WEBSERVICE}: site")]
@@ -176,7 +176,7 @@ async def test_dispatches_are_the_record_where_there_are_no_submissions(
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
     without_status = routes(parts, ASKS).replace(', "status"]', "]")
-    parts.current.load(load_routes(tmp_path, without_status))
+    parts.active.load(load_routes(tmp_path, without_status))
 
     def dispatch(**answers: Any) -> Record:
         return decode(*(answer(*pair) for pair in answers.items()), kind=RecordKind.DISPATCH)
@@ -198,7 +198,7 @@ async def test_dispatches_are_counted_by_themselves(parts: Parts, drift: Drift) 
 async def test_an_unknown_kind_of_value_is_warned_of_once_for_each_form_and_question(
     parts: Parts, drift: Drift
 ) -> None:
-    inspection, silent = (parts.current.webservice(one) for one in (WEBSERVICE, "acme$$1$$Published$$3"))
+    inspection, silent = (parts.active.webservice(one) for one in (WEBSERVICE, "acme$$1$$Published$$3"))
     assert inspection is not None
     assert silent is not None
     one = decode(answer("where", 1, "hologram"), answer("site", "Dock"))
@@ -225,16 +225,16 @@ async def test_a_form_whose_questions_never_end_fills_neither_memory_nor_store(p
 
 
 async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift) -> None:
-    desk = FetchDesk(
+    fetcher = RecordFetcher(
         store=parts.store,
-        current=parts.current,
+        active=parts.active,
         calls=parts.calls,
         callers=parts.callers,
         pauses=parts.pauses,
         saw=drift.saw,
     )
     for key in ("n1", "n2"):
-        await desk.records(await parts.keep(key))
+        await fetcher.records(await parts.keep(key))
     await drift.write()
     rows = await parts.store.read(lambda c: c.exec_driver_sql("SELECT path, seen FROM questions ORDER BY path").all())
     assert [tuple(row) for row in rows] == [("", 2), ("a.risk", 0), ("site", 2)]
@@ -244,7 +244,7 @@ async def test_a_name_that_stands_in_several_places_is_an_alarm_until_the_routes
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
     before, after = (decode(section(name, answer("note", "x"))) for name in ("before", "after"))
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
     await came(parts, drift, *[before] * 3)
     assert await told(parts) == []
     for _ in range(3):
@@ -257,7 +257,7 @@ async def test_a_name_that_stands_in_several_places_is_an_alarm_until_the_routes
         "them is answered gives that one, whichever it is; one in which several are is dead. Ask for the path of the "
         'one that is meant: record.paths["PATH"], of a column row["PATH"]'
     )
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
     await drift.write()
     assert await told(parts) == []
 
@@ -266,7 +266,7 @@ async def test_an_ambiguous_name_whose_alarm_a_person_cleared_is_not_told_again(
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
     before, after = (decode(section(name, answer("note", "x"))) for name in ("before", "after"))
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
     await came(parts, drift, before, after)
     await parts.store.write(lambda c: alarms.clear_alarm(c, "question ambiguous", f"{WEBSERVICE}: before.note"))
     await came(parts, drift, before, after)
@@ -277,12 +277,12 @@ async def test_a_name_whose_places_are_all_missing_is_told_as_such_and_then_as_a
     parts: Parts, drift: Drift, tmp_path: Path
 ) -> None:
     before, after = (decode(answer("site", "x"), section(name, answer("note", "x"))) for name in ("before", "after"))
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.fields.note }}")))
     await came(parts, drift, *[after, before] * 10)
     await came(parts, drift, *[decode(answer("site", "x"))] * 60)
     await came(parts, drift, after, before)
     assert [kind for kind, *_ in await told(parts)] == ["question ambiguous"]
     await came(parts, drift, after, before)
-    parts.current.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
+    parts.active.load(load_routes(tmp_path, routes(parts, "{{ record.paths['after.note'] }}")))
     await drift.write()
     assert await told(parts) == []

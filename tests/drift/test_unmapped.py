@@ -23,13 +23,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def drift(parts: Parts) -> Drift:
-    return Drift(store=parts.store, current=parts.current)
+    return Drift(store=parts.store, active=parts.active)
 
 
 async def job(parts: Parts, key: str, *, event: Event = Event.CREATE, **answers: Any) -> Job:
     await parts.store.submit(keep(notification(key, record=key, event=event)))
     [due] = await parts.store.claim({"table": 1})
-    found = parts.current.delivery("route", "table")
+    found = parts.active.delivery("route", "table")
     assert found is not None
     record = decode(*(answer(*pair) for pair in answers.items()))
     kept = await parts.kept(due.notification_id)
@@ -70,7 +70,7 @@ async def test_a_process_that_starts_later_settles_it_too(parts: Parts, drift: D
     one = await job(parts, "n1", remarks="wet")
     drift.delivered(one, receipt(remarks="no column"))
     await drift.write()
-    following = Drift(store=parts.store, current=parts.current)
+    following = Drift(store=parts.store, active=parts.active)
     assert await raised(parts, following) == [ALARM]
     following.delivered(one, receipt())
     assert await raised(parts, following) == []
@@ -108,5 +108,5 @@ async def test_it_ends_when_its_delivery_is_not_loaded_any_more(parts: Parts, dr
     drift.delivered(await job(parts, "n1", remarks="wet"), receipt(remarks="no column"))
     assert await raised(parts, drift) == [ALARM]
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text="x")
-    parts.current.load(load_routes(tmp_path, text.replace('name = "route"', 'name = "other"')))
+    parts.active.load(load_routes(tmp_path, text.replace('name = "route"', 'name = "other"')))
     assert await raised(parts, drift) == []

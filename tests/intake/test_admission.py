@@ -138,7 +138,7 @@ async def test_where_nothing_can_be_written_a_repeat_is_told_its_outcome_and_wit
         raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
         yield
 
-    room = served.gateway._receiving._room  # type: ignore[union-attr]
+    room = served.gateway._receiving._admission  # type: ignore[union-attr]
     monkeypatch.setattr(served.gateway.store.database, "write", full)
     monkeypatch.setattr(room, "_free", 0)
     told: dict[str, Any] = (await served.post(ended)).json()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.intake.plan import Decider
+from gateway.intake.plan import Planner
 from gateway.models import Event, Mode, Outcome
 from gateway.pauses import Cause, Kind, Pauses
-from gateway.routing.active import Current
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work.inbox import Keep, Kept
 from gateway.store.work.records import KeptNotification
@@ -83,7 +83,7 @@ class Deciding:
         self.pauses = Pauses(store)
         self.folder = folder
 
-    def decide(
+    def plan_notification(
         self,
         *,
         event: Event = Event.CREATE,
@@ -94,8 +94,8 @@ class Deciding:
     ) -> Keep:
         settings = {"unmatched": "keep", "report": "true", "mode": "auto", "text": "{{ record.fields.site }}"} | routes
         loaded = load_routes(self.folder, ROUTES.format(webservice=WEBSERVICE, **settings))
-        decider = Decider(current=Current(loaded), worker=Worker(obstacles or {}, room), pauses=self.pauses)
-        return decider.decide(notification(event=event, webservice_id=of))
+        decider = Planner(active=ActiveRoutes(loaded), worker=Worker(obstacles or {}, room), pauses=self.pauses)
+        return decider.plan_notification(notification(event=event, webservice_id=of))
 
 
 @pytest.fixture
@@ -104,28 +104,28 @@ def deciding(store: Store, tmp_path: Path) -> Deciding:
 
 
 async def test_a_record_is_fetched_where_it_is_needed_and_never_for_a_delete(deciding: Deciding) -> None:
-    assert deciding.decide().fetch
-    assert not deciding.decide(text="{{ record.key }}").fetch
-    assert not deciding.decide(event=Event.DELETE).fetch
+    assert deciding.plan_notification().fetch
+    assert not deciding.plan_notification(text="{{ record.key }}").fetch
+    assert not deciding.plan_notification(event=Event.DELETE).fetch
 
 
 async def test_what_stands_in_the_way_of_a_delivery_that_counts_delays_it(deciding: Deciding) -> None:
-    assert deciding.decide().mode is Mode.IMMEDIATE
-    delayed = deciding.decide(obstacles={"table": "the breaker is open"})
+    assert deciding.plan_notification().mode is Mode.IMMEDIATE
+    delayed = deciding.plan_notification(obstacles={"table": "the breaker is open"})
     assert (delayed.mode, delayed.reason) == (Mode.DELAYED, "the breaker is open")
-    assert deciding.decide(obstacles={"office": "the breaker is open"}).mode is Mode.IMMEDIATE
+    assert deciding.plan_notification(obstacles={"office": "the breaker is open"}).mode is Mode.IMMEDIATE
 
 
 async def test_a_mode_that_is_delayed_anyway_keeps_its_own_reason(deciding: Deciding) -> None:
-    reason = deciding.decide(mode="delayed").reason
-    assert deciding.decide(mode="delayed", obstacles={"table": "the breaker is open"}).reason == reason
+    reason = deciding.plan_notification(mode="delayed").reason
+    assert deciding.plan_notification(mode="delayed", obstacles={"table": "the breaker is open"}).reason == reason
 
 
 async def test_a_paused_web_service_delays_what_must_be_fetched_alone(deciding: Deciding) -> None:
     await deciding.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
-    delayed = deciding.decide()
+    delayed = deciding.plan_notification()
     assert (delayed.mode, delayed.reason) == (Mode.DELAYED, "the web service inspection is paused: over quota")
-    assert deciding.decide(event=Event.DELETE).mode is Mode.IMMEDIATE
+    assert deciding.plan_notification(event=Event.DELETE).mode is Mode.IMMEDIATE
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_a_paused_web_service_delays_what_must_be_fetched_alone(deciding: 
 async def test_this_process_takes_what_is_awaited_and_for_what_it_has_room(
     deciding: Deciding, mode: str, room: bool, taken: dict[str, bool]
 ) -> None:
-    assert {one.destination: one.take for one in deciding.decide(mode=mode, room=room).deliveries} == taken
+    assert {one.destination: one.take for one in deciding.plan_notification(mode=mode, room=room).deliveries} == taken
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_this_process_takes_what_is_awaited_and_for_what_it_has_room(
 async def test_an_outcome_is_reported_where_that_is_wanted_and_possible(
     deciding: Deciding, of: str, report: str, told: bool
 ) -> None:
-    assert deciding.decide(of=of, report=report).report is told
+    assert deciding.plan_notification(of=of, report=report).report is told
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_what_no_route_takes_is_kept_as_the_routes_file_says(
     name: str | None,
     why: str,
 ) -> None:
-    keep = deciding.decide(of=of, unmatched=unmatched)
+    keep = deciding.plan_notification(of=of, unmatched=unmatched)
     assert (keep.matched, keep.mode, keep.outcome, keep.deliveries) == (False, Mode.DELAYED, outcome, ())
     assert (keep.account, keep.webservice, keep.reason) == (account, name, why)
     assert (keep.alarm is not None) is alarm

@@ -22,7 +22,7 @@ async def test_a_walk_deletes_what_ended_and_leaves_what_waits(parts: Parts) -> 
     kept = await store.submit(keep(take=True, report=False))
     await store.settle([delivered(held(kept))])
     await store.submit(keep(notification("n2", record="r2"), report=False))
-    parts.current.load(replace(parts.current.routes, retention=0.0))
-    assert (await Retention(store=store, current=parts.current).walk()).notifications == 1
+    parts.active.load(replace(parts.active.routes, retention=0.0))
+    assert (await Retention(store=store, active=parts.active).walk()).notifications == 1
     left = await store.read(lambda c: c.execute(select(func.count()).select_from(deliveries)).scalar_one())
     assert left == 1

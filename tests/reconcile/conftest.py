@@ -25,11 +25,11 @@ SECOND = "globex$$1$$Published$$1"
 @pytest_asyncio.fixture(loop_scope="module")
 async def backfill(parts: Parts) -> AsyncIterator[Backfill]:
     parts.doforms.world.records.clear()
-    yield Backfill(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    yield Backfill(store=parts.store, active=parts.active, calls=parts.calls, pauses=parts.pauses)
 
 
 def inspection(parts: Parts) -> Webservice:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
     return webservice
 
@@ -42,7 +42,7 @@ def put(parts: Parts, *keys: str, ago: timedelta = AGO) -> None:
 def load(parts: Parts, folder: Path, *, gateway: str = "", route: str = "Inspection") -> None:
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
     text = text.replace('name = "route"\nform = "Inspection"', f'name = "route"\nform = "{route}"')
-    parts.current.load(load_routes(folder, f"[gateway]\n{gateway}\n{text}"))
+    parts.active.load(load_routes(folder, f"[gateway]\n{gateway}\n{text}"))
 
 
 async def told_of(parts: Parts, *keys: str, ago: timedelta = AGO, on_the_way: timedelta = timedelta()) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.reconcile.backfill import Backfill
-from gateway.reconcile.completeness import Books, balance
+from gateway.reconcile.completeness import Completeness, balance
 from tests.reconcile.conftest import inspection, put, told_of
 from tests.support.keeping import keep, notification
 from tests.support.parts import Parts
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_books_that_go_on_after_what_is_closed_are_never_complete(backfill: Backfill, parts: Parts) -> None:
     end = datetime.now(UTC).replace(microsecond=0)
 
-    async def made(closed: datetime) -> Books:
+    async def made(closed: datetime) -> Completeness:
         return await balance(backfill, parts.store, inspection(parts), end - timedelta(days=1), end, closed=closed)
 
     assert (await made(end)).verdict.startswith("complete for new records up to ")

@@ -54,7 +54,7 @@ async def test_a_record_that_can_be_listed_in_the_window_beside_is_not_missed(ba
 async def test_an_alarm_cleared_by_hand_is_raised_again_only_for_another_record(
     backfill: Backfill, parts: Parts
 ) -> None:
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
 
     async def round_() -> list[str]:
         made = await reconciler.round(inspection(parts), Reconcile())
@@ -77,7 +77,7 @@ async def test_an_alarm_cleared_by_hand_is_raised_again_only_for_another_record(
 
 async def test_what_was_told_of_a_week_ago_is_not_waited_for_any_more(backfill: Backfill, parts: Parts) -> None:
     await told_of(parts, "old", ago=timedelta(days=8))
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     made = await reconciler.round(inspection(parts), Reconcile(lookback=20 * 86400.0))
     assert made is not None
     assert (made.doubt, made.lacking) == (None, [])

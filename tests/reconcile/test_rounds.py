@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_rounds_that_break_off_one_after_the_other_raise_an_alarm_until_one_ends(
     backfill: Backfill, parts: Parts
 ) -> None:
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     parts.doforms.faults.add(path_contains="/submissions", status=403, times=3)
     for _ in range(3):
         assert await parts.alarms() == []
@@ -47,7 +47,7 @@ async def test_rounds_that_break_off_one_after_the_other_raise_an_alarm_until_on
 async def test_a_pause_that_an_alarm_tells_of_raises_no_other_however_many_rounds_it_breaks_off(
     backfill: Backfill, parts: Parts
 ) -> None:
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     told = await parts.alarms()
     for _ in range(4):
@@ -57,7 +57,7 @@ async def test_a_pause_that_an_alarm_tells_of_raises_no_other_however_many_round
 
 async def test_a_round_that_another_process_makes_is_not_made_here(backfill: Backfill, parts: Parts) -> None:
     put(parts, "r1")
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     await parts.store.write(lambda c: watermarks.take(c, WEBSERVICE, token="other", lease=60.0))
     assert await reconciler.round(inspection(parts), Reconcile()) is None
     assert parts.doforms.requests == []
@@ -67,7 +67,7 @@ async def test_the_outcome_of_a_backfilled_record_is_passed_on_to_what_came_late
     backfill: Backfill, parts: Parts
 ) -> None:
     woken = asyncio.Event()
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill, on_reports=woken.set)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill, on_reports=woken.set)
     await backfill.let_in(inspection(parts), LISTED)
     await parts.keep("n1")
     following = asyncio.create_task(reconciler.keep_following())
@@ -86,7 +86,7 @@ async def test_a_round_holds_its_mark_while_its_listing_waits(backfill: Backfill
     put(parts, "r1")
     parts.store.lease = 0.3
     parts.doforms.faults.add(path_contains="/submissions", status=None, delay=1.0)
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile()))
     await asyncio.sleep(0.7)  # longer than the lease
 
@@ -105,7 +105,7 @@ async def test_a_round_that_finds_no_room_for_its_listings_raises_an_alarm_until
 ) -> None:
     parts.store.lease = 0.3
     parts.doforms.faults.add(path_contains="/submissions", status=None, delay=1.0)
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile(every=0.1)))
     [alarm] = await eventually(parts.alarms)
     assert (alarm.kind, alarm.subject) == (AlarmKind.NOT_RECONCILED, WEBSERVICE)
@@ -117,7 +117,7 @@ async def test_a_round_that_finds_no_room_for_its_listings_raises_an_alarm_until
 async def test_a_round_whose_mark_was_taken_over_leaves_it_alone(backfill: Backfill, parts: Parts) -> None:
     put(parts, "r1")
     parts.doforms.faults.add(path_contains="/submissions", status=None, delay=0.5)
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     making = asyncio.create_task(reconciler.round(inspection(parts), Reconcile()))
     await asyncio.sleep(0.2)
     await parts.store.write(lambda c: c.execute(update(marks).values(holder="other", lease_until=now() + 10**8)))
@@ -133,10 +133,10 @@ async def test_a_round_that_waits_holds_up_none_of_another_account(
 ) -> None:
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
     second = f'[webservices.second]\nid = "{SECOND}"\npassword = "env:PASSWORD"\nform = "Inspection"\n'
-    parts.current.load(load_routes(tmp_path, f"{text}[reconcile]\n{second}"))
+    parts.active.load(load_routes(tmp_path, f"{text}[reconcile]\n{second}"))
     parts.doforms.add_webservice(SECOND, "secret")
     parts.doforms.faults.add(path_contains="/submissions", hang=True)
-    reconciler = Reconciler(store=parts.store, current=parts.current, backfill=backfill)
+    reconciler = Reconciler(store=parts.store, active=parts.active, backfill=backfill)
     making = asyncio.create_task(reconciler.keep_reconciling())
 
     async def ended() -> bool:

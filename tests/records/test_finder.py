@@ -13,7 +13,7 @@ import pytest
 from gateway.models import AlarmKind, Event, FetchState
 from gateway.records.fetcher import Records
 from gateway.records.unreadable import IN_A_ROW
-from gateway.retry import PutOff
+from gateway.retry import Deferred
 from gateway.store.operator import pauses
 from gateway.store.work import record_ids
 from tests.support.keeping import WEBSERVICE
@@ -27,13 +27,13 @@ OTHER = b'{"key": "r9", "id": "id-r9", "fields": []}'
 
 async def not_yet(parts: Parts, key: str = "n1") -> str:
     """Ask for a record that is not to be had now; returns why."""
-    with pytest.raises(PutOff) as raised:
+    with pytest.raises(Deferred) as raised:
         await ask(parts, key)
     return str(raised.value)
 
 
 async def ask(parts: Parts, key: str = "n1") -> Records:
-    return await parts.desk.records(await parts.kept((await parts.row(key)).id))
+    return await parts.fetcher.records(await parts.kept((await parts.row(key)).id))
 
 
 async def look_twice(parts: Parts, key: str = "n1") -> str:
@@ -289,7 +289,7 @@ async def test_a_backfilled_record_that_is_forbidden_pauses_only_if_listing_is_t
 
 async def test_a_delete_of_a_record_that_was_never_fetched_has_its_learnt_id(parts: Parts) -> None:
     await parts.store.write(lambda c: record_ids.learn(c, "acme", {"r1": "id-r1"}))
-    found = await parts.desk.records(await parts.keep("n1", event=Event.DELETE, fetch=False))
+    found = await parts.fetcher.records(await parts.keep("n1", event=Event.DELETE, fetch=False))
     assert found.record is not None
     assert (found.record.key, found.record.id, dict(found.record.fields), found.known) == ("r1", "id-r1", {}, False)
 
@@ -302,10 +302,10 @@ async def test_a_listing_that_nobody_waits_for_any_more_ends_with_the_desk(parts
     parts.doforms.faults.add(path_contains="/submissions", hang=True)
     asking: asyncio.Task[Any] = asyncio.create_task(ask(parts))
     await asyncio.sleep(0.1)
-    await parts.desk.stop()
+    await parts.fetcher.stop()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert parts.desk._ladder._lookup._running == set()
+    assert parts.fetcher._ladder._lookup._running == set()
 
 
 async def test_an_answer_that_is_wrapped_teaches_its_id_too(parts: Parts) -> None:

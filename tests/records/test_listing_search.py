@@ -8,7 +8,7 @@ import pytest
 
 from gateway.calls.account_limits import Priority
 from gateway.doforms.failures import Later
-from gateway.records.listing_search import Lookup, windows_of
+from gateway.records.listing_search import ListingSearch, windows_of
 from tests.support.keeping import WEBSERVICE, notification
 from tests.support.parts import Parts
 
@@ -36,10 +36,10 @@ async def test_times_far_apart_are_looked_at_one_after_the_other() -> None:
 
 
 async def look(parts: Parts, key: str) -> dict[str, str | None]:
-    webservice = parts.current.webservice(WEBSERVICE)
+    webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    lookup = Lookup(parts.calls)
-    account, of = parts.current.account(webservice), notification(record=key, received=NOON)
+    lookup = ListingSearch(parts.calls)
+    account, of = parts.active.account(webservice), notification(record=key, received=NOON)
     return dict(await lookup.look(account, webservice, of, key, priority=Priority.FETCH))
 
 

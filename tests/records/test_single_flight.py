@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.records.single_flight import JointWork, Waits
+from gateway.records.single_flight import SingleFlight, Waits
 
 
 class Work:
@@ -42,7 +42,7 @@ async def settle() -> None:
 
 
 async def test_all_who_ask_stand_aside_from_when_it_waits_until_it_ends() -> None:
-    joint, work = JointWork[str](), Work()
+    joint, work = SingleFlight[str](), Work()
     asked = [asyncio.create_task(joint.ask(1, work, aside=work.stepping_aside)) for _ in range(3)]
     await settle()
     assert (work.begun, work.aside) == (1, 0)
@@ -55,7 +55,7 @@ async def test_all_who_ask_stand_aside_from_when_it_waits_until_it_ends() -> Non
 
 
 async def test_who_goes_away_breaks_off_nothing() -> None:
-    joint, work = JointWork[str](), Work()
+    joint, work = SingleFlight[str](), Work()
     gone, stays = (asyncio.create_task(joint.ask(1, work, aside=work.stepping_aside)) for _ in range(2))
     work.turn.set()
     await settle()
@@ -67,7 +67,7 @@ async def test_who_goes_away_breaks_off_nothing() -> None:
 
 
 async def test_nobody_steps_aside_for_work_that_waits_for_nothing() -> None:
-    joint: JointWork[str] = JointWork()
+    joint: SingleFlight[str] = SingleFlight()
     aside = []
 
     async def quick(_: Waits) -> str:
@@ -83,7 +83,7 @@ async def test_nobody_steps_aside_for_work_that_waits_for_nothing() -> None:
 
 
 async def test_work_that_fails_before_it_waits_is_told_to_all_and_begun_anew_for_the_next() -> None:
-    joint: JointWork[str] = JointWork()
+    joint: SingleFlight[str] = SingleFlight()
     begun = []
 
     async def failing(waits: Waits) -> str:
@@ -100,7 +100,7 @@ async def test_work_that_fails_before_it_waits_is_told_to_all_and_begun_anew_for
 
 
 async def test_what_is_under_way_is_broken_off_at_the_end() -> None:
-    joint, work = JointWork[str](), Work()
+    joint, work = SingleFlight[str](), Work()
     asked = asyncio.create_task(joint.ask(1, work))
     await settle()
     await joint.stop()

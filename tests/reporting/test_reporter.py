@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def reporter(parts: Parts) -> AsyncIterator[Reporter]:
-    made = Reporter(store=parts.store, current=parts.current, calls=parts.calls, pauses=parts.pauses)
+    made = Reporter(store=parts.store, active=parts.active, calls=parts.calls, pauses=parts.pauses)
     yield made
     await made.stop(time.monotonic())
 
@@ -166,7 +166,7 @@ async def test_a_report_that_worked_ends_the_pause_it_probed(parts: Parts, repor
 
 async def without_webservice(parts: Parts, reporter: Reporter, tmp_path: Path) -> Row[Any]:
     text = ROUTES.format(api=parts.doforms.api, webservice="another$$1", more="", text="")
-    parts.current.load(load_routes(tmp_path, text))
+    parts.active.load(load_routes(tmp_path, text))
     return await reported(parts, reporter, lambda row: row.report_reason is not None)
 
 

@@ -13,7 +13,7 @@ from gateway.config.loaded import Routes
 from gateway.destinations.context import make_context
 from gateway.destinations.options import Settings
 from gateway.destinations.registry import Registry
-from gateway.routing.reuse import adopt
+from gateway.routing.reuse import reuse_instances
 from tests.support.sink import Sink
 
 FILE = """
@@ -45,10 +45,10 @@ def loaded(folder: Path, text: str = FILE, environ: Mapping[str, str] | None = N
 
 def test_the_same_file_keeps_every_instance(tmp_path: Path) -> None:
     old = loaded(tmp_path)
-    adopted = adopt(loaded(tmp_path), old)
-    assert (adopted.kept, adopted.opened, adopted.closed) == (("one", "two"), (), ())
+    plan = reuse_instances(loaded(tmp_path), old)
+    assert (plan.kept, plan.opened, plan.closed) == (("one", "two"), (), ())
     for name, entry in old.destinations.items():
-        assert adopted.routes.destinations[name].instance is entry.instance
+        assert plan.routes.destinations[name].instance is entry.instance
 
 
 @pytest.mark.parametrize(
@@ -60,30 +60,30 @@ def test_one_whose_settings_have_changed_is_opened_anew_and_the_old_one_closed(
     tmp_path: Path, was: str, becomes: str
 ) -> None:
     old = loaded(tmp_path)
-    adopted = adopt(loaded(tmp_path, FILE.replace(was, becomes)), old)
-    assert (adopted.kept, adopted.opened, adopted.closed) == (("two",), ("one",), ("one",))
-    assert adopted.routes.destinations["one"].instance is not old.destinations["one"].instance
+    plan = reuse_instances(loaded(tmp_path, FILE.replace(was, becomes)), old)
+    assert (plan.kept, plan.opened, plan.closed) == (("two",), ("one",), ("one",))
+    assert plan.routes.destinations["one"].instance is not old.destinations["one"].instance
 
 
 def test_a_secret_that_has_another_value_is_a_change(tmp_path: Path) -> None:
     old = loaded(tmp_path)
-    assert adopt(loaded(tmp_path, environ={"PASSWORD": "abracadabra"}), old).opened == ("one",)
+    assert reuse_instances(loaded(tmp_path, environ={"PASSWORD": "abracadabra"}), old).opened == ("one",)
 
 
 def test_limits_and_retries_change_in_place(tmp_path: Path) -> None:
     old = loaded(tmp_path)
     limits = 'plugin = "safe"\nconcurrency = 3\nrate = "5/s"\nretry = { first = "1s" }\nenabled = false'
-    adopted = adopt(loaded(tmp_path, FILE.replace('plugin = "safe"', limits, 1)), old)
-    assert adopted.opened == ()
-    entry = adopted.routes.destinations["one"]
+    plan = reuse_instances(loaded(tmp_path, FILE.replace('plugin = "safe"', limits, 1)), old)
+    assert plan.opened == ()
+    entry = plan.routes.destinations["one"]
     assert (entry.concurrency, entry.enabled, entry.instance) == (3, False, old.destinations["one"].instance)
 
 
 def test_one_that_is_new_is_opened_and_one_that_is_gone_is_closed(tmp_path: Path) -> None:
-    adopted = adopt(loaded(tmp_path, FILE.replace("destinations.two", "destinations.three")), loaded(tmp_path))
-    assert (adopted.kept, adopted.opened, adopted.closed) == (("one",), ("three",), ("two",))
+    plan = reuse_instances(loaded(tmp_path, FILE.replace("destinations.two", "destinations.three")), loaded(tmp_path))
+    assert (plan.kept, plan.opened, plan.closed) == (("one",), ("three",), ("two",))
 
 
 def test_one_that_is_to_be_made_afresh_is_though_its_settings_are_the_same(tmp_path: Path) -> None:
-    adopted = adopt(loaded(tmp_path), loaded(tmp_path), afresh=["two"])
-    assert (adopted.kept, adopted.opened, adopted.closed) == (("one",), ("two",), ("two",))
+    plan = reuse_instances(loaded(tmp_path), loaded(tmp_path), afresh=["two"])
+    assert (plan.kept, plan.opened, plan.closed) == (("one",), ("two",), ("two",))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, update
 from gateway.models import DeliveryState, FetchState, Outcome, ReasonCode, ReportState
 from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.operator import alarm_conditions, pauses
-from gateway.store.operator.actions import By
+from gateway.store.operator.actions import Actor
 from gateway.store.operator.alarm_conditions import STANDS, Waiting
 from gateway.store.operator.drop import drop_unmatched
 from gateway.store.operator.pauses import Pause
@@ -99,7 +99,7 @@ async def test_ending_the_pause_of_a_web_service_leaves_what_waits_for_something
 async def test_an_unmatched_notification_is_decided_by_a_drop_not_by_what_its_reason_says(store: Store) -> None:
     kept = await store.submit(keep(matched=False, reason="dropped by nobody", alarm="no route"))
     assert await stands(store, "unmatched")
-    await store.write(lambda c: drop_unmatched(c, [kept.id], By(who="ann")))
+    await store.write(lambda c: drop_unmatched(c, [kept.id], Actor(who="ann")))
     assert not await stands(store, "unmatched")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from gateway.models import AttachmentState, Mode
 from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.operator import retention
-from gateway.store.operator.actions import By
+from gateway.store.operator.actions import Actor
 from gateway.store.operator.queries import show_delivery, show_notification
 from gateway.store.operator.replay import Replay, replay
 from gateway.store.store import Store
@@ -133,7 +133,7 @@ async def test_a_replay_makes_due_what_was_given_up_and_afresh_everything(store:
     assert await store.read(lambda c: attachments.not_downloaded(c, WEBSERVICE))
     [delivery] = (await store.read(lambda c: show_notification(c, of.id))).all_deliveries  # type: ignore[union-attr]
     for refetch, states in ((False, ["spooled", "due"]), (True, ["due", "due"])):
-        order = Replay(by=By(who="somebody"), refetch=refetch)
+        order = Replay(by=Actor(who="somebody"), refetch=refetch)
         await store.write(lambda c, order=order: replay(c, [delivery.id], order))  # type: ignore[misc]
         shown = await store.read(lambda c: show_delivery(c, delivery.id))
         assert shown is not None

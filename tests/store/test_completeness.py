@@ -10,7 +10,7 @@ import pytest
 
 from gateway.models import Event, Outcome
 from gateway.store.operator import completeness
-from gateway.store.operator.actions import By
+from gateway.store.operator.actions import Actor
 from gateway.store.operator.drop import drop_unmatched
 from gateway.store.store import Store
 from gateway.store.work.inbox import Keep
@@ -18,7 +18,7 @@ from gateway.store.work.queue import Begin, Due, Settlement
 from tests.store.test_queue import ALL, dead, delivered
 from tests.support.keeping import keep, new_delivery, notification
 
-BY = By(who="me", why="")
+BY = Actor(who="me", why="")
 
 
 def two_ways() -> Keep:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from gateway.models import DeliveryState, Outcome
 from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.operator import alarm_conditions
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.operator.drop import drop, drop_unmatched
 from gateway.store.store import Store
 from gateway.store.tables import notifications
@@ -20,10 +20,10 @@ from tests.store.test_queue import ALL
 from tests.store.test_replay import GIVEN_UP, REJECTED, ended, kept, report_of, reported, sent, shown
 from tests.support.keeping import WEBSERVICE, keep, notification
 
-BY = By(who="ann", why="typed twice")
+BY = Actor(who="ann", why="typed twice")
 
 
-async def dropped(store: Store, *ids: int) -> list[Ordered]:
+async def dropped(store: Store, *ids: int) -> list[ActionResult]:
     return await store.write(lambda c: drop(c, ids, BY))
 
 

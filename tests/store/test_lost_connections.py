@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import StoreError
 from gateway.models import Outcome
-from gateway.store.engine.database import Fate, say
+from gateway.store.engine.database import ErrorKind, describe
 from gateway.store.engine.postgresql import PostgresqlDatabase
 from gateway.store.engine.writer import GroupWriter
 from gateway.store.store import Store
@@ -172,14 +172,14 @@ async def test_who_sleeps_amid_a_transaction_loses_its_locks(store: Store, url: 
 
     with pytest.raises(DBAPIError) as error:
         await asyncio.to_thread(sleep)
-    assert asleep.fate(error.value) is Fate.LOST
+    assert asleep.fate(error.value) is ErrorKind.LOST
     asleep.close()
 
 
 async def test_an_error_of_the_data_is_not_taken_for_a_lost_connection(store: Store) -> None:
     with pytest.raises(DBAPIError) as error:
         await store.write(lambda connection: connection.execute(text("SELECT 1/0")))
-    assert store.database.fate(error.value) is Fate.FAILED
+    assert store.database.fate(error.value) is ErrorKind.FAILED
 
 
 async def test_readers_see_one_moment(store: Store) -> None:
@@ -203,4 +203,4 @@ async def test_what_the_database_says_of_a_row_is_not_passed_on(store: Store) ->
     with pytest.raises(Exception, match="unique") as error:
         await store.write(lambda c: c.execute(text("INSERT INTO lanes SELECT * FROM lanes")))
     assert "Key" in str(error.value)
-    assert say(error.value) == 'duplicate key value violates unique constraint "pk_lanes"'
+    assert describe(error.value) == 'duplicate key value violates unique constraint "pk_lanes"'

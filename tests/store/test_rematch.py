@@ -9,7 +9,7 @@ from sqlalchemy import select
 from gateway.config.loaded import Routes
 from gateway.intake.rematch import rematch
 from gateway.models import DeliveryState, Outcome
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.operator.queries import show_notification
 from gateway.store.operator.views import NotificationDetails
 from gateway.store.store import Store
@@ -35,7 +35,7 @@ to = "table"
 text = "{{{{ record.fields.site }}}}"
 {more}
 """
-BY = By(who="ann")
+BY = Actor(who="ann")
 
 
 def routes(folder: Path, *, form: str = "Inspection", more: str = "") -> Routes:
@@ -51,7 +51,7 @@ async def stranger(store: Store, key: str, outcome: Outcome | None = None) -> in
     return (await store.submit(item)).id
 
 
-async def matched(store: Store, loaded: Routes, *ids: int) -> list[Ordered]:
+async def matched(store: Store, loaded: Routes, *ids: int) -> list[ActionResult]:
     return await store.write(lambda c: rematch(c, ids, loaded, BY))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from gateway.models import DeliveryState, FetchState, Outcome, RecordKind, ReportState
 from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.operator import alarm_conditions
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.operator.queries import show_delivery
 from gateway.store.operator.replay import Replay, next_key, replay
 from gateway.store.operator.views import DeliveryDetails
@@ -22,7 +22,7 @@ from gateway.store.work.queue import Begin, Due, Settlement
 from tests.store.test_queue import ALL, lapse
 from tests.support.keeping import WEBSERVICE, keep, new_delivery, notification
 
-BY = By(who="ann", why="the table is there now")
+BY = Actor(who="ann", why="the table is there now")
 RENDERED = b'{"filename":"r1.json"}'
 GIVEN_UP = {"result": "unavailable", "reason": "given up after 9 attempts in 3.0d: no answer"}
 IN_DOUBT = {"result": "uncertain", "reason": "in doubt: no answer within its time limit", "doubt": True}
@@ -53,7 +53,7 @@ async def ended(store: Store, state: DeliveryState = DeliveryState.DEAD, **more:
     return due
 
 
-async def ordered(store: Store, *ids: int, **options: bool) -> list[Ordered]:
+async def ordered(store: Store, *ids: int, **options: bool) -> list[ActionResult]:
     return await store.write(lambda c: replay(c, ids, Replay(by=BY, **options)))
 
 

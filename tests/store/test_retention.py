@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, update
 from gateway.models import Outcome
 from gateway.store.engine.transaction_time import SECOND, now
 from gateway.store.operator import retention
-from gateway.store.operator.actions import By
+from gateway.store.operator.actions import Actor
 from gateway.store.operator.queries import find_notifications
 from gateway.store.operator.replay import Replay, replay
 from gateway.store.operator.retention import BATCH, TOMBSTONE, Pruned
@@ -166,7 +166,7 @@ async def test_what_is_replayed_while_a_batch_waits_for_it_is_not_deleted(store:
     moment = now() + LATER * SECOND
     waiting: asyncio.Future[tuple[Pruned, int | None]] | None = None
     with store.database.write() as connection:
-        replay(connection, [delivery.id], Replay(by=By(who="a test"), render=True))
+        replay(connection, [delivery.id], Replay(by=Actor(who="a test"), render=True))
         if store.database.shared:
             waiting = asyncio.ensure_future(
                 store.write(lambda c: retention.prune(c, after=0, moment=moment, older_than=90 * DAY))

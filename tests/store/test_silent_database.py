@@ -17,7 +17,7 @@ from gateway.models import RecordKind
 from gateway.store.engine import answering, postgresql
 from gateway.store.engine.answering import AnsweringConnection, NoAnswer
 from gateway.store.engine.connect import open_database
-from gateway.store.engine.database import Fate
+from gateway.store.engine.database import ErrorKind
 from gateway.store.engine.locks import lock_name
 from gateway.store.engine.migrate import migrate
 from gateway.store.engine.postgresql import PostgresqlDatabase
@@ -107,7 +107,7 @@ async def test_database_that_takes_connections_and_says_nothing_is_told_until_it
     with pytest.raises(Exception, match=r"no answer|timeout|could not connect|server closed") as failed:
         async with asyncio.timeout(10 * ANSWER_WITHIN):
             await behind.submit(keep(notification("n2")))
-    assert behind.database.fate(failed.value) is Fate.LOST
+    assert behind.database.fate(failed.value) is ErrorKind.LOST
     assert behind.trouble is not None
     relay.deaf = False
     async with asyncio.timeout(10 * ANSWER_WITHIN):

@@ -8,7 +8,7 @@ from typing import Any
 from typer.main import get_command
 
 from gateway.cli import app
-from gateway.cli.lazy import Later
+from gateway.cli.lazy import LazyCommand
 
 
 def command_line() -> Any:
@@ -16,15 +16,15 @@ def command_line() -> Any:
     return _imported(get_command(app))
 
 
-def imported_later() -> Iterator[Later]:
+def imported_later() -> Iterator[LazyCommand]:
     """Yield each command that is imported when it is called for."""
     for command in get_command(app).commands.values():  # type: ignore[attr-defined]
         yield command
-        yield from (one for one in getattr(command.load(), "commands", {}).values() if isinstance(one, Later))
+        yield from (one for one in getattr(command.load(), "commands", {}).values() if isinstance(one, LazyCommand))
 
 
 def _imported(command: Any) -> Any:
-    if isinstance(command, Later):
+    if isinstance(command, LazyCommand):
         command = command.load()
     if hasattr(command, "commands"):
         command.commands = {name: _imported(one) for name, one in command.commands.items()}

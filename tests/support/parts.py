@@ -13,17 +13,17 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Row, select, update
 
-from gateway.alarms.monitor import Watch
-from gateway.calls.access import Callers
-from gateway.calls.client import Calls
-from gateway.calls.outage import Silence
+from gateway.alarms.monitor import AlarmMonitor
+from gateway.calls.access import WebserviceAccess
+from gateway.calls.client import AccountClient
+from gateway.calls.outage import OutageDetector
 from gateway.components import watch_alarms
-from gateway.delivery.orphans import Unloaded
+from gateway.delivery.orphans import Orphans
 from gateway.doforms.simulator import Simulator
 from gateway.http import build_client
 from gateway.pauses import Kind, Pauses
-from gateway.records.fetcher import FetchDesk
-from gateway.routing.active import Current
+from gateway.records.fetcher import RecordFetcher
+from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.tables import notifications
 from gateway.store.work import alarms, records
@@ -67,11 +67,11 @@ class Parts:
 
     doforms: Simulator
     store: Store
-    current: Current
-    calls: Calls
+    active: ActiveRoutes
+    calls: AccountClient
     pauses: Pauses
-    callers: Callers
-    desk: FetchDesk
+    callers: WebserviceAccess
+    fetcher: RecordFetcher
 
     async def keep(self, key: str, record: str | None = "r1", **more: Any) -> KeptNotification:
         """Keep a notification of the simulator's web service whose delivery needs the record."""
@@ -90,15 +90,15 @@ class Parts:
         """Let every fetch that was put off be due."""
         await self.store.write(lambda connection: connection.execute(update(notifications).values(fetch_due_at=None)))
 
-    def watch(self, silence: Silence | None = None) -> Watch:
+    def watch(self, outages: OutageDetector | None = None) -> AlarmMonitor:
         """Return the watch over the alarms."""
         return watch_alarms(
             store=self.store,
-            current=self.current,
+            active=self.active,
             pauses=self.pauses,
-            unloaded=Unloaded(store=self.store, current=self.current),
-            unreadable=self.desk.unreadable,
-            silence=silence or self.calls.silence,
+            orphans=Orphans(store=self.store, active=self.active),
+            unreadable=self.fetcher.unreadable,
+            outages=outages or self.calls.outages,
         )
 
     async def alarms(self) -> Sequence[Alarm]:
@@ -159,10 +159,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.AsyncClient) -> AsyncIterator[Parts]:
     text = ROUTES.format(api=doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
-    current, pauses = Current(load_routes(tmp_path, text)), Pauses(store)
-    calls = Calls(http, store, paused=lambda id_: pauses.reason(Kind.WEBSERVICE, id_))
-    callers = Callers(store=store, current=current, pauses=pauses)
-    desk = FetchDesk(store=store, current=current, calls=calls, callers=callers, pauses=pauses)
-    yield Parts(doforms, store, current, calls, pauses, callers, desk)
-    await desk.stop()
+    active, pauses = ActiveRoutes(load_routes(tmp_path, text)), Pauses(store)
+    calls = AccountClient(http, store, paused=lambda id_: pauses.reason(Kind.WEBSERVICE, id_))
+    callers = WebserviceAccess(store=store, active=active, pauses=pauses)
+    fetcher = RecordFetcher(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
+    yield Parts(doforms, store, active, calls, pauses, callers, fetcher)
+    await fetcher.stop()
     await calls.aclose()

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.destinations.options import TemplateMark
 from gateway.errors import TemplateError
-from gateway.templates.template import compile_expression, judge, mentions, template_compiler
+from gateway.templates.template import compile_expression, evaluate_condition, mentions, template_compiler
 
 
 @pytest.mark.parametrize(
@@ -298,12 +298,12 @@ def test_an_expression_takes_no_braces_and_only_one_value(evaluate) -> None:
     ],
 )
 def test_a_condition_holds_or_not_and_null_is_false(names, when: str, holds: bool) -> None:
-    assert judge(compile_expression(when), names) is holds
+    assert evaluate_condition(compile_expression(when), names) is holds
 
 
 def test_a_condition_that_cannot_be_judged_raises(names) -> None:
     with pytest.raises(TemplateError, match="cannot be compared"):
-        judge(compile_expression("record.fields.site > 3"), names)
+        evaluate_condition(compile_expression("record.fields.site > 3"), names)
 
 
 @pytest.mark.parametrize(

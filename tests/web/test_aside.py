@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import Misfit
-from gateway.intake.admission import Room
-from gateway.routing.active import Current
+from gateway.intake.admission import Admission
+from gateway.routing.active import ActiveRoutes
 from gateway.store.operator import quarantine
 from gateway.store.operator.quarantine import NewEntry
 from gateway.store.store import Store
@@ -89,10 +89,10 @@ async def test_quarantine_gives_way_before_a_notification_is_refused(
             entry = NewEntry(path="/", client=None, reason="odd", body=b"x" * MEBIBYTE, code=Misfit.NO_OBJECT)
             await store.write(lambda c, one=entry: quarantine.add(c, one))
         disk: Any = ShortDisk(store, whole)
-        room = Room(store=disk, current=Current(routes))
-        await room.look()
+        admission = Admission(store=disk, active=ActiveRoutes(routes))
+        await admission.look()
         assert await store.read(quarantine.size) // MEBIBYTE == left
-        assert (room.refuses() is not None) is refused
+        assert (admission.refuses() is not None) is refused
         raised = await store.read(alarms.list_alarms)
         assert ([one.kind for one in raised] == ["disk nearly full"]) is refused
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.web.auth_failures import BURST, IN_A_ROW, Refusals
+from gateway.web.auth_failures import BURST, IN_A_ROW, AuthFailures
 
 
 class Clock:
@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-def met(refusals: Refusals, clock: Clock, times: int, *, every: float, fitting: bool = False) -> list[str]:
+def met(refusals: AuthFailures, clock: Clock, times: int, *, every: float, fitting: bool = False) -> list[str]:
     """Refuse so many, and return what was told; ``fitting`` has one that fits before each."""
     told = []
     for _ in range(times):
@@ -27,19 +27,19 @@ def met(refusals: Refusals, clock: Clock, times: int, *, every: float, fitting: 
 
 
 def test_a_few_among_those_that_fit_are_told_to_nobody() -> None:
-    refusals = Refusals(clock := Clock())
+    refusals = AuthFailures(clock := Clock())
     assert met(refusals, clock, 100, every=10.0, fitting=True) == []
 
 
 def test_a_burst_is_told_though_others_fit_and_once_a_minute() -> None:
-    refusals = Refusals(clock := Clock())
+    refusals = AuthFailures(clock := Clock())
     [text] = met(refusals, clock, BURST, every=1.0, fitting=True)
     assert text.startswith("20 or more requests within 60 s carried no or a wrong secret header: ")
     assert len(met(refusals, clock, 60, every=1.0, fitting=True)) == 1
 
 
 def test_a_quiet_account_whose_header_is_wrong_is_told_after_five_however_long_they_take() -> None:
-    refusals = Refusals(clock := Clock())
+    refusals = AuthFailures(clock := Clock())
     assert met(refusals, clock, IN_A_ROW - 1, every=3600.0) == []
     [text] = met(refusals, clock, 1, every=3600.0)
     assert text.startswith("the last 5 requests carried no or a wrong secret header: ")

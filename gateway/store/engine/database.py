@@ -14,7 +14,7 @@ from gateway.store.engine.ids import Ids
 from gateway.store.engine.transaction_time import Reading
 
 
-class Fate(Enum):
+class ErrorKind(Enum):
     """What an error says about the transaction that it ended."""
 
     FAILED = "failed"
@@ -50,7 +50,7 @@ class Database(Protocol):
         ...
 
     def now(self) -> int:
-        """Return the store's time as far as this process knows it: to wait by, not to decide by (`clock.ask`)."""
+        """Return the store's time as far as this process knows it: to wait by, not to decide by (`ask`)."""
         ...
 
     def reading(self) -> Reading:
@@ -81,7 +81,7 @@ class Database(Protocol):
         """Wait until nobody else migrates; the lock ends with the transaction."""
         ...
 
-    def fate(self, error: BaseException) -> Fate:
+    def fate(self, error: BaseException) -> ErrorKind:
         """Tell what an error out of a transaction says about it."""
         ...
 
@@ -103,7 +103,7 @@ def is_of_database(error: BaseException) -> bool:
     return isinstance(error, SQLAlchemyError) or type(error).__module__.partition(".")[0] in ("psycopg", "sqlite3")
 
 
-def say(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Tell what the database said, without the statement and its values."""
     said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     told = getattr(getattr(said, "diag", None), "message_primary", None)  # without the row that is in the details

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from gateway.errors import StoreError
 from gateway.store.engine.answering import ANSWER_WITHIN, CONNECT, answering_engine, be_patient
 from gateway.store.engine.bulk_sql import scalar_of
-from gateway.store.engine.database import Fate, say
+from gateway.store.engine.database import ErrorKind, describe
 from gateway.store.engine.ids import SequenceIds
 from gateway.store.engine.pooler import REMEDY, SAID, lends_sessions
 from gateway.store.engine.transaction_time import ASKED, Reading, micros, now, steady
@@ -93,7 +93,7 @@ class PostgresqlDatabase:
         try:
             connection = self._begin(self._writers)
         except (DBAPIError, psycopg.Error) as error:
-            if self.fate(error) is not Fate.LOST:
+            if self.fate(error) is not ErrorKind.LOST:
                 raise
             connection = self._begin(self._writers)  # the other one had died in the pool, with the database's restart
         with connection:
@@ -185,19 +185,23 @@ class PostgresqlDatabase:
             tried += 1
             time.sleep(_TRY_AGAIN)
 
-    def fate(self, error: BaseException) -> Fate:
+    def fate(self, error: BaseException) -> ErrorKind:
         """Tell what an error out of a transaction says about it."""
         if isinstance(error, NoConnectionFree):
-            return Fate.LOST
+            return ErrorKind.LOST
         said = error.orig if isinstance(error, DBAPIError) else error
         if not isinstance(said, psycopg.Error):
-            return Fate.FAILED
+            return ErrorKind.FAILED
         state = said.sqlstate
         if state is None:  # the driver itself: it cannot connect, or the other side hung up
-            return Fate.LOST if isinstance(said, psycopg.OperationalError | psycopg.InterfaceError) else Fate.FAILED
+            return (
+                ErrorKind.LOST
+                if isinstance(said, psycopg.OperationalError | psycopg.InterfaceError)
+                else ErrorKind.FAILED
+            )
         if state in _CROSSED:
-            return Fate.CROSSED
-        return Fate.LOST if state in _LOST or state.startswith("08") else Fate.FAILED
+            return ErrorKind.CROSSED
+        return ErrorKind.LOST if state in _LOST or state.startswith("08") else ErrorKind.FAILED
 
     def tell_others(self, connection: Connection) -> None:
         """Wake the other processes when this transaction commits."""
@@ -223,7 +227,9 @@ class PostgresqlDatabase:
                         await asyncio.sleep(_LISTEN_PAUSE)
             except (psycopg.Error, TimeoutError) as error:
                 if hears:
-                    log.info("other gateways are not heard; the store is looked at once a second", reason=say(error))
+                    log.info(
+                        "other gateways are not heard; the store is looked at once a second", reason=describe(error)
+                    )
                 hears = False
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from gateway.store.engine.database import Fate
+from gateway.store.engine.database import ErrorKind
 from gateway.store.engine.ids import CountedIds
 from gateway.store.engine.sqlite_file import FileLock, keep_to_owner, make_own, refuse_unusable
 from gateway.store.engine.transaction_time import Reading, now, steady
@@ -121,13 +121,13 @@ class SqliteDatabase:
     def lock_schema(self, connection: Connection) -> None:
         """Do nothing: a transaction that writes has the whole file."""
 
-    def fate(self, error: BaseException) -> Fate:
+    def fate(self, error: BaseException) -> ErrorKind:
         """Tell what an error out of a transaction says about it; a file has no connection to lose.
 
         What crosses is a command on the store that took an id which was counted on.
         """
         said = error.orig if isinstance(error, DBAPIError) else error
-        return Fate.CROSSED if isinstance(said, sqlite3.IntegrityError) else Fate.FAILED
+        return ErrorKind.CROSSED if isinstance(said, sqlite3.IntegrityError) else ErrorKind.FAILED
 
     def tell_others(self, connection: Connection) -> None:
         """Do nothing: there are no others."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from gateway.store.engine.database import Database, Fate, say
+from gateway.store.engine.database import Database, ErrorKind, describe
 
 log = structlog.get_logger(__name__)
 
@@ -148,42 +148,42 @@ class GroupWriter(Generic[Item, Result]):
                 took = time.monotonic() - began
                 if took > STALL:
                     log.warning(
-                        "the store kept a step waiting", writer=self._name, seconds=round(took), reason=say(error)
+                        "the store kept a step waiting", writer=self._name, seconds=round(took), reason=describe(error)
                     )
-                    self.stalls = [*self.stalls[-9:], say(error)]
-                self._note(error if fate is Fate.LOST else None)
+                    self.stalls = [*self.stalls[-9:], describe(error)]
+                self._note(error if fate is ErrorKind.LOST else None)
                 if not self._goes_on(fate, tries, stalled=took > STALL):
                     return self._failed(items, error, fate)
             else:
                 self._note(None)
                 return results
 
-    def _goes_on(self, fate: Fate, tries: int, *, stalled: bool) -> bool:
+    def _goes_on(self, fate: ErrorKind, tries: int, *, stalled: bool) -> bool:
         """Tell whether the whole group is tried again, after the wait that this takes.
 
         What waited long for a lock is tried again only if it must be written: whoever waits is answered long since.
         """
-        if fate is Fate.CROSSED and stalled:
+        if fate is ErrorKind.CROSSED and stalled:
             return self._persistent and not self._closed
-        if fate is Fate.CROSSED and tries <= _CROSSINGS:
+        if fate is ErrorKind.CROSSED and tries <= _CROSSINGS:
             time.sleep(random.uniform(0, 0.01 * tries))  # nosec B311
             return True
-        if fate is Fate.LOST and self._persistent and not self._closed:
+        if fate is ErrorKind.LOST and self._persistent and not self._closed:
             time.sleep(min(_FIRST_WAIT * 2 ** min(tries, 10), _LONGEST_WAIT))
             return True
         return False
 
-    def _failed(self, items: Sequence[Item], error: Exception, fate: Fate) -> Sequence[Result | Exception]:
-        if len(items) == 1 or fate is Fate.LOST:
+    def _failed(self, items: Sequence[Item], error: Exception, fate: ErrorKind) -> Sequence[Result | Exception]:
+        if len(items) == 1 or fate is ErrorKind.LOST:
             return [error] * len(items)
         return [result for item in items for result in self._commit([item])]
 
     def _note(self, lost: Exception | None) -> None:
         if lost is not None and self.trouble is None:
-            log.error("the store cannot be reached; trying again", writer=self._name, reason=say(lost))
+            log.error("the store cannot be reached; trying again", writer=self._name, reason=describe(lost))
         elif lost is None and self.trouble is not None:
             log.info("the store is back", writer=self._name)
-        self.trouble = None if lost is None else say(lost)
+        self.trouble = None if lost is None else describe(lost)
 
     def _resolve(self, group: Sequence[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
         for (item, future, weight), result in zip(group, results, strict=True):

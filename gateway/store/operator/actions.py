@@ -27,7 +27,7 @@ AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class By:
+class Actor:
     """Who gives an order, and why."""
 
     who: str
@@ -38,7 +38,7 @@ class By:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ordered:
+class ActionResult:
     """What became of an order for one delivery, or for one notification without any."""
 
     id: int

@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Row, case, select, update
 from gateway.models import AlarmKind, DeliveryState, Outcome, ReasonCode, ReportState
 from gateway.store.engine.transaction_time import ask
 from gateway.store.operator import alarm_conditions
-from gateway.store.operator.actions import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
+from gateway.store.operator.actions import ActionResult, Actor, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import deliveries, notifications
 from gateway.store.work import alarms
 from gateway.store.work.outcome import conclude
 
 
-def drop(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
+def drop(connection: Connection, ids: Collection[int], by: Actor) -> list[ActionResult]:
     """End deliveries that are pending or dead as dropped; outcomes that follow are set and reported."""
     _, moment = ask(connection)
     touched = lock_their_lanes(connection, ids)
@@ -31,7 +31,7 @@ def drop(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
     for row in rows:
         refused = _refusal(row, is_sent=sending.get(row.lane_id) == row.id)
         results.append(
-            Ordered(
+            ActionResult(
                 id=row.id,
                 notification=row.notification_key,
                 route=row.route,
@@ -57,7 +57,7 @@ def _refusal(row: Row[Any], *, is_sent: bool) -> str | None:
     return None
 
 
-def _end(connection: Connection, row: Row[Any], by: By, moment: int) -> None:
+def _end(connection: Connection, row: Row[Any], by: Actor, moment: int) -> None:
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id == row.id)
@@ -76,7 +76,7 @@ def _end(connection: Connection, row: Row[Any], by: By, moment: int) -> None:
     note(connection, row.id, tries=row.attempts, what="dropped", text=str(by), moment=moment)
 
 
-def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list[Ordered]:
+def drop_unmatched(connection: Connection, ids: Collection[int], by: Actor) -> list[ActionResult]:
     """Give up notifications that no route matched: failed, if they had no outcome yet, and their alarm ends."""
     column, (_, moment) = notifications.c, ask(connection)
     rows = connection.execute(
@@ -100,7 +100,7 @@ def drop_unmatched(connection: Connection, ids: Collection[int], by: By) -> list
     )
     clear_unmatched(connection, {row.webservice_id for row in rows})
     return [
-        Ordered(
+        ActionResult(
             id=row.id,
             notification=row.notification_key,
             route=None,

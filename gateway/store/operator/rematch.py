@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, select, update
 from gateway.models import FetchState, Mode, ReportState
 from gateway.store.engine.ids import Ids
 from gateway.store.engine.transaction_time import ask
-from gateway.store.operator.actions import By, Ordered
+from gateway.store.operator.actions import ActionResult, Actor
 from gateway.store.operator.drop import clear_unmatched
 from gateway.store.tables import notifications
 from gateway.store.work import records
@@ -28,7 +28,7 @@ def load_unmatched(connection: Connection, ids: Collection[int]) -> list[KeptNot
     return [kept[id_] for id_ in found]
 
 
-def rematch(connection: Connection, kept: KeptNotification, decided: Keep, by: By, *, ids: Ids) -> Ordered:
+def rematch(connection: Connection, kept: KeptNotification, decided: Keep, by: Actor, *, ids: Ids) -> ActionResult:
     """Keep the deliveries that the routes now make of a notification, or say why there is still none.
 
     They go to the end of their lanes: their record is fetched now, so they bring what is newest.
@@ -44,12 +44,12 @@ def rematch(connection: Connection, kept: KeptNotification, decided: Keep, by: B
         clear_unmatched(connection, [notification.webservice_id])
         count = len(decided.deliveries)
         text = f"matched: {count} {'delivery' if count == 1 else 'deliveries'}"
-    return Ordered(
+    return ActionResult(
         id=kept.id, notification=notification.key, route=None, destination=None, done=decided.matched, text=text
     )
 
 
-def _match(connection: Connection, id_: int, decided: Keep, by: By) -> None:
+def _match(connection: Connection, id_: int, decided: Keep, by: Actor) -> None:
     column = notifications.c
     starts_reporting = case(
         (column.report_state == ReportState.NONE.value, ReportState.OPEN.value), else_=column.report_state

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Row, case, delete, exists, or_, select, text,
 
 from gateway.models import DeliveryState, Event, FetchState
 from gateway.store.engine.transaction_time import ask
-from gateway.store.operator.actions import By, Ordered, being_sent, lock_their_lanes, note, open_lanes
+from gateway.store.operator.actions import ActionResult, Actor, being_sent, lock_their_lanes, note, open_lanes
 from gateway.store.tables import attempts, deliveries, lanes, notifications, records, renderings
 from gateway.store.work import attachments
 
@@ -37,7 +37,7 @@ _ORDERS = ("replayed", "dropped")
 class Replay:
     """An order to send deliveries again."""
 
-    by: By
+    by: Actor
     render: bool = False
     """Render anew, under a new key."""
     refetch: bool = False
@@ -71,7 +71,7 @@ _select = select(
 ).join_from(deliveries, notifications)
 
 
-def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[Ordered]:
+def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[ActionResult]:
     """Send deliveries again; give those of one lane in one call, so that they keep their order."""
     _, moment = ask(connection)
     touched = lock_their_lanes(connection, ids)
@@ -79,7 +79,7 @@ def replay(connection: Connection, ids: Collection[int], order: Replay) -> list[
     statement = _select.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.lane_id, deliveries.c.number)
     rows = connection.execute(statement).all()
     later = _attempted_later(connection, rows)
-    results: list[Ordered] = []
+    results: list[ActionResult] = []
     going: list[tuple[Row[Any], bool]] = []
     for lane_id, of_lane in groupby(rows, attrgetter("lane_id")):
         judged = _judge(list(of_lane), later.get(lane_id, {}), sending.get(lane_id), order)
@@ -177,12 +177,12 @@ def _is_rendered_anew(row: Row[Any], order: Replay) -> bool:
     return True
 
 
-def _told(row: Row[Any], refused: str | None, order: Replay, *, to_end: bool) -> Ordered:
+def _told(row: Row[Any], refused: str | None, order: Replay, *, to_end: bool) -> ActionResult:
     if _is_rendered_anew(row, order):
         how = "rendered anew under a new key"
     else:
         how = "tried at once" if row.state == DeliveryState.PENDING else "sent again as it was, under its old key"
-    return Ordered(
+    return ActionResult(
         id=row.id,
         notification=row.notification_key,
         route=row.route,

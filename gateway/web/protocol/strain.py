@@ -10,7 +10,7 @@ import structlog
 
 from gateway.alarms.book import clear_and_log, raise_and_log
 from gateway.models import AlarmKind
-from gateway.store.engine.database import say
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ class Strains:
             try:
                 await self._tell(strain)
             except Exception as error:
-                log.warning("an alarm could not be raised or cleared", kind=strain.kind, error=say(error))
+                log.warning("an alarm could not be raised or cleared", kind=strain.kind, error=describe(error))
 
     async def _tell(self, strain: Strain) -> None:
         why = strain.why()

@@ -9,7 +9,7 @@ from gateway.errors import TemplateError
 from gateway.models import Record
 
 
-class Answers(dict[str, Any]):
+class RecordAnswers(dict[str, Any]):
     """Values by question name. A name that stands in several places is refused when it is asked for.
 
     ``several`` maps such a name to the paths where it stands; its values are here under these. What is asked for by
