@@ -8,15 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import Tell, clear_and_log, raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store, micros, to_store
 from gateway.store.operator import pauses
 from gateway.store.operator.pauses import PAUSED, Pause
 from gateway.store.store import Store
-from gateway.store.work import alarms
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +58,7 @@ class Pauses:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._pauses: dict[tuple[str, str], Pause] = {}
         self._changes = 0
         self._changing = 0
@@ -151,7 +150,7 @@ class Pauses:
         pause = Pause(kind=kind, name=name, cause=cause, reason=reason, since=moment, until=end)
         with self._change():
             self._pauses[kind, name] = pause
-            await self._store.write(lambda connection: _pause(connection, pause, called or name))
+            await self._alarms.write(lambda step: _pause(step, pause, called or name))
 
     async def opening(self, name: str, reason: str, *, next_in: float | None, alarm: bool) -> None:
         """Note that a destination is not open yet, for lists; with ``alarm`` that a person must see to it."""
@@ -164,8 +163,7 @@ class Pauses:
             since=now,
             until=None if next_in is None else now + micros(next_in),
         )
-        tell = await self._store.write(lambda connection: _opening(connection, entry, alarm=alarm))
-        tell()
+        await self._alarms.write(lambda step: _opening(step, entry, alarm=alarm))
 
     async def no_longer_opening(self, name: str) -> None:
         """Note that nobody is about to open a destination."""
@@ -195,7 +193,7 @@ class Pauses:
     async def opened(self, name: str) -> None:
         """Note that a destination is open: what paused it because it could not be opened has ended."""
         await self.no_longer_opening(name)
-        await clear_and_log(self._store, AlarmKind.DESTINATION_NOT_OPEN, name)
+        await self._alarms.clear(AlarmKind.DESTINATION_NOT_OPEN, name)
         await self.resume_if(Kind.DESTINATION, name, Cause.MISCONFIGURED)
 
     async def resume(self, kind: Kind, name: str) -> None:
@@ -215,22 +213,22 @@ class Pauses:
             self._changing -= 1
 
 
-def _opening(connection: Connection, entry: Pause, *, alarm: bool) -> Tell:
-    pauses.pause(connection, entry)
+def _opening(step: AlarmStep, entry: Pause, *, alarm: bool) -> None:
+    pauses.pause(step.connection, entry)
     if not alarm:
-        return lambda: None
+        return
     text = (
         f"it cannot be opened, and its deliveries wait: {entry.reason}. Look whether it can be reached; it is tried "
         "each minute, and goes on by itself"
     )
-    return raised(connection, AlarmKind.DESTINATION_NOT_OPEN, entry.name, text)
+    step.raise_alarm(AlarmKind.DESTINATION_NOT_OPEN, entry.name, text)
 
 
-def _pause(connection: Connection, pause: Pause, called: str) -> None:
-    if not pauses.pause(connection, pause):
+def _pause(step: AlarmStep, pause: Pause, called: str) -> None:
+    if not pauses.pause(step.connection, pause):
         return
     text = ". ".join(part for part in (pause.reason.rstrip("."), _remedy(pause, called)) if part)
-    alarms.raise_alarm(connection, PAUSED[pause.kind], pause.name, text)
+    step.raise_alarm(PAUSED[pause.kind], pause.name, text)
 
 
 def _remedy(pause: Pause, called: str) -> str:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import structlog
 
-from gateway.alarms.book import clear_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.config.loaded import Routes
 from gateway.errors import GatewayError, RoutesFileError
 from gateway.models import AlarmKind
 from gateway.store.store import Store
-from gateway.store.work import alarms
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +34,7 @@ class Reloader:
     ) -> None:
         self._file = file
         self._store = store
+        self._alarms = AlarmBook(store)
         self._load = load
         self._swap = swap
         self._asked = asked
@@ -68,13 +68,13 @@ class Reloader:
         more = f" (and {len(problems) - 1} more, see the log or `gateway check`)" if len(problems) > 1 else ""
         text = f"{stays}: {problems[0]}{more}"
         try:
-            await self._store.write(lambda c: alarms.raise_alarm(c, AlarmKind.RELOAD_FAILED, str(self._file), text))
+            await self._alarms.raise_alarm(AlarmKind.RELOAD_FAILED, str(self._file), text)
         except Exception as failure:
             log.warning("the alarm could not be raised", error=str(failure))
         log.error(f"reload failed: {stays}", file=str(self._file), problems=problems)
 
     async def _clear(self) -> None:
         try:
-            await clear_and_log(self._store, AlarmKind.RELOAD_FAILED, str(self._file))
+            await self._alarms.clear(AlarmKind.RELOAD_FAILED, str(self._file))
         except Exception as failure:
             log.warning("an alarm could not be cleared", kind=AlarmKind.RELOAD_FAILED, error=str(failure))

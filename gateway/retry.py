@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass
+
+from gateway.doforms.failures import BadKey, Later, Misled
+from gateway.errors import DoformsError
 from gateway.models import ReasonCode, Retry
 
 _JITTER = 0.2
@@ -37,20 +42,56 @@ class GivenUp(Exception):
         self.code = code
 
 
-def delay(retry: Retry, number: int, *, jitter: float, wish: float | None = None) -> float:
-    """Return the seconds to wait after attempt ``number`` (from 1).
+@dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """What follows a failed attempt: another one after a wait, or none."""
 
-    ``jitter`` in [0, 1) spreads the wait by a fifth either way. ``wish`` is the other side's ``Retry-After``; it is
-    honoured up to ``retry.max``.
+    number: int
+    """Attempts up to now."""
+    counted: bool
+    """Whether the failed one was an attempt by the settings of the retries."""
+    wait: float
+    """Seconds until the next one."""
+    verdict: str | None
+    """Why there is no next one; None: there is one."""
+
+
+def next_attempt(
+    retry: Retry, *, attempts: int, spent: float, jitter: float, counted: bool = True, wish: float | None = None
+) -> NextAttempt:
+    """Decide whether and when something is tried again: a delivery, a fetch, an attachment or a report.
+
+    ``attempts`` were made before the failed one, which adds to them if it is ``counted``; ``spent`` seconds have gone
+    by, those of the failed one with them. ``jitter`` in [0, 1) spreads the wait by a fifth either way. ``wish`` is the
+    other side's ``Retry-After`` in seconds; it is honoured up to ``retry.max``.
     """
+    number = attempts + int(counted)
+    wait = _delay(retry, max(1, number), jitter=jitter, wish=wish)
+    return NextAttempt(number, counted, wait, _gives_up(retry, number=number, spent=spent, wait=wait))
+
+
+def after_call(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> NextAttempt:
+    """Decide what follows a call to doForms that failed; the meaning of the numbers is that of `next_attempt`.
+
+    "Too many requests" is no attempt: it says nothing about what was asked for.
+    """
+    later = error if isinstance(error, Later) else None
+    counted = later is None or not later.too_many
+    if isinstance(error, BadKey | Misled):
+        return NextAttempt(attempts + int(counted), counted, 0.0, "refused")
+    wish = None if later is None else later.retry_after
+    jitter = random.random()  # nosec B311
+    return next_attempt(retry, attempts=attempts, spent=spent, jitter=jitter, counted=counted, wish=wish)
+
+
+def _delay(retry: Retry, number: int, *, jitter: float, wish: float | None) -> float:
     exponent = min(number - 1, 64)
     wait: float = min(retry.first * retry.factor**exponent, retry.max)
     wait *= 1 - _JITTER + 2 * _JITTER * jitter
     return max(wait, min(wish, retry.max)) if wish is not None else wait
 
 
-def gives_up(retry: Retry, *, number: int, spent: float, wait: float) -> str | None:
-    """Tell why there is no further attempt after ``number`` of them and ``spent`` seconds; None: there is one."""
+def _gives_up(retry: Retry, *, number: int, spent: float, wait: float) -> str | None:
     if retry.attempts is not None and number >= retry.attempts:
         return f"given up after {number} {'attempt' if number == 1 else 'attempts'}"
     if spent + wait > retry.give_up_after:

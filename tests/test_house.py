@@ -147,6 +147,20 @@ def test_a_command_that_prints_data_prints_json_too(command: Any) -> None:
     assert "--json" in {option for one in command.params for option in one.opts}
 
 
+def test_alarms_are_raised_and_cleared_through_the_book_and_by_the_store_alone() -> None:
+    outside = [
+        path.relative_to(ROOT)
+        for path in files(ROOT / "gateway")
+        if path.suffix == ".py" and not path.is_relative_to(ROOT / "gateway" / "store")
+    ]
+    raises = [
+        str(path)
+        for path in outside
+        if re.search(r"(?<![.\w])alarms\.(raise|clear)_alarm\(", (ROOT / path).read_text())
+    ]
+    assert raises == ["gateway/alarms/book.py"]
+
+
 def test_no_sentence_decides_anything() -> None:
     found = {
         (str(path.relative_to(ROOT)), function)

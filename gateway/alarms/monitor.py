@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.models import AlarmKind
 from gateway.store.engine.database import describe
 from gateway.store.engine.transaction_time import from_store
@@ -44,6 +44,7 @@ class AlarmMonitor:
     ) -> None:
         """``ends`` has, by kind, what only somebody beside the store knows."""
         self._store = store
+        self._alarms = AlarmBook(store)
         self._looks = looks
         self._ends = ends
 
@@ -68,10 +69,10 @@ class AlarmMonitor:
                 "Receiving and deliveries stand meanwhile. See who locks it (PostgreSQL: pg_locks, pg_stat_activity), "
                 "whether its machine is overloaded, and what stands between it and this one"
             )
-            await raise_and_log(self._store, AlarmKind.STORE_STALLS, "store", text)
+            await self._alarms.raise_alarm(AlarmKind.STORE_STALLS, "store", text)
         for alarm in await self._store.read(alarms.list_alarms):
             if await self._has_ended(alarm):
-                await clear_and_log(self._store, alarm.kind, alarm.subject)
+                await self._alarms.clear(alarm.kind, alarm.subject)
 
     async def _has_ended(self, alarm: Alarm) -> bool:
         if alarm.kind in _UNTIL_QUIET:

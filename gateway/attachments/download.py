@@ -7,9 +7,8 @@ import time
 from contextlib import suppress
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import log_raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.attachments.spool import Busy, NoRoom, Part, spool_of
 from gateway.attachments.spool_alarm import SpoolAlarm
 from gateway.calls.access import NOT_NOW, WebserviceAccess
@@ -24,13 +23,12 @@ from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import AlarmKind, AttachmentState, Record
 from gateway.pauses import Kind, Pauses
-from gateway.records.failures import next_attempt
 from gateway.records.verify import prove_password
-from gateway.retry import Deferred
+from gateway.retry import Deferred, after_call
 from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
-from gateway.store.work import alarms, attachments
+from gateway.store.work import attachments
 from gateway.store.work.attachments import KeptAttachment
 from gateway.store.work.records import KeptNotification
 
@@ -54,6 +52,7 @@ class Downloads:
         self, *, store: Store, active: ActiveRoutes, calls: AccountClient, callers: WebserviceAccess, pauses: Pauses
     ) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._calls = calls
         self._pauses = pauses
@@ -166,31 +165,31 @@ class Downloads:
         duration: float,
     ) -> None:
         spent = row.spent / SECOND + duration
-        judged = next_attempt(account.attachment_retry, error, attempts=row.attempts, spent=spent)
-        verdict = "refused" if isinstance(error, Unwanted) else judged.verdict
+        following = after_call(account.attachment_retry, error, attempts=row.attempts, spent=spent)
+        verdict = "refused" if isinstance(error, Unwanted) else following.verdict
         reason = f"could not be downloaded: {f'{verdict}: ' if verdict else ''}{error}"
-        due_at = None if verdict else self._store.now() + micros(judged.wait)
+        due_at = None if verdict else self._store.now() + micros(following.wait)
         key, subject = kept.notification.key, kept.notification.webservice_id
         log.warning(
-            "attachment not downloaded", notification=key, place=row.place, attempt=judged.number, reason=reason
+            "attachment not downloaded", notification=key, place=row.place, attempt=following.number, reason=reason
         )
 
-        def note(connection: Connection) -> bool:
+        def note(step: AlarmStep) -> None:
             attachments.note_failed(
-                connection,
+                step.connection,
                 row.id,
                 state=AttachmentState.GIVEN_UP if verdict else AttachmentState.DUE,
                 reason=reason,
-                spent=micros(judged.wait + duration),
+                spent=micros(following.wait + duration),
                 due_at=due_at,
-                counted=judged.counted,
+                counted=following.counted,
                 etag=part.validator if part.offset else None,
             )
-            text = f"notification {key}: {row.place} ({row.filename}) {reason}. {_REMEDY}"
-            return verdict is not None and alarms.raise_alarm(connection, AlarmKind.ATTACHMENT_MISSING, subject, text)
+            if verdict is not None:
+                text = f"notification {key}: {row.place} ({row.filename}) {reason}. {_REMEDY}"
+                step.raise_alarm(AlarmKind.ATTACHMENT_MISSING, subject, text)
 
-        if await self._store.write(note):
-            log_raised(AlarmKind.ATTACHMENT_MISSING, subject, reason)
+        await self._alarms.write(note)
 
     async def _no_spool(self, error: NoRoom | OSError) -> Deferred:
         """Raise the alarm that nothing can be spooled; no attempt is spent."""

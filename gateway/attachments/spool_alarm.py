@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.models import AlarmKind
 from gateway.store.store import Store
 from gateway.store.work import alarms
@@ -13,6 +13,7 @@ class SpoolAlarm:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._subject: str | None = None
         self._known = False
         """Whether an alarm that an earlier process raised would be known."""
@@ -20,7 +21,7 @@ class SpoolAlarm:
     async def begin(self, subject: str, text: str) -> None:
         """Raise it, or count it up."""
         self._subject, self._known = subject, True
-        await raise_and_log(self._store, AlarmKind.SPOOL_NOT_WRITABLE, subject, text)
+        await self._alarms.raise_alarm(AlarmKind.SPOOL_NOT_WRITABLE, subject, text)
 
     async def end(self) -> None:
         """Clear it: something was spooled."""
@@ -29,4 +30,4 @@ class SpoolAlarm:
         self._known, self._subject = True, None
         for alarm in await self._store.read(alarms.list_alarms):
             if alarm.kind == AlarmKind.SPOOL_NOT_WRITABLE:
-                await clear_and_log(self._store, AlarmKind.SPOOL_NOT_WRITABLE, alarm.subject)
+                await self._alarms.clear(AlarmKind.SPOOL_NOT_WRITABLE, alarm.subject)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.doforms.failures import NoAnswer
 from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store
@@ -32,6 +32,7 @@ class OutageDetector:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._clock = clock
         self._in_a_row: dict[str, int] = {}
         self._paused_at: dict[str, float] = {}
@@ -65,7 +66,7 @@ class OutageDetector:
             "Notifications are taken all the same; what needs a call waits, and one is tried each minute. Look whether "
             "this machine reaches that address (network, proxy, name service), and at doForms' status page"
         )
-        await raise_and_log(self._store, AlarmKind.DOFORMS_SILENT, account, text)
+        await self._alarms.raise_alarm(AlarmKind.DOFORMS_SILENT, account, text)
 
     async def waits(self, account: str, seconds: float) -> None:
         """Note that doForms asked for no calls for so long (429)."""
@@ -79,7 +80,7 @@ class OutageDetector:
             "Look who else uses the account, and whether `requests_per_minute` is above what doForms allows. "
             "A gateway that is started again calls at once"
         )
-        await raise_and_log(self._store, AlarmKind.ACCOUNT_WAITS, account, text)
+        await self._alarms.raise_alarm(AlarmKind.ACCOUNT_WAITS, account, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether doForms answered this process after the alarm's cause was met last, or the wait is over."""

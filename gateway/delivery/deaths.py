@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.config.loaded import DeliverySpec
 from gateway.delivery.prepare import Job
 from gateway.delivery.settle import Result, may_repeat
 from gateway.leases import Leases
 from gateway.models import AlarmKind, DeliveryState, Order, ReasonCode
 from gateway.records.fetcher import RecordFetcher
-from gateway.retry import delay, describe_deaths, gives_up
+from gateway.retry import describe_deaths, next_attempt
 from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
@@ -44,17 +44,16 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
         return Settlement(
             due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment, reason=told, cut_short=True
         )
-    number = max(due.attempts, deaths)
-    wait = delay(spec.retry, number, jitter=jitter)
-    verdict = gives_up(spec.retry, number=number, spent=due.spent / SECOND, wait=wait)
-    if due.alone and verdict is not None:
-        return _dead(due, spec, f"{verdict}: {told}", code=ReasonCode.GIVEN_UP)
+    attempts, spent = max(due.attempts, deaths), due.spent / SECOND
+    following = next_attempt(spec.retry, attempts=attempts, spent=spent, jitter=jitter, counted=False)
+    if due.alone and following.verdict is not None:
+        return _dead(due, spec, f"{following.verdict}: {told}", code=ReasonCode.GIVEN_UP)
     return Settlement(
         due=due,
         attempt_id=None,
         state=DeliveryState.PENDING,
-        due_at=moment + micros(wait),
-        spent=micros(wait),
+        due_at=moment + micros(following.wait),
+        spent=micros(following.wait),
         result=Result.UNCERTAIN.value if tried else "",
         reason=told,
         cut_short=True,
@@ -82,6 +81,7 @@ class Deaths:
 
     def __init__(self, *, store: Store, active: ActiveRoutes, fetcher: RecordFetcher, leases: Leases) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._fetcher = fetcher
         self._leases = leases
@@ -114,7 +114,7 @@ class Deaths:
             f"{job.due.route} to {job.due.destination}. It is tried again by `retry`, until that gives it up. Look "
             f"what ends the process at it, or drop it: `gateway deliveries drop {job.due.id}`"
         )
-        await raise_and_log(self._store, AlarmKind.PROCESS_DIED, job.due.destination, text)
+        await self._alarms.raise_alarm(AlarmKind.PROCESS_DIED, job.due.destination, text)
 
     async def _settlement(self, job: Job) -> Settlement:
         due, about = job.due, job.kept.notification

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
-from gateway.alarms.book import log_cleared, raise_and_log
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.jobs import Due, Settlement
 from gateway.models import AlarmKind, DeliveryState, ReasonCode
 from gateway.routing.active import ActiveRoutes
@@ -61,11 +59,12 @@ class Orphans:
 
     def __init__(self, *, store: Store, active: ActiveRoutes) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
 
     async def met(self, way: DeliveryRef) -> None:
         """Raise the alarm of a delivery that was claimed and is not loaded."""
-        await raise_and_log(self._store, AlarmKind.NOT_LOADED, way.subject, way.reason)
+        await self._alarms.raise_alarm(AlarmKind.NOT_LOADED, way.subject, way.reason)
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
@@ -92,10 +91,9 @@ class Orphans:
     async def _clear(self, alarm: Alarm, way: DeliveryRef | None) -> None:
         """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""
 
-        def clear(connection: Connection) -> None:
-            alarms.clear_alarm(connection, alarm.kind, alarm.subject)
+        def clear(step: AlarmStep) -> None:
+            step.clear(alarm.kind, alarm.subject)
             if way is not None:
-                alarm_conditions.make_due(connection, ReasonCode.NOT_LOADED, subject=way.subject)
+                alarm_conditions.make_due(step.connection, ReasonCode.NOT_LOADED, subject=way.subject)
 
-        await self._store.write(clear)
-        log_cleared(alarm.kind, alarm.subject)
+        await self._alarms.write(clear)

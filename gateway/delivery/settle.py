@@ -9,7 +9,7 @@ from enum import StrEnum
 from gateway.attachments.attachment_set import AttachmentSet
 from gateway.config.loaded import DeliverySpec
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable
-from gateway.retry import Deferred, GivenUp, delay, gives_up
+from gateway.retry import Deferred, GivenUp, next_attempt
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.work.queue import Due, Settlement
@@ -121,18 +121,18 @@ def receipt_json(receipt: Receipt) -> str:
 def _retry(
     due: Due, spec: DeliverySpec, attempted: Attempted, attempt_id: int | None, moment: int, jitter: float
 ) -> Settlement:
-    number = due.attempts + 1
-    wait = delay(spec.retry, number, jitter=jitter, wish=attempted.retry_after)
     spent = due.spent / SECOND + attempted.duration
-    if verdict := gives_up(spec.retry, number=number, spent=spent, wait=wait):
-        return _dead(due, spec, attempted, attempt_id, f"{verdict}: {attempted.reason}", code=ReasonCode.GIVEN_UP)
+    following = next_attempt(spec.retry, attempts=due.attempts, spent=spent, jitter=jitter, wish=attempted.retry_after)
+    if following.verdict:
+        reason = f"{following.verdict}: {attempted.reason}"
+        return _dead(due, spec, attempted, attempt_id, reason, code=ReasonCode.GIVEN_UP)
     return _again(
         due,
         attempted,
         attempt_id,
-        moment + micros(wait),
+        moment + micros(following.wait),
         counted=True,
-        spent=micros(wait + attempted.duration),
+        spent=micros(following.wait + attempted.duration),
     )
 
 

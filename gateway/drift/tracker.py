@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import Tell, cleared, raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.config.loaded import Routes, Webservice
 from gateway.doforms.record import unknown_kinds
 from gateway.drift.counters import MOST, Counts
@@ -43,6 +42,7 @@ class Drift:
 
     def __init__(self, *, store: Store, active: ActiveRoutes, every: float = _EVERY, gather: float = _GATHER) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._every = every
         self._gather = gather
@@ -109,9 +109,7 @@ class Drift:
         for form in forms:
             asked = self._asked(routes, form)
             counts = self._counts.pop(form, Counts())
-            told = await self._store.write(partial(_write, form, counts, asked, self._name(form)))
-            for tell in told:
-                tell()
+            await self._alarms.write(partial(_write, form, counts, asked, self._name(form)))
         await self._left_out.write(thoroughly=routes is not self._judged_by)
         self._judged_by = routes
 
@@ -131,47 +129,45 @@ class Drift:
         return form.webservice_id if webservice is None else webservice.form
 
 
-def _write(
-    form: FormOf, counts: Counts, either: tuple[Mappings, Mappings], name: str, connection: Connection
-) -> list[Tell]:
-    """Write down and judge what came of one form; returns what is to be logged once it is committed."""
+def _write(form: FormOf, counts: Counts, either: tuple[Mappings, Mappings], name: str, step: AlarmStep) -> None:
+    """Write down and judge what came of one form, and raise and clear its alarms."""
+    connection = step.connection
     known = questions.load(connection, form)
     asked = either[questions.is_alone(connection, form)]
     changes = evaluate(known, counts.tallies, asked, moment=ask(connection)[1])
     subject = _subject(form)
-    told = [
-        *_tell_new(connection, form, changes, known, asked, name),
-        *(cleared(connection, AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}") for question in changes.back),
-        *(cleared(connection, AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {path}") for path in changes.told_apart),
-    ]
+    _tell_new(step, form, changes, known, asked, name)
+    for question in changes.back:
+        step.clear(AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}")
+    for path in changes.told_apart:
+        step.clear(AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {path}")
     for question, places in changes.missing:
         text = say_missing(name, question, places, known)
-        told.append(raised(connection, AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}", text))
-    for question, one in changes.ambiguous:
-        told.append(
-            raised(connection, AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, one))
-        )
+        step.raise_alarm(AlarmKind.QUESTION_MISSING, f"{subject}: {question.path}", text)
+    for question, place in changes.ambiguous:
+        step.raise_alarm(AlarmKind.QUESTION_AMBIGUOUS, f"{subject}: {question.path}", say_ambiguous(name, place))
     questions.save(connection, form, changes.changed.values())
     questions.forget(connection, form, changes.forgotten)
-    return told
 
 
 def _tell_new(
-    connection: Connection, form: FormOf, changes: Changes, known: Mapping[str, Question], asked: Mappings, name: str
-) -> list[Tell]:
+    step: AlarmStep, form: FormOf, changes: Changes, known: Mapping[str, Question], asked: Mappings, name: str
+) -> None:
     """Tell of new questions in one alarm for the form; of those that it told before only while it stands."""
     subject, told = _subject(form), [one for one in known.values() if one.alarm == NEW]
     if not told:
-        return [cleared(connection, AlarmKind.NEW_QUESTIONS, subject)] if changes.settled else []
+        if changes.settled:
+            step.clear(AlarmKind.NEW_QUESTIONS, subject)
+        return
     if not changes.new:
-        return []
-    if not alarms.is_raised(connection, AlarmKind.NEW_QUESTIONS, subject):
+        return
+    if not alarms.is_raised(step.connection, AlarmKind.NEW_QUESTIONS, subject):
         for question in told:
             if question not in changes.new:
                 question.alarm = None
                 changes.changed[question.path] = question
         told = changes.new
-    return [raised(connection, AlarmKind.NEW_QUESTIONS, subject, say_new(name, told, asked))]
+    step.raise_alarm(AlarmKind.NEW_QUESTIONS, subject, say_new(name, told, asked))
 
 
 def _subject(form: FormOf) -> str:

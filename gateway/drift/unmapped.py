@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sqlalchemy import Connection
-
-from gateway.alarms.book import Tell, cleared, raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.config.loaded import DeliverySpec, Route
 from gateway.drift.messages import say_left_out
 from gateway.drift.usage import asked_in
@@ -42,6 +40,7 @@ class LeftOut:
 
     def __init__(self, *, store: Store, active: ActiveRoutes, wake: Callable[[], None]) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._wake = wake
         self._standing: dict[Way, set[str]] = {}
@@ -88,16 +87,15 @@ class LeftOut:
         if not news:
             return
 
-        def write(connection: Connection) -> list[Tell]:
-            return [_write(connection, subject, text) for subject, text in sorted(news.items())]
+        def write(step: AlarmStep) -> None:
+            for subject, text in sorted(news.items()):
+                _write(step, subject, text)
 
         try:
-            told = await self._store.write(write)
+            await self._alarms.write(write)
         except BaseException:
             self._news = news | self._news  # they are told only once: the next time must tell them
             raise
-        for tell in told:
-            tell()
 
     async def _load(self, *, thoroughly: bool) -> None:
         """See which alarms stand, raised by whichever process; of deliveries not loaded any more they have ended."""
@@ -113,10 +111,11 @@ class LeftOut:
                 self._news[alarm.subject] = None
 
 
-def _write(connection: Connection, subject: str, text: str | None) -> Tell:
+def _write(step: AlarmStep, subject: str, text: str | None) -> None:
     if text is None:
-        return cleared(connection, AlarmKind.QUESTION_LEFT_OUT, subject)
-    return raised(connection, AlarmKind.QUESTION_LEFT_OUT, subject, text)
+        step.clear(AlarmKind.QUESTION_LEFT_OUT, subject)
+    else:
+        step.raise_alarm(AlarmKind.QUESTION_LEFT_OUT, subject, text)
 
 
 def _prefix(way: Way) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.alarms.book import clear_and_log, log_raised
+from gateway.alarms.book import AlarmBook
 from gateway.config.sizes import say_size
 from gateway.intake.backlog import Backlog
 from gateway.models import AlarmKind
@@ -16,7 +16,6 @@ from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.database import describe
 from gateway.store.operator import quarantine
 from gateway.store.store import Store
-from gateway.store.work import alarms
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +61,7 @@ class Admission:
 
     def __init__(self, *, store: Store, active: ActiveRoutes) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self.backlog = Backlog(store)
         self._free: int | None = None
@@ -130,11 +130,10 @@ class Admission:
         why, limit.met = limit.full() or limit.met, None
         if why is not None and not limit.raised:
             text = f"{why}. {limit.remedy}"
-            await self._store.write(lambda connection: alarms.raise_alarm(connection, limit.kind, _SUBJECT, text))
+            await self._alarms.raise_alarm(limit.kind, _SUBJECT, text)
             limit.raised = True
-            log_raised(limit.kind, _SUBJECT, text)
         elif why is None and limit.raised is not False and limit.clear():
-            await clear_and_log(self._store, limit.kind, _SUBJECT)
+            await self._alarms.clear(limit.kind, _SUBJECT)
             limit.raised = False
 
     def _backlog_full(self) -> str | None:

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import Tell, raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.calls.stagger import LONGEST as LONGEST_LINE
 from gateway.models import AlarmKind, Retry
 from gateway.routing.active import ActiveRoutes
@@ -34,6 +33,7 @@ class ClockWatch:
 
     def __init__(self, *, store: Store, active: ActiveRoutes, on_leap: Callable[[], None]) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._on_leap = on_leap
         self._knows: int | None = None
@@ -62,16 +62,15 @@ class ClockWatch:
     async def _note(self, by: int | None) -> None:
         longest, knows = self._longest(), self._knows
 
-        def note(connection: Connection) -> tuple[Noted, Tell | None]:
-            noted = leaps.note(connection, longest, by=by, knows=knows)
-            text = _say(noted)
-            return noted, None if text is None else raised(connection, AlarmKind.CLOCK, _SUBJECT, text)
+        def note(step: AlarmStep) -> Noted:
+            noted = leaps.note(step.connection, longest, by=by, knows=knows)
+            if (text := _say(noted)) is not None:
+                step.raise_alarm(AlarmKind.CLOCK, _SUBJECT, text)
+            return noted
 
-        noted, tell = await self._store.write(note)
+        noted = await self._alarms.write(note)
         self._knows, self._noted_at = noted.leaps, time.monotonic()
         self._store.believe()
-        if tell is not None:
-            tell()
         if noted.shortened:
             log.warning("waits that were longer than retries make them were shortened", count=noted.shortened)
         if noted.by or noted.leaps != knows:

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import Tell, raise_and_log, raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.config.loaded import Reconcile, Webservice
 from gateway.config.schema import REMEMBERED
 from gateway.doforms.listing_walk import aligned
@@ -62,6 +61,7 @@ class Reconciler:
         self, *, store: Store, active: ActiveRoutes, backfill: Backfill, on_reports: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._backfill = backfill
         self._on_reports = on_reports
@@ -132,7 +132,7 @@ class Reconciler:
                 f"the gateway's process died {deaths} times in a row while it compared what doForms received for the "
                 f"web service {name} with what is kept. It is tried again in {timedelta(seconds=round(wait(deaths)))}"
             )
-            await raise_and_log(self._store, AlarmKind.NOT_RECONCILED, webservice.id, text)
+            await self._alarms.raise_alarm(AlarmKind.NOT_RECONCILED, webservice.id, text)
 
     def _has_run(self, account: str, task: asyncio.Task[Round | None]) -> None:
         del self._running[account]
@@ -185,7 +185,7 @@ class Reconciler:
             f"{timedelta(seconds=round(spent))}: its listings go after all other calls of the account "
             f"{webservice.account}, and these leave no room"
         )
-        await raise_and_log(self._store, AlarmKind.NOT_RECONCILED, webservice.id, text)
+        await self._alarms.raise_alarm(AlarmKind.NOT_RECONCILED, webservice.id, text)
 
     async def _go_on(self, webservice: Webservice, token: str, until: int | None = None) -> bool:
         lease = self._store.lease
@@ -231,9 +231,7 @@ class Reconciler:
         self._not_before[webservice.id] = time.monotonic() + wait
         log.warning("reconciliation broke off", webservice=webservice.name, reason=str(error), again_in=round(wait))
         if failures >= _FAILURES and not error.told:
-            await self._store.write(
-                lambda c: alarms.raise_alarm(c, AlarmKind.NOT_RECONCILED, webservice.id, str(error))
-            )
+            await self._alarms.raise_alarm(AlarmKind.NOT_RECONCILED, webservice.id, str(error))
 
     async def _ended(self, webservice: Webservice, made: Round) -> None:
         self._failures.pop(webservice.id, None)
@@ -241,18 +239,15 @@ class Reconciler:
         known = self._told_lacking.get(webservice.id, frozenset())
         self._told_lacking[webservice.id] = frozenset(made.lacking)
 
-        def write(connection: Connection) -> Tell | None:
-            alarms.clear_alarm(connection, AlarmKind.NOT_RECONCILED, webservice.id)
+        def write(step: AlarmStep) -> None:
+            step.clear(AlarmKind.NOT_RECONCILED, webservice.id)
             if made.doubt is None:
-                alarms.clear_alarm(connection, AlarmKind.LISTING_TOO_SHORT, webservice.id)
-                return None
-            if known.issuperset(made.lacking) and not alarms.is_raised(
-                connection, AlarmKind.LISTING_TOO_SHORT, webservice.id
-            ):
-                return None  # a person has cleared it
-            return raised(connection, AlarmKind.LISTING_TOO_SHORT, webservice.id, made.doubt)
+                step.clear(AlarmKind.LISTING_TOO_SHORT, webservice.id)
+                return
+            is_raised = alarms.is_raised(step.connection, AlarmKind.LISTING_TOO_SHORT, webservice.id)
+            if is_raised or not known.issuperset(made.lacking):  # else a person has cleared it
+                step.raise_alarm(AlarmKind.LISTING_TOO_SHORT, webservice.id, made.doubt)
 
-        if tell := await self._store.write(write):
-            tell()
+        await self._alarms.write(write)
         line = log.info if made.let_in else log.debug
         line("reconciled", webservice=made.webservice, until=str(made.end), listed=made.listed, let_in=made.let_in)

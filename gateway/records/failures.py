@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.alarms.book import log_raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.config.loaded import Account
-from gateway.doforms.failures import BadKey, Later, Misled, TooLarge
+from gateway.doforms.failures import TooLarge
 from gateway.errors import DoformsError
-from gateway.models import AlarmKind, FetchState, ReasonCode, Retry
+from gateway.models import AlarmKind, FetchState, ReasonCode
 from gateway.records.finder import NotYet
-from gateway.retry import Deferred, GivenUp, delay, gives_up
+from gateway.retry import Deferred, GivenUp, after_call, next_attempt
 from gateway.store.engine.transaction_time import SECOND, micros
 from gateway.store.store import Store
-from gateway.store.work import alarms, fetches
+from gateway.store.work import fetches
 from gateway.store.work.records import KeptNotification
 
 log = structlog.get_logger(__name__)
@@ -31,36 +29,12 @@ _MOMENT = 1.0
 """Seconds until a record that could not be found is looked for once more; no longer than the first wait of retries."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a failed call comes to by the settings of its retries."""
-
-    counted: bool
-    """Whether it was an attempt. "Too many requests" is none: it says nothing about what was asked for."""
-    number: int
-    """Attempts up to now."""
-    wait: float
-    """Seconds until the next one."""
-    verdict: str | None
-    """Why there is no further one."""
-
-
-def next_attempt(retry: Retry, error: DoformsError, *, attempts: int, spent: float) -> Judged:
-    """Judge a call that failed after so many attempts before it and ``spent`` seconds, those of the call with them."""
-    later = error if isinstance(error, Later) else None
-    counted = later is None or not later.too_many
-    number = attempts + int(counted)
-    if isinstance(error, BadKey | Misled):
-        return Judged(counted, number, 0.0, "refused")
-    wait = delay(retry, max(1, number), jitter=random.random(), wish=None if later is None else later.retry_after)  # nosec B311
-    return Judged(counted, number, wait, gives_up(retry, number=number, spent=spent, wait=wait))
-
-
 class FetchFailures:
     """Each function raises `Deferred` or `GivenUp`."""
 
     def __init__(self, *, store: Store) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
 
     async def not_yet(self, kept: KeptNotification, account: Account, told: NotYet, duration: float) -> NoReturn:
         """Put off a record that could not be found at first; the look after a moment belongs to the same attempt."""
@@ -74,7 +48,8 @@ class FetchFailures:
 
         Its process was at work on much else, too. See `gateway.delivery.deaths`.
         """
-        wait = delay(account.fetch_retry, kept.fetch_attempts + 1, jitter=random.random())  # nosec B311
+        jitter = random.random()  # nosec B311
+        wait = next_attempt(account.fetch_retry, attempts=kept.fetch_attempts, spent=0.0, jitter=jitter).wait
         reason = f"the record could not be fetched yet: {why}"
         due_at = await self._store.write(lambda c: fetches.note_left(c, kept.id, reason=reason, wait=micros(wait)))
         if due_at is not None:
@@ -84,14 +59,14 @@ class FetchFailures:
     async def failed(self, kept: KeptNotification, account: Account, error: DoformsError, duration: float) -> NoReturn:
         """Put off a fetch that failed, by the account's ``fetch_retry``, or give it up."""
         spent = kept.fetch_spent / SECOND + duration
-        judged = next_attempt(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
-        verdict = judged.verdict if not isinstance(error, TooLarge) else "given up at once"
+        following = after_call(account.fetch_retry, error, attempts=kept.fetch_attempts, spent=spent)
+        verdict = following.verdict if not isinstance(error, TooLarge) else "given up at once"
         reason = f"the record could not be fetched: {f'{verdict}: ' if verdict else ''}{error}"
         key, record = kept.notification.key, kept.notification.record_key
-        log.warning("fetch failed", notification=key, record=record, attempt=judged.number, reason=reason)
+        log.warning("fetch failed", notification=key, record=record, attempt=following.number, reason=reason)
         if verdict is None:
-            await self._put_off(kept, reason, wait=judged.wait, duration=duration, counted=judged.counted)
-        await self._give_up(kept, reason, spent=judged.wait + duration)
+            await self._put_off(kept, reason, wait=following.wait, duration=duration, counted=following.counted)
+        await self._give_up(kept, reason, spent=following.wait + duration)
 
     async def _put_off(
         self, kept: KeptNotification, reason: str, *, wait: float, duration: float, counted: bool
@@ -114,11 +89,10 @@ class FetchFailures:
         subject = kept.notification.webservice_id
         text = f"notification {kept.notification.key}: {reason}. {_REMEDY}"
 
-        def note(connection: Connection) -> bool:
+        def note(step: AlarmStep) -> None:
             state = FetchState.GIVEN_UP
-            fetches.note_failed(connection, kept.id, state=state, reason=reason, spent=micros(spent))
-            return alarms.raise_alarm(connection, AlarmKind.RECORD_NOT_FETCHED, subject, text)
+            fetches.note_failed(step.connection, kept.id, state=state, reason=reason, spent=micros(spent))
+            step.raise_alarm(AlarmKind.RECORD_NOT_FETCHED, subject, text)
 
-        if await self._store.write(note):
-            log_raised(AlarmKind.RECORD_NOT_FETCHED, subject, text)
+        await self._alarms.write(note)
         raise GivenUp(reason, ReasonCode.RECORD_NOT_FETCHED)

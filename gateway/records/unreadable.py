@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.config.loaded import Webservice
 from gateway.models import AlarmKind
 from gateway.store.engine.transaction_time import from_store
@@ -22,6 +22,7 @@ class Unreadable:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._in_a_row: dict[str, set[str]] = {}
         self._unknown: Counter[str] = Counter()
         self._read_at: dict[str, datetime] = {}
@@ -53,7 +54,7 @@ class Unreadable:
             f"be read neither by key nor by id, the last one with: {told}. Nothing was sent or replaced for them, and "
             f"they are tried again. If it goes on, ask doForms whether this web service may read its records"
         )
-        await raise_and_log(self._store, AlarmKind.RECORDS_NOT_READABLE, webservice.id, text)
+        await self._alarms.raise_alarm(AlarmKind.RECORDS_NOT_READABLE, webservice.id, text)
 
     def has_ended(self, alarm: Alarm) -> bool:
         """Tell whether this process read a record of the web service after the alarm's cause was met last."""

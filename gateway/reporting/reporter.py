@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from gateway.alarms.book import log_raised
+from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.calls.access import pause_refused
 from gateway.calls.account_limits import Priority
 from gateway.calls.bulkhead import AccountBulkheads, CallQueue
@@ -23,14 +23,13 @@ from gateway.errors import DoformsError
 from gateway.leases import Leases
 from gateway.models import AlarmKind, ReportState
 from gateway.pauses import Kind, Pauses
-from gateway.records.failures import next_attempt
 from gateway.records.verify import prove_password
-from gateway.retry import Deferred, describe_deaths
+from gateway.retry import Deferred, after_call, describe_deaths
 from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.sanitize import clean
 from gateway.store.engine.transaction_time import SECOND, from_store, micros
 from gateway.store.store import Store
-from gateway.store.work import alarms, outbox
+from gateway.store.work import outbox
 from gateway.store.work.outbox import Report
 
 log = structlog.get_logger(__name__)
@@ -53,6 +52,7 @@ class Reporter:
 
     def __init__(self, *, store: Store, active: ActiveRoutes, calls: AccountClient, pauses: Pauses) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._active = active
         self._calls = calls
         self._pauses = pauses
@@ -201,12 +201,12 @@ class Reporter:
         deaths = report.deaths + 1
         error = DoformsError(describe_deaths(deaths, alone=report.alone))
         attempts = max(report.attempts, deaths - 1)
-        judged = next_attempt(account.report_retry, error, attempts=attempts, spent=report.spent / SECOND)
+        following = after_call(account.report_retry, error, attempts=attempts, spent=report.spent / SECOND)
         log.warning("a process died while it told an outcome", notification=report.notification_key, deaths=deaths)
-        if report.alone and judged.verdict:
-            await self._settle(report, ReportState.GIVEN_UP, f"{judged.verdict}: {error}", alarm=True)
+        if report.alone and following.verdict:
+            await self._settle(report, ReportState.GIVEN_UP, f"{following.verdict}: {error}", alarm=True)
         else:
-            wait, counted = judged.wait, report.alone
+            wait, counted = following.wait, report.alone
             await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait, counted=counted, left=True)
 
     async def _wrong_api(self, account: Account, webservice: Webservice, told: Gone) -> WrongApi | None:
@@ -233,14 +233,14 @@ class Reporter:
         self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
     ) -> None:
         spent = report.spent / SECOND + duration
-        judged = next_attempt(account.report_retry, error, attempts=report.attempts, spent=spent)
+        following = after_call(account.report_retry, error, attempts=report.attempts, spent=spent)
         log.warning(
             "report failed", notification=report.notification_key, webservice=webservice.name, reason=str(error)
         )
-        if judged.verdict:
-            await self._settle(report, ReportState.GIVEN_UP, f"{judged.verdict}: {error}", alarm=True)
+        if following.verdict:
+            await self._settle(report, ReportState.GIVEN_UP, f"{following.verdict}: {error}", alarm=True)
         else:
-            wait, counted = judged.wait, judged.counted
+            wait, counted = following.wait, following.counted
             await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait + duration, counted=counted)
 
     async def _settle(
@@ -259,7 +259,7 @@ class Reporter:
         text = None if reason is None else clean(reason)
 
         def write(connection: Connection) -> bool:
-            settled = outbox.settle_report(
+            return outbox.settle_report(
                 connection,
                 report,
                 state=state,
@@ -269,14 +269,14 @@ class Reporter:
                 counted=counted,
                 cut_short=left,
             )
-            what = f"notification {report.notification_key}: {text}. {_REMEDY}"
-            return (
-                settled
-                and alarm
-                and alarms.raise_alarm(connection, AlarmKind.OUTCOME_NOT_REPORTED, report.webservice_id, what)
-            )
+
+        def write_with_alarm(step: AlarmStep) -> None:
+            if write(step.connection):
+                what = f"notification {report.notification_key}: {text}. {_REMEDY}"
+                step.raise_alarm(AlarmKind.OUTCOME_NOT_REPORTED, report.webservice_id, what)
 
         self._leases.ends(report.notification_id, report.token)
-        write_end = self._store.write(write) if alarm else self._store.note(report.notification_id, write)
-        if await write_end:
-            log_raised(AlarmKind.OUTCOME_NOT_REPORTED, report.webservice_id, text or "")
+        if alarm:
+            await self._alarms.write(write_with_alarm)
+        else:
+            await self._store.note(report.notification_id, write)

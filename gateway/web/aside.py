@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.config.sizes import say_size
 from gateway.errors import CannotKeep
 from gateway.intake.admission import Admission
@@ -64,6 +64,7 @@ class Aside:
     def __init__(self, *, store: Store, admission: Admission, spawn: Spawn, within: float) -> None:
         """``within``: seconds in which the store must have it."""
         self._store = store
+        self._alarms = AlarmBook(store)
         self._admission = admission
         self._spawn = spawn
         self._within = within
@@ -112,4 +113,4 @@ class Aside:
             f"`gateway quarantine list --code {code}`, taken in after a mend by "
             f"`gateway quarantine replay --code {code}`, and forgotten by `gateway quarantine drop --code {code}`"
         )
-        self._spawn(raise_and_log(self._store, AlarmKind.QUARANTINED, code, text, times=times))
+        self._spawn(self._alarms.raise_alarm(AlarmKind.QUARANTINED, code, text, times=times))

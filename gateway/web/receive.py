@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.delivery.backpressure import Backpressure
 from gateway.delivery.waiters import OutcomeWaiters
 from gateway.doforms.notification import parse_notification
@@ -75,6 +75,7 @@ class Receiver:
     ) -> None:
         self._active = active
         self._store = store
+        self._alarms = AlarmBook(store)
         self._worker = worker
         self._decider = decider
         self._waiters = waiters
@@ -307,7 +308,7 @@ class Receiver:
         why = "no or wrong secret header" if doubled is None else f"the secret header {doubled} came twice"
         self._refused.warning(f"refused: {why}", client=self._client(scope), path=shown(scope["path"]))
         if (text := self._refusals.met(doubled)) is not None:
-            self._spawn(raise_and_log(self._store, AlarmKind.UNAUTHORISED, "webhook", text))
+            self._spawn(self._alarms.raise_alarm(AlarmKind.UNAUTHORISED, "webhook", text))
         told = "a secret header is missing or wrong" if doubled is None else f"the header {doubled} came twice"
         await responses.error(send, 401, f"{told}; send it once" if doubled else told)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from gateway.alarms.book import raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.models import AlarmKind
 from gateway.store.store import Store
 from gateway.tally import Tally
@@ -29,6 +29,7 @@ class Strays:
 
     def __init__(self, store: Store, spawn: Spawn) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._spawn = spawn
         self._tally = Tally(self._tell)
 
@@ -43,4 +44,4 @@ class Strays:
     def _tell(self, subject: str, times: int, text: str) -> None:
         log.warning("the right secret came to a path where nothing is received", path=text, times=times)
         told = f"a request with the right secret came to {text}. {_LOST}"
-        self._spawn(raise_and_log(self._store, AlarmKind.WRONG_PATH, subject, told, times=times))
+        self._spawn(self._alarms.raise_alarm(AlarmKind.WRONG_PATH, subject, told, times=times))

@@ -10,7 +10,7 @@ from gateway.delivery.settle import Attempted, Result, clean, receipt_json, sett
 from gateway.destinations.destination import Traits
 from gateway.destinations.options import Options
 from gateway.models import DeliveryState, OnDoubt, Order, ReasonCode, Receipt, Repeatable, Retry
-from gateway.retry import Deferred, GivenUp, delay, gives_up
+from gateway.retry import Deferred, GivenUp
 from gateway.store.engine.transaction_time import SECOND
 from gateway.store.work.queue import Due, Settlement
 
@@ -38,38 +38,6 @@ def after(result: Result, spec: DeliverySpec = SPEC, due: Due = DUE, **more: obj
 
 def repeatable(how: Repeatable) -> DeliverySpec:
     return replace(SPEC, traits=Traits(repeatable=how))
-
-
-def test_waits_grow_by_the_factor_up_to_the_longest() -> None:
-    retry = Retry(first=5, factor=3, max=100)
-    assert [delay(retry, number, jitter=0.5) for number in range(1, 6)] == [5, 15, 45, 100, 100]
-
-
-def test_jitter_spreads_a_wait_by_a_fifth_either_way() -> None:
-    assert delay(Retry(first=10), 1, jitter=0.0) == pytest.approx(8)
-    assert delay(Retry(first=10), 1, jitter=1.0) == pytest.approx(12)
-
-
-def test_a_thousandth_wait_does_not_overflow() -> None:
-    assert delay(Retry(max=60), 100_000, jitter=0.5) == 60
-
-
-def test_retry_after_is_honoured_within_bounds() -> None:
-    retry = Retry(first=5, max=100)
-    assert delay(retry, 1, jitter=0.5, wish=40) == 40
-    assert delay(retry, 1, jitter=0.5, wish=1) == 5
-    assert delay(retry, 1, jitter=0.5, wish=10**9) == 100
-
-
-def test_it_gives_up_when_the_next_attempt_would_come_too_late() -> None:
-    retry = Retry(give_up_after=100)
-    assert gives_up(retry, number=3, spent=50, wait=50) is None
-    assert gives_up(retry, number=3, spent=51, wait=50) == "given up after 3 attempts in 51.0s"
-
-
-def test_attempts_limit_only_if_set() -> None:
-    assert gives_up(Retry(), number=10_000, spent=0, wait=1) is None
-    assert gives_up(Retry(attempts=1), number=1, spent=0, wait=1) == "given up after 1 attempt"
 
 
 def test_a_receipt_ends_a_delivery() -> None:
@@ -114,14 +82,6 @@ def test_skipped_ends_a_delivery_without_an_attempt() -> None:
     settlement = after(Result.SKIPPED)
     assert (settlement.state, settlement.attempt_id) == (DeliveryState.SKIPPED, None)
     assert settlement.reason == "the reason"
-
-
-@pytest.mark.parametrize(
-    ("spent", "told"),
-    [(59.94, "59.9s"), (60, "1.0m"), (3599, "60.0m"), (3600, "1.0h"), (86399, "24.0h"), (86400, "1.0d")],
-)
-def test_the_time_that_attempts_took_is_told_in_a_unit_that_fits(spent: float, told: str) -> None:
-    assert gives_up(Retry(give_up_after=10), number=2, spent=spent, wait=0) == f"given up after 2 attempts in {told}"
 
 
 def test_given_up_says_how_often_and_why() -> None:

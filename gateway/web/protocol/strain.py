@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.alarms.book import clear_and_log, raise_and_log
+from gateway.alarms.book import AlarmBook
 from gateway.models import AlarmKind
 from gateway.store.engine.database import describe
 from gateway.store.store import Store
@@ -53,6 +53,7 @@ class Strains:
 
     def __init__(self, store: Store, strains: Sequence[Strain]) -> None:
         self._store = store
+        self._alarms = AlarmBook(store)
         self._strains = tuple(strains)
 
     def why(self) -> str | None:
@@ -76,8 +77,8 @@ class Strains:
     async def _tell(self, strain: Strain) -> None:
         why = strain.why()
         if why is not None and not strain.raised:
-            await raise_and_log(self._store, strain.kind, strain.subject, f"{why}. {strain.remedy}")
+            await self._alarms.raise_alarm(strain.kind, strain.subject, f"{why}. {strain.remedy}")
             strain.raised = True
         elif why is None and strain.raised is not False:
-            await clear_and_log(self._store, strain.kind, strain.subject)
+            await self._alarms.clear(strain.kind, strain.subject)
             strain.raised = False
