@@ -17,11 +17,12 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Else each of the hundreds of processes that the tests start compiles the whole program anew, a fifth of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check format bench crash burst hostile docs clean
+.PHONY: help demo test coverage check format bench crash burst hostile docs clean
 
 help:
 	@echo "make demo    install into $(VENV), run the main job against the simulator, show the outcomes"
 	@echo "make test    install what the tests need, run them: TESTS=tests/store WORKERS=0 runs some of them one by one"
+	@echo "make coverage  the tests once more, and which lines of the code no test runs: fails below the number in pyproject.toml"
 	@echo "make check   format, ruff, mypy strict, import contracts, security scans, docs up to date"
 	@echo "make format  put the format right"
 	@echo "make bench   measure: acknowledged and delivered per second; BEFORE=FOLDER compares another checkout with this"
@@ -47,6 +48,10 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+coverage:
+	$(MAKE) test PYTEST_ADDOPTS="$(PYTEST_ADDOPTS) --cov --cov-report= --cov-fail-under=0"
+	$(BIN)/coverage report
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -79,4 +84,4 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m gateway.reference.alarms docs/on-call.md
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -121,7 +121,7 @@ class Gateway:
         if self._receiving is not None:
             self._receiving.receiver.load()
         if self._delivering is not None:
-            self._delivering.worker.load()
+            self._delivering.load()
         log.info(
             "routes loaded again",
             routes=len(routes.routes),

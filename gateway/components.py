@@ -12,19 +12,37 @@ from gateway.attachments.fetcher import AttachmentFetcher
 from gateway.calls.access import WebserviceAccess
 from gateway.calls.client import AccountClient
 from gateway.calls.outage import OutageDetector
+from gateway.config.loaded import DestinationEntry
+from gateway.delivery.attempts.sender import Sender
+from gateway.delivery.availability import DestinationResults
+from gateway.delivery.background import finish
 from gateway.delivery.backpressure import Backpressure
+from gateway.delivery.claims import DeliveryClaims
+from gateway.delivery.deaths import Deaths
+from gateway.delivery.flow import FlowControl
+from gateway.delivery.follow_up import FollowUp
+from gateway.delivery.ledger import Ledger
 from gateway.delivery.orphans import Orphans
+from gateway.delivery.pipeline import Pipeline
+from gateway.delivery.pool import PipelinePool
+from gateway.delivery.preparing.inputs import InputFetcher
+from gateway.delivery.preparing.prepare import Job
+from gateway.delivery.preparing.renderer import Renderer
+from gateway.delivery.unsent import UnsentDeliveries
 from gateway.delivery.waiters import OutcomeWaiters
 from gateway.delivery.worker import Worker
+from gateway.drift.known_questions import KnownQuestions
 from gateway.drift.tracker import Drift
 from gateway.intake.admission import Admission
 from gateway.intake.deliverer import Deliverer
 from gateway.intake.plan import Planner
+from gateway.jobs import Settled, Settlement
 from gateway.log import Mask
 from gateway.maintenance.clock import ClockWatch
 from gateway.maintenance.retention import Retention
 from gateway.models import AlarmKind
 from gateway.pauses import Pauses
+from gateway.poller import Poller
 from gateway.reconcile.backfill import Backfill
 from gateway.reconcile.rounds import Reconciler
 from gateway.records.fetcher import RecordFetcher
@@ -34,8 +52,17 @@ from gateway.routing.active import ActiveRoutes
 from gateway.store.store import Store
 from gateway.store.work import leaps
 from gateway.store.work.alarms import Alarm
+from gateway.templates.render_pool import RenderPool
+from gateway.web.answering import Answering
+from gateway.web.aside import Aside
+from gateway.web.body import Bodies
+from gateway.web.keep import KEEP_WITHIN, Keeper
 from gateway.web.protocol.strain import Strain
 from gateway.web.receive import Receiver
+from gateway.web.refused_requests import RefusedRequests
+
+_NOTED_WITHIN = 2.0
+"""Seconds that what attempts said of their destinations gets to be written at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +103,8 @@ class Delivering:
         store, active, calls, pauses = shared.store, shared.active, shared.calls, shared.pauses
         callers = WebserviceAccess(store=store, active=active, pauses=pauses)
         orphans = Orphans(store=store, active=active)
+        self._store = store
+        self._active = active
         self._pauses = pauses
         self._reporter = shared.reporter
         self._drift = Drift(store=store, active=active)
@@ -90,7 +119,7 @@ class Delivering:
             backfill=Backfill(store=store, active=active, calls=calls, pauses=pauses),
             on_reports=shared.reporter.wake,
         )
-        self._services = Services()
+        self._services, self._renewals = Services(), Services()
         self._clock = ClockWatch(store=store, active=active, on_leap=self._look_now)
         self.watch = watch_alarms(
             store=store,
@@ -100,28 +129,53 @@ class Delivering:
             unreadable=self._fetcher.unreadable,
             outages=calls.outages,
         )
-        self.worker = Worker(
-            store=store,
-            active=active,
-            fetcher=self._fetcher,
-            attachments=self._attachments,
-            pauses=pauses,
-            waiters=shared.waiters,
-            reporter=shared.reporter,
-            backpressure=shared.backpressure,
-            orphans=orphans,
-            drift=self._drift,
-            mask=shared.mask,
+        self._renders = RenderPool()
+        self._results = DestinationResults(pauses)
+        self._ledger = Ledger(store)
+        self.worker = self._worker(shared, orphans)
+
+    def _worker(self, shared: Shared, orphans: Orphans) -> Worker:
+        ledger, poller = self._ledger, Poller(shared.store.now)
+        flow = FlowControl(poller, shared.backpressure)
+        renderer = Renderer(shared.active, self._renders)
+
+        def make(entry: DestinationEntry) -> Pipeline:
+            sender = Sender(entry, mask=shared.mask, receipts=self._drift, results=self._results)
+            return Pipeline(entry, ledger=ledger, renderer=renderer, sender=sender, flow=flow, on_settled=self._settled)
+
+        deaths = Deaths(ledger=ledger, fetcher=self._fetcher)
+        pool = PipelinePool(make=make, pauses=shared.pauses, mask=shared.mask, flow=flow)
+        return Worker(
+            shared.store,
+            inputs=InputFetcher(
+                store=shared.store,
+                active=shared.active,
+                fetcher=self._fetcher,
+                attachments=self._attachments,
+                questions=KnownQuestions(store=shared.store, met=self._drift.met),
+                renders=self._renders,
+            ),
+            pool=pool,
+            claims=DeliveryClaims(
+                ledger=ledger, pool=pool, deaths=deaths, flow=flow, poller=poller, pauses=shared.pauses
+            ),
+            unsent=UnsentDeliveries(ledger=ledger, deaths=deaths, orphans=orphans),
+            follow_up=FollowUp(waiters=shared.waiters, reporter=shared.reporter, pauses=shared.pauses),
         )
+
+    def _settled(self, job: Job, settlement: Settlement, settled: Settled) -> None:
+        self.worker.settled(job, settlement, settled)
 
     async def start(self) -> None:
         """Begin to work."""
         await self._clock.start()
         await self._pauses.mended()
         await self._pauses.is_back()  # what a process noted that has ended since
-        self.worker.start()
+        self._renewals.start(self._ledger.leases.keep_renewed(), self._fetcher.keep_turns())
+        self.worker.start(self._active.routes.destinations)
         self._reporter.start()
         self._services.start(
+            self._store.keep_listening(self.worker.wake),
             self._clock.keep_watching(),
             self.watch.keep_watching(),
             self._drift.keep_writing(),
@@ -129,6 +183,10 @@ class Delivering:
             self._reconciler.keep_reconciling(),
             self._reconciler.keep_following(),
         )
+
+    def load(self) -> None:
+        """Take over the routes in force."""
+        self.worker.load(self._active.routes.destinations)
 
     def _look_now(self) -> None:
         self.worker.wake()
@@ -143,6 +201,9 @@ class Delivering:
         """Let what is being sent end until then, by `time.monotonic`."""
         await self._services.stop()
         await asyncio.gather(self.worker.stop(until), self._reporter.stop(until))
+        self._renders.close()
+        await finish(self._results.background, within=_NOTED_WITHIN)
+        await self._renewals.stop()
         await self._attachments.stop()
         await self._fetcher.stop()
 
@@ -151,28 +212,33 @@ class Receiving:
     """Takes notifications while there is room for them."""
 
     def __init__(self, shared: Shared, work: Deliverer) -> None:
-        self._admission = Admission(store=shared.store, active=shared.active)
+        store, active = shared.store, shared.active
+        self._admission = Admission(store=store, active=active)
+        self._bodies = Bodies(self._admission)
         self._services = Services()
         self.receiver = Receiver(
-            active=shared.active,
-            store=shared.store,
-            worker=work,
-            decider=Planner(active=shared.active, worker=work, pauses=shared.pauses),
-            waiters=shared.waiters,
-            admission=self._admission,
-            reporter=shared.reporter,
-            backpressure=shared.backpressure,
-            mask=shared.mask,
+            active=active,
+            bodies=self._bodies,
+            keeper=Keeper(
+                store=store,
+                planner=Planner(active=active, worker=work, pauses=shared.pauses),
+                admission=self._admission,
+                backpressure=shared.backpressure,
+                worker=work,
+            ),
+            answering=Answering(store=store, waiters=shared.waiters, reporter=shared.reporter),
+            aside=Aside(store=store, admission=self._admission, mask=shared.mask, within=KEEP_WITHIN),
+            refused=RefusedRequests(store),
         )
 
     def full(self) -> str | None:
         """Tell why there is no room for new notifications, if that is so."""
-        return self._admission.full() or self.receiver.bodies.stands()
+        return self._admission.full() or self._bodies.stands()
 
     @property
     def strains(self) -> tuple[Strain, ...]:
         """What senders can strain."""
-        return (self.receiver.bodies.stalled,)
+        return (self._bodies.stalled,)
 
     async def start(self) -> None:
         """See what room there is, and go on looking."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.config.loaded import DeliverySpec, DestinationEntry, Plan, Route, Routes, Webservice
-from gateway.delivery.prepare import Job, Prepared, prepare_here
+from gateway.delivery.preparing.prepare import Job, Prepared, prepare_here
 from gateway.delivery.settle import Result
 from gateway.destinations.faults import RAISED, describe_fault, preview_of
 from gateway.destinations.limited import JUDGED_WITHIN, within

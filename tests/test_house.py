@@ -22,6 +22,8 @@ from tests.support.sentences import looks
 LONGEST = 400
 MOST_MODULES = 20
 """Of a folder of its own; the commands are many, and alike."""
+MOST_PARAMETERS = 6
+"""Of a constructor, beside `self`."""
 LONGEST_FUNCTION = 60
 """Lines, without its decorators."""
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -103,6 +105,20 @@ def test_no_function_is_too_long() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_no_constructor_takes_too_much() -> None:
+    counts = {
+        f"{path.relative_to(ROOT)}:{owner.name}": len(node.args.args) - 1 + len(node.args.kwonlyargs)
+        for path in files(ROOT / "gateway", ROOT / "plugins")
+        if path.suffix == ".py" and "tests" not in path.parts
+        for owner in ast.walk(ast.parse(path.read_text()))
+        if isinstance(owner, ast.ClassDef)
+        for node in owner.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    }
+    assert len(counts) > 80
+    assert {name: count for name, count in counts.items() if count > MOST_PARAMETERS} == {}
 
 
 @pytest.mark.parametrize("module", [api, testing], ids=lambda module: module.__name__)

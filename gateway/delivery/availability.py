@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import structlog
 
+from gateway.config.loaded import DestinationEntry
+from gateway.delivery.background import BackgroundTasks
+from gateway.delivery.breaker import BreakerState
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.settle import Attempted, Result
 from gateway.pauses import Cause, Kind, Pauses
@@ -80,34 +82,34 @@ def _times(pipeline: Pipeline) -> str:
     return f" since {since:%Y-%m-%d %H:%M:%S} UTC, {tried}"
 
 
-class DestinationNotes:
+class DestinationResults:
     """Draws from the ends of attempts what they say of a destination as a whole, and notes it for lists.
 
-    ``spawn`` runs what is written to the store.
+    What it writes to the store nobody waits for.
     """
 
-    def __init__(self, pauses: Pauses, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
-        self._spawn = spawn
+        self.background = BackgroundTasks()
 
-    def note(self, pipeline: Pipeline, results: Sequence[Attempted]) -> None:
+    def note(self, entry: DestinationEntry, breaker: BreakerState, results: Sequence[Attempted]) -> None:
         """Note what attempts say that ended together."""
-        name, breaker = pipeline.entry.name, pipeline.breaker
+        name = entry.name
         down = [one for one in results if one.result is Result.UNAVAILABLE]
         wrong = next((one for one in results if one.result is Result.MISCONFIGURED), None)
         if wrong is not None:
             breaker.cancelled()
             reason = wrong.reason or "misconfigured"
-            self._spawn(self._pauses.pause(Kind.DESTINATION, name, reason, cause=Cause.MISCONFIGURED))
+            self.background.spawn(self._pauses.pause(Kind.DESTINATION, name, reason, cause=Cause.MISCONFIGURED))
         elif len(down) < len(results):
             if breaker.succeeded():
                 log.info("destination is back", destination=name)
             if self._pauses.is_down(name):
-                self._spawn(self._pauses.is_back(name))
+                self.background.spawn(self._pauses.is_back(name))
         else:
             for one in down:
-                if breaker.failed(whole=one.whole, wish=one.retry_after, longest=pipeline.entry.retry.max):
+                if breaker.failed(whole=one.whole, wish=one.retry_after, longest=entry.retry.max):
                     log.warning("destination is down: breaker open", destination=name, reason=one.reason)
             if breaker.probe_at is not None:
                 wait = max(0.0, breaker.probe_at - time.monotonic())
-                self._spawn(self._pauses.down(name, down[-1].reason or "", next_in=wait))
+                self.background.spawn(self._pauses.down(name, down[-1].reason or "", next_in=wait))

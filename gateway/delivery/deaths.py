@@ -15,15 +15,13 @@ import structlog
 
 from gateway.alarms.book import AlarmBook
 from gateway.config.loaded import DeliverySpec
-from gateway.delivery.prepare import Job
+from gateway.delivery.ledger import Ledger
+from gateway.delivery.preparing.prepare import Job
 from gateway.delivery.settle import Result, may_repeat
-from gateway.leases import Leases
 from gateway.models import AlarmKind, DeliveryState, Order, ReasonCode
 from gateway.records.fetcher import RecordFetcher
 from gateway.retry import describe_deaths, next_attempt
-from gateway.routing.active import ActiveRoutes
 from gateway.store.engine.transaction_time import SECOND, micros
-from gateway.store.store import Store
 from gateway.store.work.queue import Due, Settled, Settlement
 
 log = structlog.get_logger(__name__)
@@ -79,12 +77,10 @@ def _dead(
 class Deaths:
     """Settles what a dead process has left, and knows whether a suspect is being tried here."""
 
-    def __init__(self, *, store: Store, active: ActiveRoutes, fetcher: RecordFetcher, leases: Leases) -> None:
-        self._store = store
-        self._alarms = AlarmBook(store)
-        self._active = active
+    def __init__(self, *, ledger: Ledger, fetcher: RecordFetcher) -> None:
+        self._ledger = ledger
+        self._alarms = AlarmBook(ledger.store)
         self._fetcher = fetcher
-        self._leases = leases
         self._alone: Due | None = None
 
     def starts(self, due: Due) -> None:
@@ -97,12 +93,12 @@ class Deaths:
 
     def may_try(self) -> bool:
         """Tell whether a suspect may be tried: none is."""
-        return self._alone is None or not self._leases.holds(self._alone.lane_id, self._alone.token)
+        return self._alone is None or not self._ledger.leases.holds(self._alone.lane_id, self._alone.token)
 
     async def settle(self, left: Sequence[Job]) -> Sequence[tuple[Job, Settlement, Settled]]:
         """Settle deliveries that were claimed from a process which died."""
         made = [await self._settlement(job) for job in left]
-        settled = await self._store.settle(made)
+        settled = await self._ledger.store.settle(made)
         for job, settlement in zip(left, made, strict=True):
             if job.due.alone and settlement.state is DeliveryState.PENDING:
                 await self._raise(job)
@@ -131,4 +127,4 @@ class Deaths:
             why = describe_deaths(due.deaths + 1, alone=True)
             if (lost := await self._fetcher.cut_short(job.kept, deaths=due.deaths + 1, why=why)) is not None:
                 return _dead(due, job.spec, lost, code=ReasonCode.RECORD_NOT_FETCHED)
-        return settle_cut_short(due, job.spec, moment=self._store.now(), jitter=random.random())  # nosec B311
+        return settle_cut_short(due, job.spec, moment=self._ledger.now(), jitter=random.random())  # nosec B311

@@ -15,21 +15,17 @@ import structlog
 
 from gateway.calls.shared_buckets import pace_of
 from gateway.config.loaded import DestinationEntry
-from gateway.delivery.apart import made_ready_apart
-from gateway.delivery.attempt import attempt, takes_many
-from gateway.delivery.backpressure import TRICKLE, Backpressure
+from gateway.delivery.attempts.attempt import takes_many
+from gateway.delivery.attempts.sender import Ended, Sender
+from gateway.delivery.backpressure import TRICKLE
+from gateway.delivery.batch_window import BatchWindow
 from gateway.delivery.breaker import BreakerState
-from gateway.delivery.classify import Judge
-from gateway.delivery.gathering import Gathering
-from gateway.delivery.prepare import Apart, Job, Prepared, prepare
-from gateway.delivery.settle import Attempted, Result, may_repeat, settlement_of, telling_missing
-from gateway.leases import Leases
-from gateway.log import Mask
-from gateway.models import Receipt
-from gateway.routing.active import ActiveRoutes
-from gateway.store.store import Store
-from gateway.store.work.queue import Begin, Settled, Settlement
-from gateway.templates.render_pool import RenderPool
+from gateway.delivery.flow import FlowControl
+from gateway.delivery.ledger import Going, Ledger
+from gateway.delivery.preparing.prepare import Apart, Job
+from gateway.delivery.preparing.renderer import Renderer
+from gateway.delivery.settle import settlement_of, telling_missing
+from gateway.jobs import Settled, Settlement
 
 log = structlog.get_logger(__name__)
 
@@ -37,56 +33,39 @@ _SETTLED_WITHIN = 5.0
 """Seconds that the store gets to note what was cut short at the end."""
 
 OnSettled = Callable[[Job, Settlement, Settled], None]
-OnDelivered = Callable[[Job, Receipt], None]
-OnResults = Callable[["Pipeline", Sequence[Attempted]], None]
-"""Called with the ends of attempts that were made together."""
-_Ended = tuple[Job, Attempted, int | None]
-_Going = tuple[Job, Prepared, int]
 
 
 class Pipeline:
-    """Works off the deliveries of one destination that this process holds."""
+    """Works off the deliveries of one destination that this process holds; ``on_settled`` hears of each."""
 
     def __init__(
         self,
         entry: DestinationEntry,
         *,
-        store: Store,
-        leases: Leases,
-        backpressure: Backpressure,
-        active: ActiveRoutes,
-        mask: Mask,
+        ledger: Ledger,
+        renderer: Renderer,
+        sender: Sender,
+        flow: FlowControl,
         on_settled: OnSettled,
-        on_delivered: OnDelivered,
-        on_results: OnResults,
-        on_room: Callable[[str], None],
-        renders: RenderPool | None = None,
     ) -> None:
-        self._store = store
-        self._renders = renders or RenderPool()
-        self._apart: dict[asyncio.Task[None], Job] = {}
-        self._leases = leases
-        self._backpressure = backpressure
-        self._active = active
-        self._judge = Judge(plugin=entry.plugin, destination=entry.name, mask=mask)
+        self._ledger = ledger
+        self._renderer = renderer
+        self._sender = sender
+        self._flow = flow
         self._on_settled = on_settled
-        self._on_delivered = on_delivered
-        self._on_results = on_results
-        self._on_room = on_room
         self._urgent: deque[Job] = deque()
         self._ready: deque[Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._elsewhere: dict[asyncio.Task[None], Job] = {}
+        """Deliveries that are rendered in another process or thread."""
         self._slots = 0
         self._pumping = False
         self._wake: asyncio.TimerHandle | None = None
-        self._gathering = Gathering()
+        self._window = BatchWindow()
         self._stopped = False
-        self._sending: set[asyncio.Future[list[Attempted]]] = set()
-        self._cut_short = False
-        """Whether what is still being sent is given up, because the gateway ends."""
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
-        self._pace = pace_of(self._store, entry, on_more=self.pump)
+        self._pace = pace_of(ledger.store, entry, on_more=self.pump)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
         self.unopened: str | None = None
@@ -99,9 +78,9 @@ class Pipeline:
     def load(self, entry: DestinationEntry) -> None:
         """Take over limits, at start or after a reload; the breaker and the rate go on where they stand."""
         if entry.rate != self.entry.rate:
-            self._pace = pace_of(self._store, entry, on_more=self.pump)
+            self._pace = pace_of(self._ledger.store, entry, on_more=self.pump)
         self.breaker.limits = entry.breaker
-        self.entry = entry
+        self.entry = self._sender.entry = entry
         self._many = takes_many(entry.instance)
         self._batch = entry.batch if self._many else 1
         self._most = max(2 * entry.concurrency, 2 * self._batch)
@@ -126,7 +105,7 @@ class Pipeline:
         """Note that deliveries are no longer held here; where half of the room is free, claiming is worth while."""
         self.underway -= count
         if count and 2 * self.underway <= self._most:
-            self._on_room(self.entry.name)
+            self._flow.has_capacity(self.entry.name)
 
     @contextmanager
     def stepping_aside(self) -> Iterator[None]:
@@ -155,20 +134,19 @@ class Pipeline:
     def stop(self) -> list[Job]:
         """Start nothing more; returns what has not been started."""
         self._stopped = True
+        self._sender.retire()
         if self._wake is not None:
             self._wake.cancel()
-        apart, self._apart = self._apart, {}
-        for task in apart:
+        elsewhere, self._elsewhere = self._elsewhere, {}
+        for task in elsewhere:
             task.cancel()
-        return [*apart.values(), *self.take_back()]
+        return [*elsewhere.values(), *self.take_back()]
 
     async def finish(self, until: float = math.inf) -> None:
         """Wait for what is being sent; what has no end by ``until`` (by `time.monotonic`) is settled as uncertain."""
         while self._running and (left := until - time.monotonic()) > 0:
             await asyncio.wait(self._running, timeout=None if math.isinf(left) else left)
-        self._cut_short = True
-        for sending in self._sending:
-            sending.cancel()
+        self._sender.cut_short()
         if self._running:
             await asyncio.wait(self._running, timeout=_SETTLED_WITHIN)
 
@@ -186,18 +164,18 @@ class Pipeline:
                 return
             others = self.underway + self._aside > queued
             gathers = self._many and not self._urgent and queued < self._batch and others
-            if (left := self._gathering.left(gathers)) > 0:
+            if (left := self._window.left(gathers)) > 0:
                 self._wake_later(left)
                 return
             most = self._batch if self._many else free
-            if self._backpressure.is_high and not self._urgent:
+            if self._flow.steps_back and not self._urgent:
                 most = 0 if self._slots else min(most, TRICKLE)
             permitted = self._pace.take(self.breaker.capacity(min(most, queued)))
             if permitted == 0:
                 self._wake_later(self._wait())
                 return
             jobs = self._set_apart([(self._urgent or self._ready).popleft() for _ in range(permitted)])
-            self._gathering.over()
+            self._window.over()
             self.breaker.start()
             self._slots += self._slots_for(len(jobs))
             self._start(self._run(jobs))
@@ -239,28 +217,28 @@ class Pipeline:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._apart.pop(task, None)
+        self._elsewhere.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a delivery broke off; its lease will lapse", destination=self.entry.name, exc_info=error)
         self.pump()
 
     async def _run(self, jobs: Sequence[Job]) -> None:
-        """Prepare deliveries and begin their attempts together, and send them: together or each by itself."""
+        """Render deliveries and begin their attempts together, and send them: together or each by itself."""
         waiting, slots = len(jobs), self._slots_for(len(jobs))
         try:
-            ended, going, apart = self._prepare(jobs)
-            waiting = len(jobs := [job for job, *_ in (*ended, *going)])
-            for job, what in apart:
-                self._apart[self._start(self._make_ready_apart(job, what))] = job
-            going = await self._begin(going)
-            sending = [one for one in going if not self._is_dry(one[0])]
-            for group in [sending] if self._many and sending else [[one] for one in sending]:
+            batch = self._renderer.render(jobs, self._ledger.store.attempt_id)
+            waiting = len(jobs := [job for job, *_ in (*batch.ended, *batch.going)])
+            for job, task in batch.heavy:
+                self._elsewhere[self._start(self._render_elsewhere(job, task))] = job
+            going = await self._ledger.begin(batch.going)
+            sending = [attempt for attempt in going if not self._sender.is_dry(attempt[0])]
+            for group in [sending] if self._many and sending else [[attempt] for attempt in sending]:
                 self._start(self._deliver(group))
                 waiting, slots = waiting - len(group), slots - 1
             if not sending:
                 self.breaker.cancelled()
-            ended += await self._dry_runs([one for one in going if self._is_dry(one[0])])
-            await self._settle(ended)
+            dry = [attempt for attempt in going if self._sender.is_dry(attempt[0])]
+            await self._settle([*batch.ended, *await self._sender.dry_run(dry)])
         except BaseException:
             if waiting == len(jobs):  # nothing went out: what was to be a probe tells nothing, and another one may go
                 self.breaker.cancelled()
@@ -270,10 +248,10 @@ class Pipeline:
             self._slots -= slots
             self.left(waiting)
 
-    async def _deliver(self, group: list[tuple[Job, Prepared, int]]) -> None:
+    async def _deliver(self, group: list[Going]) -> None:
         try:
             try:
-                ended = await self._send(group)
+                ended = await self._sender.send(group, self.breaker)
             finally:
                 self._slots -= 1  # others are prepared and begin while these are settled
                 self.pump()
@@ -284,103 +262,32 @@ class Pipeline:
         finally:
             self.left(len(group))
 
-    def _let_lapse(self, jobs: Sequence[Job]) -> None:
-        """Renew leases no more whose work broke off, so that it is due again."""
-        for job in jobs:
-            self._leases.forget(job.due.lane_id, job.due.token)
-
-    async def _make_ready_apart(self, job: Job, apart: Apart) -> None:
+    async def _render_elsewhere(self, job: Job, task: Apart) -> None:
         try:
-            with self.stepping_aside():  # it holds no slot and no room of others meanwhile
-                job.ready = await made_ready_apart(self._renders, job, apart)
+            with self.stepping_aside():  # it holds no slot and no capacity of others meanwhile
+                await self._renderer.render_elsewhere(job, task)
         except BaseException:
             self.left(1)
-            if asyncio.current_task() in self._apart:  # else it was handed back, and may be on its way elsewhere
+            if asyncio.current_task() in self._elsewhere:  # else it was handed back, and may be on its way elsewhere
                 self._let_lapse([job])
             raise
         self.put(job)
 
-    def _prepare(self, batch: Sequence[Job]) -> tuple[list[_Ended], list[_Going], list[tuple[Job, Apart]]]:
-        ended, going, apart = list[_Ended](), list[_Going](), list[tuple[Job, Apart]]()
-        for job in batch:
-            if job.due.in_doubt and not may_repeat(job.spec):
-                reason = "an earlier attempt was cut short by a crash"
-                ended.append((job, Attempted(result=Result.UNCERTAIN, reason=reason), None))
-                continue
-            webservice = self._active.webservice(job.kept.notification.webservice_id)
-            ready = prepare(job, webservice, timezone=self._active.routes.timezone)
-            if isinstance(ready, Attempted):
-                ended.append((job, ready, None))
-            elif isinstance(ready, Apart):
-                apart.append((job, ready))
-            else:
-                going.append((job, ready, self._store.attempt_id()))
-        return ended, going, apart
-
-    async def _begin(self, going: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Prepared, int]]:
-        if not going:
-            return []
-        marks = [Begin(due=job.due, attempt_id=id_, rendered=ready.rendered) for job, ready, id_ in going]
-        begun = await self._store.begin(marks)
-        allowed = []
-        for one, ok in zip(going, begun, strict=True):
-            due = one[0].due
-            if ok and self._leases.valid(due.lane_id, due.token):
-                allowed.append(one)
-            else:  # the lease was lost, or a person dropped the delivery: whoever holds the lane goes on
-                self._leases.forget(due.lane_id, due.token)
-        return allowed
-
-    def _is_dry(self, job: Job) -> bool:
-        return job.spec.dry_run or self.entry.dry_run
-
-    async def _dry_runs(self, group: Sequence[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
-        instance = self.entry.instance
-        ends = await asyncio.gather(*(self._judge.dry_run(instance, ready.delivery) for _, ready, _ in group))
-        return [(job, end, id_) for (job, _, id_), end in zip(group, ends, strict=True)]
-
-    async def _send(self, group: list[tuple[Job, Prepared, int]]) -> list[tuple[Job, Attempted, int | None]]:
-        deliveries = [ready.delivery for _, ready, _ in group]
-        timeout = max(job.spec.timeout for job, _, _ in group)
-        sending = asyncio.ensure_future(attempt(self.entry.instance, deliveries, timeout=timeout, judge=self._judge))
-        waiting = asyncio.shield(sending)
-        self._sending.add(waiting)
-        try:
-            results = await waiting
-        except asyncio.CancelledError:
-            if not waiting.cancelled():
-                raise
-            sending.cancel()
-            if self._cut_short:
-                reason = "the gateway was shut down while it was being sent"
-                results = [Attempted(result=Result.UNCERTAIN, reason=reason)] * len(group)
-            else:
-                results = self._judge.cancelled(deliveries)
-                self._tell(results)
-        else:
-            self._tell(results)
-        finally:
-            self._sending.discard(waiting)
-        for (job, _, _), result in zip(group, results, strict=True):
-            if result.receipt is not None:
-                self._on_delivered(job, result.receipt)
-        return [(job, result, id_) for (job, _, id_), result in zip(group, results, strict=True)]
-
-    def _tell(self, results: Sequence[Attempted]) -> None:
-        if not self._stopped:  # what it says of old settings is no reason to hold back the new ones
-            self._on_results(self, results)
-
-    async def _settle(self, ended: Sequence[tuple[Job, Attempted, int | None]]) -> None:
+    async def _settle(self, ended: Sequence[Ended]) -> None:
         if not ended:
             return
-        moment = self._store.now()
+        moment = self._ledger.now()
         settlements = []
         for job, result, id_ in ended:
-            told, jitter = telling_missing(result, job.attached), random.random()  # nosec B311
-            settlements.append(settlement_of(job.due, job.spec, told, attempt_id=id_, moment=moment, jitter=jitter))
-        for job, _, _ in ended:
-            self._leases.ends(job.due.lane_id, job.due.token)
-        settled = await self._store.settle(settlements)
+            attempted, jitter = telling_missing(result, job.attached), random.random()  # nosec B311
+            settlements.append(
+                settlement_of(job.due, job.spec, attempted, attempt_id=id_, moment=moment, jitter=jitter)
+            )
+        settled = await self._ledger.settle(settlements)
         for (job, _, _), settlement, verdict in zip(ended, settlements, settled, strict=True):
-            self._leases.forget(job.due.lane_id, job.due.token)
             self._on_settled(job, settlement, verdict)
+
+    def _let_lapse(self, jobs: Sequence[Job]) -> None:
+        """Renew leases no more whose work broke off, so that it is due again."""
+        for job in jobs:
+            self._ledger.let_go(job.due)

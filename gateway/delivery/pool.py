@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 import structlog
 
 from gateway.config.loaded import DestinationEntry
+from gateway.delivery.availability import Availability, availability
+from gateway.delivery.flow import FlowControl
 from gateway.delivery.opening import Opener
 from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.prepare import Job
+from gateway.delivery.preparing.prepare import Job
 from gateway.destinations.faults import RAISED, describe_fault, is_ours
 from gateway.log import Mask
-from gateway.pauses import Pauses
+from gateway.pauses import Kind, Pauses
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,7 @@ _CLOSED_AT_THE_END = 1.0
 
 
 class PipelinePool:
-    """One pipeline for each destination; ``make`` builds one, ``on_opened`` is called when one may be claimed for."""
+    """One pipeline for each destination; ``make`` builds one. Knows how each destination stands."""
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class PipelinePool:
         make: Callable[[DestinationEntry], Pipeline],
         pauses: Pauses,
         mask: Mask,
-        on_opened: Callable[[], None],
+        flow: FlowControl,
         opened_within: float = _OPENED_WITHIN,
         closed_within: float = _CLOSED_WITHIN,
     ) -> None:
@@ -44,7 +46,8 @@ class PipelinePool:
         self._pauses = pauses
         self._opener = Opener(pauses=pauses, mask=mask, within=opened_within)
         self._closed_within = closed_within
-        self._on_opened = on_opened
+        self._flow = flow
+        self._stopping = False
         self._by_name: dict[str, Pipeline] = {}
         self._opening: dict[Pipeline, asyncio.Task[None]] = {}
         self._retiring: dict[Pipeline, asyncio.Task[None]] = {}
@@ -55,6 +58,23 @@ class PipelinePool:
 
     def __iter__(self) -> Iterator[tuple[str, Pipeline]]:
         return iter(self._by_name.items())
+
+    def availability(self, destination: str) -> Availability:
+        """Return how a destination stands."""
+        return availability(destination, self._by_name.get(destination), self._pauses, stopping=self._stopping)
+
+    def capacities(self) -> dict[str, int]:
+        """Return how many deliveries each destination may be given; those that take none are left out."""
+        return {name: most for name in self._by_name if (most := self.availability(name).capacity) > 0}
+
+    def take_back_stalled(self) -> list[Job]:
+        """Take back what waits for destinations that take nothing now, so that its leases need not be renewed."""
+        return [
+            job
+            for name, pipeline in self._by_name.items()
+            if pipeline.breaker.is_open or self._pauses.reason(Kind.DESTINATION, name) is not None
+            for job in pipeline.take_back()
+        ]
 
     def load(self, entries: Mapping[str, DestinationEntry]) -> list[Job]:
         """Take over the destinations; returns the deliveries that had not been started, to be led anew.
@@ -79,6 +99,7 @@ class PipelinePool:
 
     def stop(self) -> list[Job]:
         """Start nothing more; returns what had not been started."""
+        self._stopping = True
         return [job for pipeline in self._by_name.values() for job in pipeline.stop()]
 
     async def finish(self, until: float) -> None:
@@ -112,7 +133,7 @@ class PipelinePool:
     async def _open(self, pipeline: Pipeline) -> None:
         await self._opener.open(pipeline)
         self._opening.pop(pipeline, None)
-        self._on_opened()
+        self._flow.wake()
 
 
 async def _close(pipeline: Pipeline, within: float, mask: Mask) -> None:

@@ -49,6 +49,7 @@ class RenderProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self._at_work = False
         self._lock = threading.Lock()
 
     def work_off(self, task: bytes, *, within: float = WITHIN) -> Refused | Rendered:
@@ -58,6 +59,13 @@ class RenderProcess:
             TemplateError: a template cannot be evaluated for this record, or takes too much time or memory.
             NotNow: the process gave no answer.
         """
+        try:
+            return self._work_off(task, within)
+        finally:
+            with self._lock:
+                self._at_work = False
+
+    def _work_off(self, task: bytes, within: float) -> Refused | Rendered:
         for last in (False, True):
             process = self._started()
             try:
@@ -89,16 +97,21 @@ class RenderProcess:
         raise TemplateError(text.decode())
 
     def close(self) -> None:
-        """End the process; who waits for it is told."""
+        """End the process; who waits for it is told, and lets go of it."""
         with self._lock:
             self._closed = True
-            if self._process is not None:
-                self._process.kill()
+            if self._process is None:
+                return
+            self._process.kill()
+            if not self._at_work:
+                self._process.wait()
+                self._discard()
 
     def _started(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise NotNow("the gateway is being stopped")
+            self._at_work = True
             if self._process is None or self._process.poll() is not None:
                 self._discard()
                 try:

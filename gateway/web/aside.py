@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import structlog
 
 from gateway.alarms.book import AlarmBook
 from gateway.config.sizes import say_size
+from gateway.delivery.background import BackgroundTasks
 from gateway.errors import CannotKeep
 from gateway.intake.admission import Admission
+from gateway.log import Mask
 from gateway.models import AlarmKind
 from gateway.store.engine.database import describe
 from gateway.store.operator import quarantine
@@ -28,8 +29,6 @@ MOST_OF_ALL = 1200, 16 * 1024 * 1024
 """Bodies and bytes that are kept aside within a minute; a sender is whose headers they carry, and from where."""
 _MINUTE = 60.0
 _MOST_SENDERS = 1000
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Intake:
@@ -61,12 +60,13 @@ class Intake:
 class Aside:
     """Puts bodies into quarantine, under an alarm for each reason code."""
 
-    def __init__(self, *, store: Store, admission: Admission, spawn: Spawn, within: float) -> None:
-        """``within``: seconds in which the store must have it."""
+    def __init__(self, *, store: Store, admission: Admission, mask: Mask, within: float) -> None:
+        """``within``: seconds in which the store must have it; ``mask`` hides secrets in what is told of a body."""
         self._store = store
         self._alarms = AlarmBook(store)
         self._admission = admission
-        self._spawn = spawn
+        self._background = BackgroundTasks()
+        self.mask = mask
         self._within = within
         self._intake = Intake()
         self._tally = Tally(self._tell)
@@ -98,10 +98,12 @@ class Aside:
             log.error("a body that is no notification could not be kept", reason=entry.reason, error=describe(error))
             raise CannotKeep("the body could not be kept; send it again") from error
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Tell what was counted last."""
         self._tally.finish()
         self._left_out.finish()
+        if telling := list(self._background):
+            await asyncio.wait(telling)
 
     def _tell_left_out(self, code: str, times: int, about: str) -> None:
         log.warning("not a notification, and not kept aside", code=code, times=times, reason=about)
@@ -113,4 +115,4 @@ class Aside:
             f"`gateway quarantine list --code {code}`, taken in after a mend by "
             f"`gateway quarantine replay --code {code}`, and forgotten by `gateway quarantine drop --code {code}`"
         )
-        self._spawn(self._alarms.raise_alarm(AlarmKind.QUARANTINED, code, text, times=times))
+        self._background.spawn(self._alarms.raise_alarm(AlarmKind.QUARANTINED, code, text, times=times))

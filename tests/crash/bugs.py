@@ -24,7 +24,7 @@ from gateway.store.tables import notifications
 from gateway.store.work import inbox, queue
 from gateway.store.work.inbox import Keep, Kept
 from gateway.store.work.queue import Due, Settlement
-from gateway.web.receive import Receiver
+from gateway.web.keep import Keeper
 from tests.crash.plan import Kind
 
 
@@ -72,9 +72,9 @@ def _look_then_insert() -> None:
         outcome = None if row.outcome is None else Outcome(row.outcome)
         return Kept(id=row.id, repeat=True, outcome=outcome, mode=item.mode, reason=item.reason)
 
-    make, keep = op.create_table, Receiver._kept
+    make, keep = op.create_table, Keeper.keep
     op.create_table = create_table
-    Receiver._kept = kept
+    Keeper.keep = kept
     inbox._insert_notifications = Prepared(insert(notifications), inbox._GIVEN)
 
 

@@ -17,7 +17,8 @@ def pipeline(*, down: bool = False, **more: Any) -> Any:
     breaker = BreakerState(Breaker(), time.monotonic)
     if down:
         breaker.failed(whole=True)
-    values = {"entry": SimpleNamespace(enabled=True), "breaker": breaker, "opened": True, "unopened": None, "room": 5}
+    entry = SimpleNamespace(enabled=True)
+    values = {"entry": entry, "breaker": breaker, "opened": True, "unopened": None, "capacity": 5}
     return SimpleNamespace(**(values | more))
 
 

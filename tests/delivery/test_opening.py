@@ -12,19 +12,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config.loaded import DestinationEntry
-from gateway.delivery.backpressure import Backpressure
 from gateway.delivery.opening import Opener
 from gateway.delivery.pipeline import Pipeline
 from gateway.delivery.pool import PipelinePool
 from gateway.errors import Misconfigured, Unavailable
-from gateway.leases import Leases
 from gateway.log import Mask
 from gateway.pauses import Cause, Kind
 from gateway.store.operator import pauses
 from gateway.store.operator.pauses import OPENING, Pause
-from gateway.store.work import lane_leases
 from gateway.testing import make_context
 from tests.support.parts import Parts, eventually
+from tests.support.pipelines import flow_of, make_pipeline
 from tests.support.sink import Sink
 from tests.support.wild import Panic
 
@@ -57,21 +55,10 @@ async def opening(parts: Parts, *script: BaseException | float) -> AsyncIterator
     mask.learn([SECRET])
 
     def make(entry: DestinationEntry) -> Pipeline:
-        return Pipeline(
-            entry,
-            store=parts.store,
-            leases=Leases(parts.store, lane_leases.renew),
-            backpressure=Backpressure(),
-            active=parts.active,
-            mask=mask,
-            on_settled=lambda *_: None,
-            on_delivered=lambda *_: None,
-            on_results=lambda *_: None,
-            on_room=lambda _: None,
-        )
+        return make_pipeline(parts, entry, mask=mask)
 
     pipelines = PipelinePool(
-        make=make, pauses=parts.pauses, mask=mask, on_opened=lambda: None, opened_within=0.05, closed_within=0.05
+        make=make, pauses=parts.pauses, mask=mask, flow=flow_of(parts), opened_within=0.05, closed_within=0.05
     )
     entry = replace(parts.active.routes.destinations["table"], instance=Opening(*script))
     pipelines.load({"table": entry})
@@ -218,18 +205,7 @@ async def test_destination_that_stays_unopened_raises_an_alarm_that_ends_when_it
     instance = Slow()
     opener = Opener(pauses=parts.pauses, mask=mask, within=5.0, alarm_after=0.0)
     entry = replace(parts.active.routes.destinations["table"], instance=instance)
-    pipeline = Pipeline(
-        entry,
-        store=parts.store,
-        leases=Leases(parts.store, lane_leases.renew),
-        backpressure=Backpressure(),
-        active=parts.active,
-        mask=mask,
-        on_settled=lambda *_: None,
-        on_delivered=lambda *_: None,
-        on_results=lambda *_: None,
-        on_room=lambda _: None,
-    )
+    pipeline = make_pipeline(parts, entry, mask=mask)
     working = asyncio.create_task(opener.open(pipeline))
     [alarm] = await eventually(parts.alarms)
     assert (alarm.kind, alarm.subject) == ("destination not open", "table")

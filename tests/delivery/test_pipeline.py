@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,37 +11,21 @@ from typing import NoReturn
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from gateway.delivery.backpressure import Backpressure
-from gateway.delivery.pipeline import Pipeline
-from gateway.delivery.prepare import Job
-from gateway.leases import Leases
-from gateway.log import Mask
-from gateway.store.work import lane_leases
+from gateway.delivery.preparing.prepare import Job
+from gateway.templates.render_pool import RenderPool
 from tests.support.keeping import WEBSERVICE
 from tests.support.parts import ROUTES, Parts
+from tests.support.pipelines import flow_of, make_pipeline
 from tests.support.sink import load_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def pipeline_of(parts: Parts, on_room: Callable[[str], None] = lambda _: None) -> Pipeline:
-    return Pipeline(
-        parts.active.routes.destinations["table"],
-        store=parts.store,
-        leases=Leases(parts.store, lane_leases.renew),
-        backpressure=Backpressure(),
-        active=parts.active,
-        mask=Mask(),
-        on_settled=lambda *_: None,
-        on_delivered=lambda *_: None,
-        on_results=lambda *_: None,
-        on_room=on_room,
-    )
-
-
 async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_process_look_for_more(parts: Parts) -> None:
-    looked: list[str] = []
-    pipeline = pipeline_of(parts, looked.append)
+    looked: list[bool] = []
+    flow = flow_of(parts, lambda: looked.append(True))
+    flow.left_behind("table")
+    pipeline = make_pipeline(parts, flow=flow)
     pipeline.breaker.failed(whole=True)
 
     assert pipeline.take_back() == []
@@ -50,7 +33,7 @@ async def test_a_pipeline_that_had_nothing_to_hand_back_does_not_have_its_proces
 
 
 async def test_what_steps_aside_keeps_the_room_of_others_only_while_the_destination_is_down(parts: Parts) -> None:
-    pipeline = pipeline_of(parts)
+    pipeline = make_pipeline(parts)
     pipeline.opened = True
     most = pipeline.underway = pipeline.capacity
     assert pipeline.capacity == 0
@@ -67,7 +50,7 @@ async def test_what_steps_aside_keeps_the_room_of_others_only_while_the_destinat
 
 
 async def test_suspect_that_is_tried_alone_goes_in_no_batch_with_others(parts: Parts) -> None:
-    pipeline = pipeline_of(parts)
+    pipeline = make_pipeline(parts)
     route, spec = parts.active.delivery("route", "table")  # type: ignore[misc]
     jobs = []
     for number in range(4):
@@ -88,7 +71,7 @@ async def test_a_probe_that_the_store_could_not_note_leaves_room_for_another(
     async def full(*_: object) -> NoReturn:
         raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
 
-    pipeline = pipeline_of(parts)
+    pipeline = make_pipeline(parts)
     pipeline.breaker.limits = replace(pipeline.breaker.limits, probe_after=0.0)
     pipeline.breaker.failed(whole=True)
     kept = await parts.keep("n1")
@@ -109,22 +92,23 @@ async def test_a_delivery_that_is_made_ready_elsewhere_is_handed_back_with_its_l
     crossed = "{{ range(9000) | select('in', range(9000) | list) | list }}"
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=crossed)
     parts.active.load(load_routes(tmp_path, text))
-    pipeline = pipeline_of(parts)
+    renders = RenderPool()
+    pipeline = make_pipeline(parts, renders=renders)
     pipeline.opened = True
     kept = await parts.keep("n1")
     [due] = await parts.store.claim({"table": 1})
     route, spec = parts.active.delivery("route", "table")  # type: ignore[misc]
     job = Job(due=due, kept=kept, route=route, spec=spec)
-    pipeline._leases.hold(due.lane_id, due.token, due.lease_until)
+    pipeline._ledger.hold(due)
     pipeline.underway += 1
     pipeline.put(job)
     for _ in range(500):
         await asyncio.sleep(0.02)
-        if pipeline._apart and not pipeline._slots:
+        if pipeline._elsewhere and not pipeline._slots:
             break
     assert (pipeline._slots, pipeline.underway) == (0, 0), "it keeps no slot and no room of others"
     assert pipeline.stop() == [job]
-    pipeline._renders.close()
+    renders.close()
     await pipeline.finish()
     assert pipeline.underway == 0
-    assert pipeline._leases.valid(due.lane_id, due.token), "whoever leads it on needs it"
+    assert pipeline._ledger.leases.valid(due.lane_id, due.token), "whoever leads it on needs it"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from gateway.delivery.prepare import Job
+from gateway.delivery.preparing.prepare import Job
 from gateway.drift.tracker import Drift
 from gateway.models import Event, FetchState, Receipt, Record
 from gateway.records.fetcher import Records

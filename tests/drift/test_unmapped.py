@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.exc import DBAPIError
 
-from gateway.delivery.prepare import Job
+from gateway.delivery.preparing.prepare import Job
 from gateway.drift.tracker import Drift
 from gateway.models import Event, Receipt
 from gateway.records.fetcher import Records

@@ -14,7 +14,7 @@ from pydantic import field_validator
 
 from gateway.api import Options, Template
 from gateway.config.loaded import Routes
-from gateway.delivery.prepare import Apart, Job, Prepared, finish, prepare, prepare_here
+from gateway.delivery.preparing.prepare import Apart, Job, Prepared, finish, prepare, prepare_here
 from gateway.delivery.settle import Attempted, Result
 from gateway.doforms.record import decode_record
 from gateway.models import Event, FetchState, Notification, Record, RecordKind

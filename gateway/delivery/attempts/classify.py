@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from gateway.delivery.receipts import plain_table, plain_text
+from gateway.delivery.attempts.receipts import plain_table, plain_text
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import (
@@ -38,7 +38,7 @@ _PREVIEW = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class Classifier:
     """Names how attempts at one destination ended, and whose bug it was."""
 
     plugin: str
@@ -47,7 +47,7 @@ class Judge:
     alike: dict[str, int] = field(default_factory=dict, compare=False)
     """Delivery key -> its attempts that ended so that another would end alike."""
 
-    def name(self, result: object, delivery: Delivery[Any], duration: float) -> Attempted:
+    def classify(self, result: object, delivery: Delivery[Any], duration: float) -> Attempted:
         """Return how an attempt ended that gave or raised ``result``, after so many seconds; never raises."""
         try:
             if isinstance(result, Receipt):

@@ -63,7 +63,7 @@ async def test_a_crowd_of_them_is_put_off_and_costs_no_attempt(
     tmp_path: Path, doforms: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(render_pool, "WAITING", 1)
-    monkeypatch.setattr("gateway.delivery.apart.AGAIN_AFTER", 0.2)
+    monkeypatch.setattr("gateway.delivery.preparing.offload.AGAIN_AFTER", 0.2)
     async with running(routes_of(tmp_path, doforms, MUCH), mask=Mask()) as gateway, serving(gateway) as url:
         doforms.target = f"{url}/webhooks/doforms"
         seen = await asyncio.gather(*(doforms.create(WEBSERVICE, {"site": "Dock"}) for _ in range(3)))

@@ -13,8 +13,8 @@ _SMALL = 4096
 """Bytes of the body of a notification that is kept in memory."""
 
 
-class AtHand:
-    """The notifications that came last, but for those with large bodies."""
+class RecentNotifications:
+    """The newest notifications, but for those with large bodies."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, KeptNotification] = OrderedDict()

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.api import Delivery, DeliveryError, Misconfigured, Options, Receipt, Rejected, Unavailable, Uncertain
-from gateway.delivery.attempt import attempt, takes_many
-from gateway.delivery.classify import Judge
+from gateway.delivery.attempts.attempt import attempt, takes_many
+from gateway.delivery.attempts.classify import Classifier
 from gateway.delivery.settle import Attempted, Result, receipt_json
 from gateway.destinations.destination import Destination
 from gateway.http.deadline import ends
@@ -52,8 +52,8 @@ async def attempted(destination: Sink, count: int = 1, timeout: float = 5.0) -> 
     mask = Mask()
     mask.learn([SECRET])
     deliveries = [make_delivery(Options(), key=f"k{number}") for number in range(count)]
-    judge = Judge(plugin="scripted", destination="office", mask=mask)
-    return await attempt(destination, deliveries, timeout=timeout, judge=judge)
+    classifier = Classifier(plugin="scripted", destination="office", mask=mask)
+    return await attempt(destination, deliveries, timeout=timeout, classifier=classifier)
 
 
 async def one(*script: Any, timeout: float = 5.0) -> Attempted:
@@ -165,8 +165,8 @@ async def test_an_error_made_without_the_text_of_its_parent_is_still_named() -> 
 
 
 async def dry(destination: Sink) -> Attempted:
-    judge = Judge(plugin="scripted", destination="office", mask=Mask())
-    return await judge.dry_run(destination, make_delivery(Options()))
+    classifier = Classifier(plugin="scripted", destination="office", mask=Mask())
+    return await classifier.dry_run(destination, make_delivery(Options()))
 
 
 async def test_a_dry_run_whose_preview_fails_ends_with_that_reason() -> None:
@@ -208,9 +208,11 @@ async def test_a_plugin_that_does_not_end_after_its_time_limit_is_told_once() ->
         async def deliver(self, delivery: Delivery[Any]) -> Receipt:
             return await self.context.in_thread(time.sleep, 0.3)
 
-    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    classifier = Classifier(plugin="scripted", destination="office", mask=Mask())
     with capture_logs() as logged:
-        [ended] = await attempt(Hangs(), [make_delivery(Options(), key="k1")], timeout=0.02, judge=judge, overdue=0.05)
+        [ended] = await attempt(
+            Hangs(), [make_delivery(Options(), key="k1")], timeout=0.02, classifier=classifier, overdue=0.05
+        )
     assert (ended.result, ended.reason) == (Result.UNCERTAIN, "no answer within its time limit of 0.02 s")
     [line] = logged
     assert (line["plugin"], line["destination"], line["delivery_keys"]) == ("scripted", "office", ["k1"])
@@ -290,13 +292,15 @@ async def test_requests_of_an_attempt_know_when_it_ends() -> None:
 
 
 async def test_attempts_that_end_alike_are_counted_for_each_delivery_alone() -> None:
-    judge = Judge(plugin="scripted", destination="office", mask=Mask())
+    classifier = Classifier(plugin="scripted", destination="office", mask=Mask())
     alike, other = Uncertain("no HTTP", most_attempts=3), Unavailable("down")
     ends_: list[bool] = []
     for error in (other, other, other, alike, other, alike, alike):
         delivery = make_delivery(Options(), key="k")
-        [result] = await attempt(Scripted(error), [delivery], timeout=5.0, judge=judge)
+        [result] = await attempt(Scripted(error), [delivery], timeout=5.0, classifier=classifier)
         ends_.append(result.final)
-    [stranger] = await attempt(Scripted(alike), [make_delivery(Options(), key="other")], timeout=5.0, judge=judge)
+    [stranger] = await attempt(
+        Scripted(alike), [make_delivery(Options(), key="other")], timeout=5.0, classifier=classifier
+    )
     assert ends_ == [False] * 6 + [True]
     assert not stranger.final

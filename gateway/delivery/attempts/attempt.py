@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.delivery.classify import Judge
+from gateway.delivery.attempts.classify import Classifier
 from gateway.delivery.settle import Attempted
 from gateway.destinations.destination import Delivery, Destination
 from gateway.destinations.faults import RAISED, describe_type, is_ours
@@ -28,7 +28,7 @@ async def attempt(
     deliveries: Sequence[Delivery[Any]],
     *,
     timeout: float,
-    judge: Judge,
+    classifier: Classifier,
     overdue: float = _OVERDUE,
 ) -> list[Attempted]:
     """Send deliveries once, within ``timeout`` seconds; returns how each ended. Never raises but for cancellation.
@@ -36,7 +36,7 @@ async def attempt(
     A plugin that goes on ``overdue`` seconds after that is told in the log.
     """
     started = time.monotonic()
-    hanging = asyncio.get_running_loop().call_later(timeout + overdue, judge.hangs, deliveries, timeout)
+    hanging = asyncio.get_running_loop().call_later(timeout + overdue, classifier.hangs, deliveries, timeout)
     results: Sequence[object]
     limit = asyncio.timeout(timeout)
     try:
@@ -51,7 +51,7 @@ async def attempt(
     finally:
         hanging.cancel()
     duration = time.monotonic() - started
-    return [judge.name(result, one, duration) for result, one in zip(results, deliveries, strict=True)]
+    return [classifier.classify(result, one, duration) for result, one in zip(results, deliveries, strict=True)]
 
 
 async def _send(destination: Destination[Any, Any], deliveries: Sequence[Delivery[Any]]) -> Sequence[object]:

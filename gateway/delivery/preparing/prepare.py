@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.attachments.attachment_set import NOTHING, AttachmentSet
 from gateway.config.loaded import DeliverySpec, Route, Webservice
-from gateway.delivery.own import own, own_when_read
+from gateway.delivery.preparing.own import own, own_when_read
 from gateway.delivery.settle import Attempted, Result
 from gateway.destinations.destination import Delivery
 from gateway.destinations.faults import RAISED, describe_fault

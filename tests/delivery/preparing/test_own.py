@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from gateway.delivery.own import own, own_when_read
+from gateway.delivery.preparing.own import own, own_when_read
 from gateway.doforms.record import decode_record
 from gateway.doforms.record_attachments import with_known
 from gateway.errors import TemplateError

@@ -11,8 +11,8 @@ _GATHERS = 0.01
 Without it a few busy lanes fall into groups that take turns, each with commits of its own."""
 
 
-class Gathering:
-    """The wait of the batch that comes next."""
+class BatchWindow:
+    """How long the next batch still waits for more deliveries."""
 
     def __init__(self) -> None:
         self._until = math.inf

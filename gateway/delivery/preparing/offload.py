@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 
 from gateway.config.loaded import Webservice
-from gateway.delivery.prepare import Apart, Job, Prepared, finish, is_refused
+from gateway.delivery.preparing.prepare import Apart, Job, Prepared, finish, is_refused
 from gateway.delivery.settle import Attempted, Result
 from gateway.errors import GatewayError
 from gateway.records.fetcher import Records

@@ -1,0 +1,1 @@
+"""One attempt: sent by the plugin, its end classified, its receipt kept."""
