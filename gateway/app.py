@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate
 from gateway.components import Delivering, Receiving, Shared
 from gateway.config.loaded import Routes
 from gateway.config.schema_values import HEALTH_PATHS
@@ -182,14 +183,16 @@ async def running(
                 AccountClient(http, store, mask=mask, steps_back=lambda: backpressure.is_high, paused=paused)
             ) as calls,
         ):
+            gate = Gate(store=store, active=active, client=calls, pauses=pauses)
             shared = Shared(
                 store=store,
                 active=active,
                 calls=calls,
+                gate=gate,
                 pauses=pauses,
                 backpressure=backpressure,
                 waiters=OutcomeWaiters(),
-                reporter=Reporter(store=store, active=active, calls=calls, pauses=pauses),
+                reporter=Reporter(store=store, active=active, gate=gate, pauses=pauses),
                 mask=mask,
             )
             async with _working(shared, role) as gateway:

@@ -9,8 +9,8 @@ from typing import Any
 
 from gateway.alarms.monitor import AlarmMonitor
 from gateway.attachments.fetcher import AttachmentFetcher
-from gateway.calls.access import WebserviceAccess
 from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate
 from gateway.calls.outage import OutageDetector
 from gateway.config.loaded import DestinationEntry
 from gateway.delivery.attempts.sender import Sender
@@ -72,6 +72,7 @@ class Shared:
     store: Store
     active: ActiveRoutes
     calls: AccountClient
+    gate: Gate
     pauses: Pauses
     backpressure: Backpressure
     waiters: OutcomeWaiters
@@ -101,17 +102,14 @@ class Delivering:
 
     def __init__(self, shared: Shared) -> None:
         store, active, calls, pauses = shared.store, shared.active, shared.calls, shared.pauses
-        callers = WebserviceAccess(store=store, active=active, pauses=pauses)
         orphans = Orphans(store=store, active=active)
         self._store = store
         self._active = active
         self._pauses = pauses
         self._reporter = shared.reporter
         self._drift = Drift(store=store, active=active)
-        self._fetcher = RecordFetcher(
-            store=store, active=active, calls=calls, callers=callers, pauses=pauses, saw=self._drift.saw
-        )
-        self._attachments = AttachmentFetcher(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
+        self._fetcher = RecordFetcher(store=store, active=active, gate=shared.gate, saw=self._drift.saw)
+        self._attachments = AttachmentFetcher(store=store, active=active, gate=shared.gate)
         self._retention = Retention(store=store, active=active)
         self._reconciler = Reconciler(
             store=store,

@@ -11,10 +11,10 @@ import structlog
 from gateway.alarms.book import AlarmBook, AlarmStep
 from gateway.attachments.spool import Busy, NoRoom, Part, spool_of
 from gateway.attachments.spool_alarm import SpoolAlarm
-from gateway.calls.access import NOT_NOW, WebserviceAccess
 from gateway.calls.account_limits import Priority
-from gateway.calls.client import AccountClient
-from gateway.config.loaded import Account, Webservice
+from gateway.calls.client import WebserviceClient
+from gateway.calls.gate import Gate
+from gateway.config.loaded import Account
 from gateway.doforms.client import segment
 from gateway.doforms.download import ANY, Downloaded, Wanted
 from gateway.doforms.failures import Forbidden, Refused, Unwanted
@@ -22,7 +22,6 @@ from gateway.doforms.record_attachments import Blob
 from gateway.doforms.synthetic import is_stand_in
 from gateway.errors import DoformsError
 from gateway.models import AlarmKind, AttachmentState, Record
-from gateway.pauses import Kind, Pauses
 from gateway.records.verify import prove_password
 from gateway.retry import Deferred, after_call
 from gateway.routing.active import ActiveRoutes
@@ -48,15 +47,11 @@ _BUSY = 2.0
 class Downloads:
     """Downloads attachments, at most so many at once for each account."""
 
-    def __init__(
-        self, *, store: Store, active: ActiveRoutes, calls: AccountClient, callers: WebserviceAccess, pauses: Pauses
-    ) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, gate: Gate) -> None:
         self._store = store
         self._alarms = AlarmBook(store)
         self._active = active
-        self._calls = calls
-        self._pauses = pauses
-        self._callers = callers
+        self._gate = gate
         self._alarm = SpoolAlarm(store)
         self._slots: dict[tuple[str, Priority], tuple[int, asyncio.Semaphore]] = {}
 
@@ -68,13 +63,13 @@ class Downloads:
         """
         if row.size is None and await self._shared(kept, row):
             return
-        account = self._active.account(self._callers.caller(kept))
+        account = self._active.account(self._gate.look(kept.notification.webservice_id))
         priority = Priority.BACKFILL if is_stand_in(kept.notification) else Priority.ATTACHMENT
         async with self._slot(account, priority):
-            webservice = self._callers.caller(kept)  # it may have been paused meanwhile
+            self._gate.look(kept.notification.webservice_id)  # it may have been paused meanwhile
             part = await self._begin(row)
             try:
-                await self._receive(kept, record, blob, row, part, webservice, priority)
+                await self._receive(kept, record, blob, row, part, priority)
             finally:
                 part.close()
 
@@ -112,46 +107,37 @@ class Downloads:
         blob: Blob,
         row: KeptAttachment,
         part: Part,
-        webservice: Webservice,
         priority: Priority,
     ) -> None:
-        account, started = self._active.account(webservice), time.monotonic()
-        wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
+        started, account = time.monotonic(), None
         try:
-            path = _path(account, blob, record)
-            got = await self._call(kept, account, webservice, path, part, wanted, priority)
-            sha256 = await part.finish()
-        except NOT_NOW as error:
-            await self._callers.put_off(webservice, error)
+            async with self._gate.permit(kept.notification.webservice_id, priority) as client:
+                account = client.account
+                got = await self._call(client, kept, record, blob, part)
+                sha256 = await part.finish()
         except (NoRoom, OSError) as error:
             raise await self._no_spool(error) from error
         except DoformsError as error:
             if isinstance(error, Unwanted):
                 part.drop()
+            assert account is not None, "only a call fails so"
             await self._failed(kept, account, row, part, error, time.monotonic() - started)
             return
         await self._store.write(
             lambda c: attachments.note_spooled(c, row.id, size=got.size, sha256=sha256, content_type=got.content_type)
         )
         await self._alarm.end()
-        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
 
     async def _call(
-        self,
-        kept: KeptNotification,
-        account: Account,
-        webservice: Webservice,
-        path: str,
-        part: Part,
-        wanted: Wanted,
-        priority: Priority,
+        self, client: WebserviceClient, kept: KeptNotification, record: Record, blob: Blob, part: Part
     ) -> Downloaded:
         """Download what is missing; one that alone is forbidden (403) says nothing about its web service."""
+        account = client.account
+        wanted = Wanted(expected=blob.content_type, largest=account.largest_attachment, types=account.attachment_types)
         try:
-            return await self._calls.download(account, webservice, path, part, wanted, priority=priority)
+            return await client.download(_path(account, blob, record), part, wanted)
         except Forbidden as told:
-            end = kept.notification.received
-            await prove_password(self._calls, account, webservice, told, end=end, priority=priority)
+            await prove_password(client, told, end=kept.notification.received)
             text = f"{told.said}, though a listing works, so the password is right. Look whether `blob_path` is, too"
             raise Refused(text) from told
 

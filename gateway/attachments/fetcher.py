@@ -13,13 +13,11 @@ from contextlib import nullcontext
 from gateway.attachments.attachment_set import NOTHING, AttachmentSet, Missing, count
 from gateway.attachments.download import Downloads
 from gateway.attachments.spool import Spool, spool_of
-from gateway.calls.access import WebserviceAccess
 from gateway.calls.bulkhead import CallQueue
-from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate
 from gateway.doforms.download import ANY
 from gateway.doforms.record_attachments import Blob, find_blobs
 from gateway.models import Attachment, AttachmentState, Event, ReasonCode, Record
-from gateway.pauses import Pauses
 from gateway.records.single_flight import Aside, SingleFlight, Waits
 from gateway.retry import Deferred, GivenUp
 from gateway.routing.active import ActiveRoutes
@@ -36,18 +34,16 @@ _LARGE = 500
 class AttachmentFetcher:
     """Where deliveries ask for the attachments of their record."""
 
-    def __init__(
-        self, *, store: Store, active: ActiveRoutes, calls: AccountClient, callers: WebserviceAccess, pauses: Pauses
-    ) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, gate: Gate) -> None:
         self._store = store
         self._active = active
-        self._callers = callers
-        self._downloads = Downloads(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
-        self._joint: SingleFlight[None] = SingleFlight()
+        self._gate = gate
+        self._downloads = Downloads(store=store, active=active, gate=gate)
+        self._single_flight: SingleFlight[None] = SingleFlight()
 
     async def stop(self) -> None:
         """Break off the downloads that are under way; what has come of them stays in the spool."""
-        await self._joint.stop()
+        await self._single_flight.stop()
 
     async def attached(
         self, kept: KeptNotification, record: Record | None, *, required: bool, aside: Aside = nullcontext
@@ -65,7 +61,9 @@ class AttachmentFetcher:
         if not (blobs := await _blobs(record)):
             await self._rows(kept, ())  # fetched again, it may name none of those that it named before
             return NOTHING
-        await self._joint.ask(kept.id, lambda waits: self._download_all(kept, record, blobs, waits=waits), aside=aside)
+        await self._single_flight.ask(
+            kept.id, lambda waits: self._download_all(kept, record, blobs, waits=waits), aside=aside
+        )
         rows = await self._store.read(lambda c: attachments.load(c, kept.id))
         return self._judged(blobs, rows, required=required)
 
@@ -101,7 +99,8 @@ class AttachmentFetcher:
         lacking = [blob for blob in blobs if await self._is_due(rows[blob.key])]
         if not lacking:
             return
-        async with self._callers.in_line(kept.notification, CallQueue.ATTACHMENTS):
+        notification = kept.notification
+        async with self._gate.queue(notification.webservice_id, CallQueue.ATTACHMENTS, of=notification):
             waits()
             downloads = (self._downloads.download(kept, record, blob, rows[blob.key]) for blob in lacking)
             ended = await asyncio.gather(*downloads, return_exceptions=True)

@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from gateway.calls.buckets import Bucket, TokenBucket, account_rate
 from gateway.doforms.failures import Paused
 
 _STEP = 0.05
@@ -39,22 +39,6 @@ class Priority(IntEnum):
     """Nobody waits."""
 
 
-class Bucket(Protocol):
-    """Where the permissions to make a call come from."""
-
-    def take(self, wanted: int, *, backlog: int = 0) -> int:
-        """Take up to so many; returns how many there were. ``backlog``: so many calls wait for one."""
-        ...
-
-    def wait(self) -> float:
-        """Return the seconds until it is worth while to ask again."""
-        ...
-
-    def stopped(self) -> float:
-        """Return the seconds for which another process was told to make no calls, as far as is known here; or 0."""
-        ...
-
-
 class Slots(Protocol):
     """How many calls may be under way at once."""
 
@@ -74,56 +58,6 @@ class LocalSlots:
         return max(0, self._most - in_flight)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How calls are spread over time."""
-
-    per_second: float
-    burst: float
-    """So many may go at once after a rest."""
-
-
-def pace_of(requests_per_minute: int) -> Pace:
-    """Return the pace that keeps to a limit however doForms counts it: in any 60 seconds never more calls than that.
-
-    A bucket lets through what it holds and, within the minute, what fills it. So what it holds, the calls of one
-    second, is missing from the rate by which it fills; and so is a hundredth, for calls that arrive closer together
-    than they were made.
-    """
-    burst = max(1.0, requests_per_minute / 60)
-    margin = requests_per_minute / 100
-    return Pace(per_second=(requests_per_minute - (burst - 1) - margin) / 60, burst=burst)
-
-
-class TokenBucket:
-    """A bucket of this process alone."""
-
-    def __init__(self, requests_per_minute: int, clock: Callable[[], float]) -> None:
-        pace = pace_of(requests_per_minute)
-        self._per_second = pace.per_second
-        self._size = pace.burst
-        self._tokens = self._size
-        self._clock = clock
-        self._filled = clock()
-
-    def take(self, wanted: int, *, backlog: int = 0) -> int:
-        """Take up to so many permissions; returns how many there were."""
-        moment = self._clock()
-        self._tokens = min(self._size, self._tokens + (moment - self._filled) * self._per_second)
-        self._filled = moment
-        taken = min(wanted, int(self._tokens))
-        self._tokens -= taken
-        return taken
-
-    def wait(self) -> float:
-        """Return the seconds until there is another one, as it stood when some were taken last."""
-        return max(0.0, 1 - self._tokens) / self._per_second
-
-    def stopped(self) -> float:
-        """Return 0: there are no others."""
-        return 0.0
-
-
 class AccountLimits:
     """One bucket and one set of slots; calls wait in order of priority, then of arrival.
 
@@ -140,7 +74,7 @@ class AccountLimits:
         clock: Callable[[], float] = time.monotonic,
         steps_back: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.bucket: Bucket = TokenBucket(requests_per_minute, clock)
+        self.bucket: Bucket = TokenBucket(account_rate(requests_per_minute), clock)
         self.slots: Slots = LocalSlots(max_in_flight)
         self._clock = clock
         self._steps_back = steps_back

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 import httpx
 
-from gateway.calls.account_limits import TOO_MANY, AccountLimits, LocalSlots, Priority, TokenBucket, pace_of
+from gateway.calls.account_limits import TOO_MANY, AccountLimits, LocalSlots, Priority
+from gateway.calls.buckets import TokenBucket, account_rate
 from gateway.calls.counters import CallCounts, CallKind
 from gateway.calls.outage import OutageDetector
 from gateway.calls.shared_buckets import shared_bucket
@@ -57,16 +59,22 @@ class AccountClient:
         mask: Mask | None = None,
         steps_back: Callable[[], bool] = lambda: False,
         paused: Callable[[str], str | None] = lambda webservice_id: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._clock = clock
         self.mask = mask or Mask()
         self._client = DoformsClient(http=http, hide=self.mask.text)
         self._steps_back = steps_back
         self._paused = paused
         self._counts = CallCounts(store)
-        self.outages = OutageDetector(store)
+        self.outages = OutageDetector(store, clock)
         self._limits: dict[str, tuple[tuple[int, int], AccountLimits]] = {}
         self._slots: dict[str, tuple[DatabaseSlotStore, SharedSlots]] = {}
+
+    def of(self, account: Account, webservice: Webservice, priority: Priority) -> WebserviceClient:
+        """Return a client that calls in the name of one web service."""
+        return WebserviceClient(self, account, webservice, priority)
 
     async def aclose(self) -> None:
         """Write what was counted, and let other processes have this one's slots; no call is made any more."""
@@ -168,7 +176,7 @@ class AccountClient:
         """Hold a slot of the account while a call is made, and count it; after a 429 or silence others wait."""
         limits = self._of(account)
         async with limits.slot(priority):
-            began = time.monotonic()
+            began = self._clock()
             if (why := self._paused(webservice.id)) is not None:
                 raise NotCalled(why)
             may()
@@ -187,7 +195,9 @@ class AccountClient:
         wanted = (account.requests_per_minute, account.max_in_flight)
         known, limits = self._limits.get(account.name, (None, None))
         if limits is None:
-            limits = AccountLimits(requests_per_minute=wanted[0], max_in_flight=wanted[1], steps_back=self._steps_back)
+            limits = AccountLimits(
+                requests_per_minute=wanted[0], max_in_flight=wanted[1], clock=self._clock, steps_back=self._steps_back
+            )
         if known != wanted:  # new, or changed by a reload; calls that are under way still count
             self._set(account, limits, new=known is None)
             self._limits[account.name] = (wanted, limits)
@@ -195,26 +205,19 @@ class AccountClient:
 
     def _set(self, account: Account, limits: AccountLimits, *, new: bool) -> None:
         if self._store.database.shared:
-            pace = pace_of(account.requests_per_minute)
-            limits.bucket = shared_bucket(
-                self._store,
-                _rate_of(account),
-                per_second=pace.per_second,
-                burst=pace.burst,
-                on_more=limits.more,
-                bundles=True,
-            )
+            rate = account_rate(account.requests_per_minute)
+            limits.bucket = shared_bucket(self._store, _rate_of(account), rate, on_more=limits.more, bundles=True)
             limits.slots = self._shared_slots(account, limits)
         elif not new:
-            limits.bucket = TokenBucket(account.requests_per_minute, time.monotonic)
+            limits.bucket = TokenBucket(account_rate(account.requests_per_minute), self._clock)
             limits.slots = LocalSlots(account.max_in_flight)
 
     def _shared_slots(self, account: Account, limits: AccountLimits) -> SharedSlots:
         if account.name not in self._slots:
-            bank = DatabaseSlotStore(self._store, account.name, account.max_in_flight)
-            self._slots[account.name] = bank, SharedSlots(bank, clock=time.monotonic, on_more=limits.more)
-        bank, slots = self._slots[account.name]
-        bank.most = account.max_in_flight
+            slot_store = DatabaseSlotStore(self._store, account.name, account.max_in_flight)
+            self._slots[account.name] = slot_store, SharedSlots(slot_store, clock=self._clock, on_more=limits.more)
+        slot_store, slots = self._slots[account.name]
+        slot_store.most = account.max_in_flight
         return slots
 
     async def _slow_down(self, account: Account, limits: AccountLimits, error: DoformsError, began: float) -> None:
@@ -232,6 +235,50 @@ class AccountClient:
         await self.outages.waits(account.name, pause)
         if self._store.database.shared:
             await self._store.write(lambda c: rates.stop(c, _rate_of(account), pause))
+
+
+@dataclass(frozen=True, slots=True)
+class WebserviceClient:
+    """Makes calls in the name of one web service, at one priority; raises what `AccountClient` raises."""
+
+    _client: AccountClient
+    account: Account
+    webservice: Webservice
+    priority: Priority
+
+    @property
+    def mask(self) -> Mask:
+        """The secrets that the text of an error must not tell."""
+        return self._client.mask
+
+    async def fetch(
+        self,
+        kind: RecordKind,
+        key: str,
+        *,
+        take: Callable[[bytes], Awaitable[R]],
+        may: Callable[[], None] = lambda: None,
+    ) -> R:
+        """Fetch a record by its key or id, and return what ``take`` makes of it."""
+        return await self._client.fetch(
+            self.account, self.webservice, kind, key, take=take, may=may, priority=self.priority
+        )
+
+    async def download(self, path: str, target: Target, wanted: Wanted) -> Downloaded:
+        """Download an attachment."""
+        return await self._client.download(self.account, self.webservice, path, target, wanted, priority=self.priority)
+
+    async def list_submissions(
+        self, begin: datetime, end: datetime, *, skip: int = 0, limit: int = MOST
+    ) -> list[ListedRecord]:
+        """List what doForms received in a window."""
+        return await self._client.list_submissions(
+            self.account, self.webservice, begin, end, skip=skip, limit=limit, priority=self.priority
+        )
+
+    async def report(self, key: str, outcome: Outcome, *, may_send: Callable[[], bool]) -> None:
+        """Report an outcome if ``may_send`` says so when its turn has come."""
+        await self._client.report(self.account, self.webservice, key, outcome, may_send=may_send)
 
 
 def _rate_of(account: Account) -> str:

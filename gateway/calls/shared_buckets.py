@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from gateway.calls.buckets import Pace
+from gateway.calls.buckets import Bucket, BucketRate, TokenBucket, Unlimited, destination_rate
 from gateway.config.loaded import DestinationEntry
 from gateway.store.engine import rates
 from gateway.store.store import Store
@@ -22,7 +22,7 @@ _GOOD_FOR = 1.0
 _BUNDLE = 0.25
 """Seconds whose permissions are drawn at once where many wait."""
 _REST = 0.1
-"""Seconds after which, on average, a pace that draws bundles draws again when there were too few: not for each one."""
+"""Seconds after which, on average, a bucket that draws bundles draws again when there were too few."""
 _LOOK_AGAIN = 0.05
 _AFTER_ERROR = 1.0
 
@@ -84,7 +84,7 @@ class SharedTokenBucket:
             log.warning("no permission to send could be drawn from the store", error=str(error))
             self._permits, wait = 0, _AFTER_ERROR
         self._good_until = asked_at + _GOOD_FOR
-        if wait > 2 * self._each:  # more than the pace explains
+        if wait > 2 * self._each:  # more than the rate explains
             self._stopped_until = self._clock() + wait
         rest = _REST * random.uniform(0.5, 1.5) if self._bundle else 0.0  # nosec B311 # by chance: nobody always comes second
         self._draw_at = self._clock() + (max(wait, rest) if self._permits < wanted else 0.0)
@@ -94,22 +94,22 @@ class SharedTokenBucket:
 
 
 def shared_bucket(
-    store: Store, name: str, *, per_second: float, burst: float, on_more: Callable[[], None], bundles: bool = False
+    store: Store, name: str, rate: BucketRate, *, on_more: Callable[[], None], bundles: bool = False
 ) -> SharedTokenBucket:
-    """Return the pace that all processes keep together under this name; ``bundles`` spares the store."""
+    """Return the bucket that all processes share under this name; ``bundles`` spares the store."""
 
     async def draw(wanted: int) -> tuple[int, float]:
-        return await store.write(lambda c: rates.draw(c, name, wanted, per_second=per_second, burst=burst))
+        return await store.write(lambda c: rates.draw(c, name, wanted, per_second=rate.per_second, burst=rate.burst))
 
-    bundle = math.ceil(per_second * _BUNDLE) if bundles else 0
-    return SharedTokenBucket(draw, clock=time.monotonic, on_more=on_more, each=1 / per_second, bundle=bundle)
+    bundle = math.ceil(rate.per_second * _BUNDLE) if bundles else 0
+    return SharedTokenBucket(draw, clock=time.monotonic, on_more=on_more, each=1 / rate.per_second, bundle=bundle)
 
 
-def pace_of(store: Store, entry: DestinationEntry, *, on_more: Callable[[], None]) -> Pace | SharedTokenBucket:
-    """Return the rate of a destination: of this process, or of all that share the store."""
-    rate = entry.rate
-    if rate is None or not store.database.shared:
-        return Pace(rate, time.monotonic)
-    per_second = rate.count / rate.per
-    name, burst = f"destination {entry.name}", max(1.0, per_second)
-    return shared_bucket(store, name, per_second=per_second, burst=burst, on_more=on_more)
+def bucket_of(store: Store, entry: DestinationEntry, *, on_more: Callable[[], None]) -> Bucket:
+    """Return the bucket of a destination: of this process, or of all that share the store."""
+    if entry.rate is None:
+        return Unlimited()
+    rate = destination_rate(entry.rate)
+    if not store.database.shared:
+        return TokenBucket(rate, time.monotonic)
+    return shared_bucket(store, f"destination {entry.name}", rate, on_more=on_more)

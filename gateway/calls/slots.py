@@ -45,8 +45,8 @@ class SharedSlots:
     more; ``clock`` returns seconds that only ever rise.
     """
 
-    def __init__(self, bank: SlotStore, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
-        self._bank = bank
+    def __init__(self, slot_store: SlotStore, *, clock: Callable[[], float], on_more: Callable[[], None]) -> None:
+        self._slot_store = slot_store
         self._clock = clock
         self._on_more = on_more
         self._share = _NOTHING
@@ -113,12 +113,12 @@ class SharedSlots:
     async def _balance(self) -> None:
         keeps = max(self._in_flight, self._limit())  # no call that begins meanwhile comes above this
         self._asked = self._demand
-        self._share = await self._bank.balance(keeps, self._asked)
+        self._share = await self._slot_store.balance(keeps, self._asked)
         self._on_more()
 
     async def _give_back(self) -> None:
         self._share = _NOTHING
-        await self._bank.give_back()
+        await self._slot_store.give_back()
 
 
 class DatabaseSlotStore:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from gateway.calls.shared_buckets import pace_of
+from gateway.calls.shared_buckets import bucket_of
 from gateway.config.loaded import DestinationEntry
 from gateway.delivery.attempts.attempt import takes_many
 from gateway.delivery.attempts.sender import Ended, Sender
@@ -65,7 +65,7 @@ class Pipeline:
         self._stopped = False
         self.entry = entry
         self.breaker = BreakerState(entry.breaker, time.monotonic)
-        self._pace = pace_of(ledger.store, entry, on_more=self.pump)
+        self._bucket = bucket_of(ledger.store, entry, on_more=self.pump)
         self.opened = False
         """Whether the destination has been opened; nothing is claimed before."""
         self.unopened: str | None = None
@@ -78,7 +78,7 @@ class Pipeline:
     def load(self, entry: DestinationEntry) -> None:
         """Take over limits, at start or after a reload; the breaker and the rate go on where they stand."""
         if entry.rate != self.entry.rate:
-            self._pace = pace_of(self._ledger.store, entry, on_more=self.pump)
+            self._bucket = bucket_of(self._ledger.store, entry, on_more=self.pump)
         self.breaker.limits = entry.breaker
         self.entry = self._sender.entry = entry
         self._many = takes_many(entry.instance)
@@ -170,7 +170,7 @@ class Pipeline:
             most = self._batch if self._many else free
             if self._flow.steps_back and not self._urgent:
                 most = 0 if self._slots else min(most, TRICKLE)
-            permitted = self._pace.take(self.breaker.capacity(min(most, queued)))
+            permitted = self._bucket.take(self.breaker.capacity(min(most, queued)))
             if permitted == 0:
                 self._wake_later(self._wait())
                 return
@@ -198,7 +198,7 @@ class Pipeline:
         return task
 
     def _wait(self) -> float:
-        wait = self._pace.wait()
+        wait = self._bucket.wait()
         if self.breaker.probe_at is not None:
             wait = max(wait, self.breaker.probe_at - time.monotonic())
         return max(wait, 0.01)

@@ -9,15 +9,13 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
-from gateway.calls.access import NOT_NOW, WebserviceAccess, turn_of
 from gateway.calls.account_limits import Priority
 from gateway.calls.bulkhead import CallQueue
-from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate, priority_of
 from gateway.config.loaded import Webservice
 from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.errors import DoformsError
 from gateway.models import Event, FetchState, ReasonCode, Record, RecordKind
-from gateway.pauses import Kind, Pauses
 from gateway.records.failures import FetchFailures
 from gateway.records.fetch_turns import FetchTurns
 from gateway.records.finder import Found, NoRoom, NotYet, RecordFinder, Wanted
@@ -63,21 +61,18 @@ class RecordFetcher:
         *,
         store: Store,
         active: ActiveRoutes,
-        calls: AccountClient,
-        callers: WebserviceAccess,
-        pauses: Pauses,
+        gate: Gate,
         saw: Saw = lambda *_: None,
     ) -> None:
         self._store = store
         self._active = active
-        self._pauses = pauses
+        self._gate = gate
         self._saw = saw
         self._held = HeldRecords()
-        self._ladder = RecordFinder(store=store, calls=calls, held=self._held)
-        self._callers = callers
-        self._setbacks = FetchFailures(store=store)
-        self.unreadable = self._ladder.unreadable
-        self._joint: SingleFlight[Records] = SingleFlight()
+        self._finder = RecordFinder(store=store, held=self._held)
+        self._failures = FetchFailures(store=store)
+        self.unreadable = self._finder.unreadable
+        self._single_flight: SingleFlight[Records] = SingleFlight()
         self._turns = FetchTurns(store)
         self._in_order: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -87,8 +82,8 @@ class RecordFetcher:
 
     async def stop(self) -> None:
         """Break off the calls that are under way."""
-        await self._joint.stop()
-        await self._ladder.stop()
+        await self._single_flight.stop()
+        await self._finder.stop()
 
     async def records(self, kept: KeptNotification, *, urgent: bool = False, aside: Aside = nullcontext) -> Records:
         """Return the records of a notification, fetching and pinning them first if that has not been done.
@@ -102,8 +97,8 @@ class RecordFetcher:
         """
         if kept.notification.event is Event.DELETE:
             return await self._last_known(kept)
-        priority = turn_of(kept.notification, urgent=urgent)
-        found = await self._joint.ask(
+        priority = priority_of(kept.notification, urgent=urgent)
+        found = await self._single_flight.ask(
             kept.id, lambda waits: self._fetch_in_line(kept, priority=priority, waits=waits), aside=aside
         )
         if lacking := self._active.kinds(kept.notification) - found.by_kind.keys():
@@ -122,7 +117,7 @@ class RecordFetcher:
             return None
         counted = replace(found, fetch_attempts=max(found.fetch_attempts, deaths - 1))
         try:
-            await self._setbacks.failed(counted, self._active.account(webservice), DoformsError(why), 0.0)
+            await self._failures.failed(counted, self._active.account(webservice), DoformsError(why), 0.0)
         except Deferred:
             return None
         except GivenUp as told:
@@ -151,7 +146,8 @@ class RecordFetcher:
     async def _fetch_in_line(self, kept: KeptNotification, *, priority: Priority, waits: Waits) -> Records:
         if kept.fetch_state is not FetchState.DUE or priority is Priority.IMMEDIATE_FETCH:
             return await self._fetch_in_order(kept, priority=priority)
-        async with self._callers.in_line(kept.notification, CallQueue.RECORDS):
+        notification = kept.notification
+        async with self._gate.queue(notification.webservice_id, CallQueue.RECORDS, of=notification):
             waits()
             return await self._fetch_in_order(kept, priority=priority)
 
@@ -189,7 +185,7 @@ class RecordFetcher:
                 return self._records(kept, await self._decoded(standing), held)
             webservice = self._may_call(standing)
             if _was_left(standing.kept, self._store.now()):
-                await self._setbacks.left(standing.kept, self._active.account(webservice), _DIED)
+                await self._failures.left(standing.kept, self._active.account(webservice), _DIED)
             if await self._turns.take(kept.id, standing.kept.fetch_state):
                 break
             await asyncio.sleep(wait)
@@ -240,7 +236,7 @@ class RecordFetcher:
             raise GivenUp(kept.fetch_reason or "the record could not be fetched", ReasonCode.RECORD_NOT_FETCHED)
         if kept.fetch_due_at is not None and not kept.fetch_held and kept.fetch_due_at > self._store.now():
             raise Deferred(kept.fetch_due_at, kept.fetch_reason or "the record could not be fetched yet")
-        return self._callers.caller(kept)
+        return self._gate.look(kept.notification.webservice_id)
 
     async def _call(
         self, standing: Standing, webservice: Webservice, kinds: Collection[RecordKind | None], *, priority: Priority
@@ -250,32 +246,28 @@ class RecordFetcher:
         started = time.monotonic()
         found: dict[RecordKind, Found] = {}
         try:
-            for kind in kinds:
-                key = kept.notification.key_of(kind)
-                if kind is None or key is None:
-                    continue
-                found[kind] = await self._ladder.find(
-                    Wanted(
-                        account=account,
-                        webservice=webservice,
-                        notification=kept.notification,
-                        kind=kind,
-                        key=key,
-                        learnt=standing.learnt.get(key),
-                        again=kept.fetch_reason is not None,
-                        priority=priority,
+            async with self._gate.permit(webservice.id, priority) as client:
+                for kind in kinds:
+                    key = kept.notification.key_of(kind)
+                    if kind is None or key is None:
+                        continue
+                    found[kind] = await self._finder.find(
+                        Wanted(
+                            client=client,
+                            notification=kept.notification,
+                            kind=kind,
+                            key=key,
+                            learnt=standing.learnt.get(key),
+                            again=kept.fetch_attempts > 0 or kept.fetch_spent > 0,
+                        )
                     )
-                )
         except NoRoom:
             raise self._no_room() from None
         except NotYet as told:
-            await self._setbacks.not_yet(kept, account, told, time.monotonic() - started)
-        except NOT_NOW as error:
-            await self._callers.put_off(webservice, error)
+            await self._failures.not_yet(kept, account, told, time.monotonic() - started)
         except DoformsError as error:
-            await self._setbacks.failed(kept, account, error, time.monotonic() - started)
+            await self._failures.failed(kept, account, error, time.monotonic() - started)
         await self._pin(standing, found)
-        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
         for one in found.values():
             self._saw(webservice, one.record)
         return found

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.calls.account_limits import Priority
-from gateway.calls.client import AccountClient
-from gateway.config.loaded import Account, Webservice
+from gateway.calls.client import WebserviceClient
 from gateway.doforms.failures import BadKey, Forbidden, Gone, Later, NotARecord, NotFound, Refused
 from gateway.doforms.record import DECODED_HERE, decode_aside
 from gateway.doforms.synthetic import is_stand_in
@@ -41,8 +39,8 @@ class NotYet(Exception):
 class Wanted:
     """A record that is looked for."""
 
-    account: Account
-    webservice: Webservice
+    client: WebserviceClient
+    """Calls in the name of its web service."""
     notification: Notification
     kind: RecordKind
     key: str
@@ -50,7 +48,6 @@ class Wanted:
     """The id that was learnt for the key."""
     again: bool
     """Whether it was looked for before."""
-    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +65,14 @@ class Found:
 class RecordFinder:
     """Climbs as far as it must; each call waits for its turn by itself, and between calls nothing is held."""
 
-    def __init__(self, *, store: Store, calls: AccountClient, held: HeldRecords) -> None:
-        self._calls = calls
+    def __init__(self, *, store: Store, held: HeldRecords) -> None:
         self._held = held
-        self._lookup = ListingSearch(calls)
+        self._listings = ListingSearch()
         self.unreadable = Unreadable(store)
 
     async def stop(self) -> None:
         """Break off the listings that are under way."""
-        await self._lookup.stop()
+        await self._listings.stop()
 
     async def find(self, wanted: Wanted) -> Found:
         """Read a record.
@@ -123,21 +119,13 @@ class RecordFinder:
             return body, record
 
         try:
-            body, record = await self._calls.fetch(
-                wanted.account,
-                wanted.webservice,
-                wanted.kind,
-                name,
-                take=decode,
-                may=self._look_for_room,
-                priority=wanted.priority,
-            )
+            body, record = await wanted.client.fetch(wanted.kind, name, take=decode, may=self._look_for_room)
         except DoformsError as error:
             held = None  # the error's trace holds whatever this function does
             if isinstance(error, NotARecord):  # it tells how the body begins, and that can repeat the password
-                raise NotARecord(self._calls.mask.text(str(error)), is_page=error.is_page) from None
+                raise NotARecord(wanted.client.mask.text(str(error)), is_page=error.is_page) from None
             raise
-        self.unreadable.was_read(wanted.webservice.id)
+        self.unreadable.was_read(wanted.client.webservice.id)
         return Found(body=body, record=record, ids=_ids(wanted, record), held=held)
 
     def _look_for_room(self) -> None:
@@ -146,13 +134,11 @@ class RecordFinder:
 
     async def _by_listing(self, wanted: Wanted, tried: tuple[str, ...], told: DoformsError) -> Found:
         try:
-            listed = await self._lookup.look(
-                wanted.account, wanted.webservice, wanted.notification, wanted.key, priority=wanted.priority
-            )
+            listed = await self._listings.look(wanted.client, wanted.notification, wanted.key)
         except DoformsError as error:
-            unknown = self.unreadable.was_unknown(wanted.webservice.id) if isinstance(error, Gone) else 0
+            unknown = self.unreadable.was_unknown(wanted.client.webservice.id) if isinstance(error, Gone) else 0
             raise judge_listing(told, error, listings_unknown=unknown) from told
-        self.unreadable.was_listed(wanted.webservice.id)
+        self.unreadable.was_listed(wanted.client.webservice.id)
         if not listed:
             where = " and ".join(str(window) for window in windows_of(wanted.notification))
             raise NotFound(f"{told}; nor is it among the records that doForms lists as received from {where}") from told
@@ -167,16 +153,13 @@ class RecordFinder:
         raise await self._only_listed(wanted, id_, told) from told
 
     async def _only_listed(self, wanted: Wanted, id_: str | None, told: DoformsError) -> NotFound:
-        await self.unreadable.was_only_listed(wanted.webservice, wanted.key, told)
+        await self.unreadable.was_only_listed(wanted.client.webservice, wanted.key, told)
         return NotFound(f"doForms lists the record {wanted.key} (id {id_}) but does not hand it out: {told}")
 
     async def _prove_password(self, wanted: Wanted, told: DoformsError) -> None:
         """Let a listing prove that password and address are right; raises what follows if they are not."""
         if isinstance(told, Forbidden) or (isinstance(told, Gone | NotARecord) and told.is_page):
-            end = wanted.notification.received
-            await prove_password(
-                self._calls, wanted.account, wanted.webservice, told, end=end, priority=wanted.priority
-            )
+            await prove_password(wanted.client, told, end=wanted.notification.received)
 
 
 def _leads_on(error: DoformsError, wanted: Wanted) -> bool:

@@ -10,9 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from weakref import WeakValueDictionary
 
-from gateway.calls.account_limits import Priority
-from gateway.calls.client import AccountClient
-from gateway.config.loaded import Account, Webservice
+from gateway.calls.client import WebserviceClient
 from gateway.doforms.failures import Later
 from gateway.doforms.listing import ListedRecord
 from gateway.doforms.listing_walk import walk
@@ -76,24 +74,21 @@ class ListingSearch:
     read by their keys costs a few listings, not one for each, because all that is listed is learnt.
     """
 
-    def __init__(self, calls: AccountClient) -> None:
-        self._calls = calls
+    def __init__(self) -> None:
         self._waiting: dict[Place, tuple[_Round, asyncio.Task[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def look(
-        self, account: Account, webservice: Webservice, notification: Notification, key: str, *, priority: Priority
-    ) -> Mapping[str, str | None]:
+    async def look(self, client: WebserviceClient, notification: Notification, key: str) -> Mapping[str, str | None]:
         """Look for a key; returns key -> id, empty if it is not listed. An id can be missing in a listing.
 
-        Raises what `Calls.list_submissions` raises.
+        Raises what `AccountClient.list_submissions` raises.
         """
-        place = (webservice.id, windows_of(notification))
+        place = (client.webservice.id, windows_of(notification))
         waiting = self._waiting.get(place)
         if waiting is None:
             one = _Round({key})
-            task = asyncio.create_task(self._list(one, place, account, webservice, priority))
+            task = asyncio.create_task(self._list(one, place, client))
             waiting = self._waiting[place] = one, task
             self._running.add(task)
             task.add_done_callback(partial(self._ended, place))
@@ -116,9 +111,7 @@ class ListingSearch:
         if not task.cancelled():
             task.exception()  # looked at: whoever asked may have gone meanwhile
 
-    async def _list(
-        self, one: _Round, place: Place, account: Account, webservice: Webservice, priority: Priority
-    ) -> None:
+    async def _list(self, one: _Round, place: Place, client: WebserviceClient) -> None:
         calls = 0
 
         async def ask(begin: datetime, end: datetime, skip: int) -> Sequence[ListedRecord]:
@@ -128,13 +121,13 @@ class ListingSearch:
                     f"after {calls} listings those received from {begin:%Y-%m-%d %H:%M:%S} on were not looked at"
                 )
             calls += 1
-            found = await self._calls.list_submissions(account, webservice, begin, end, skip=skip, priority=priority)
+            found = await client.list_submissions(begin, end, skip=skip)
             one.found |= {record.key: record.id for record in found if record.key in one.wanted}
             if one.wanted <= one.found.keys():
                 raise _AllFound
             return found
 
-        turn = self._turns.setdefault(webservice.id, asyncio.Lock())
+        turn = self._turns.setdefault(place[0], asyncio.Lock())
         async with turn:
             del self._waiting[place]  # from here on nobody takes part who came later
             with suppress(_AllFound):

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gateway.calls.account_limits import Priority
-from gateway.calls.client import AccountClient
-from gateway.config.loaded import Account, Webservice
+from gateway.calls.client import WebserviceClient
 from gateway.doforms.failures import Forbidden, Gone, Later, NotAListing, NotFound, Quota, Unauthorised, WrongApi
 from gateway.errors import DoformsError
 
 _WINDOW = timedelta(minutes=1)
 
 
-async def prove_password(
-    calls: AccountClient,
-    account: Account,
-    webservice: Webservice,
-    told: DoformsError,
-    *,
-    end: datetime,
-    priority: Priority,
-) -> None:
+async def prove_password(client: WebserviceClient, told: DoformsError, *, end: datetime) -> None:
     """Ask for a listing after a refusal; returns if that works: then password and address are right.
 
     Raises:
         DoformsError: what follows if it does not, see `judge_listing`.
     """
     try:
-        await calls.list_submissions(account, webservice, end - _WINDOW, end, limit=1, priority=priority)
+        await client.list_submissions(end - _WINDOW, end, limit=1)
     except DoformsError as error:
         raise judge_listing(told, error) from told
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import suppress
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
 from gateway.alarms.book import AlarmBook, AlarmStep
-from gateway.calls.access import pause_refused
 from gateway.calls.account_limits import Priority
-from gateway.calls.bulkhead import AccountBulkheads, CallQueue
-from gateway.calls.client import AccountClient, LeaseLost, NotCalled
-from gateway.calls.stagger import Stagger
+from gateway.calls.bulkhead import CallQueue
+from gateway.calls.client import LeaseLost, NotCalled, WebserviceClient
+from gateway.calls.gate import Gate
 from gateway.config.loaded import Account, Webservice
-from gateway.doforms.failures import Gone, Paused, Quota, Refused, Unauthorised, WrongApi
+from gateway.doforms.failures import Gone, Refused, WrongApi
 from gateway.errors import DoformsError
 from gateway.leases import Leases
-from gateway.models import AlarmKind, ReportState
+from gateway.models import AlarmKind, ReasonCode, ReportState
 from gateway.pauses import Kind, Pauses
+from gateway.poller import POLL, Poller
 from gateway.records.verify import prove_password
 from gateway.retry import Deferred, after_call, describe_deaths
 from gateway.routing.active import ActiveRoutes
@@ -38,7 +37,6 @@ _REMEDY = (
     "What was delivered stays delivered; doForms alone does not know how it ended. If that is so for many, see what it "
     "answers; else clear this alarm"
 )
-POLL = 1.0
 _AT_ONCE = 50
 """Reports claimed at once."""
 _FEW = 25
@@ -50,35 +48,36 @@ _NOT_LOADED = 60.0
 class Reporter:
     """Sends the reports that are due."""
 
-    def __init__(self, *, store: Store, active: ActiveRoutes, calls: AccountClient, pauses: Pauses) -> None:
+    def __init__(self, *, store: Store, active: ActiveRoutes, gate: Gate, pauses: Pauses) -> None:
         self._store = store
         self._alarms = AlarmBook(store)
         self._active = active
-        self._calls = calls
+        self._gate = gate
         self._pauses = pauses
-        self._wake = asyncio.Event()
+        self._poller = Poller(store.now)
         self._running: dict[asyncio.Task[None], Report] = {}
         self._sending: set[int] = set()
         self._unsent: list[Report] = []
         self._leases = Leases(store, outbox.renew)
-        self._lines = Stagger(store)
-        self._places = AccountBulkheads(store)
         self._claimed_at = -math.inf
         self._services: list[asyncio.Task[None]] = []
         self._stopping = False
 
     def start(self) -> None:
         """Begin to report."""
-        self._services = [asyncio.create_task(self._work()), asyncio.create_task(self._leases.keep_renewed())]
+        self._services = [
+            asyncio.create_task(self._poller.keep_looking(self._claim_due)),
+            asyncio.create_task(self._leases.keep_renewed()),
+        ]
 
     def wake(self) -> None:
         """Look at the store now."""
-        self._wake.set()
+        self._poller.wake()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more, and send nothing that has not been sent."""
         self._stopping = True
-        self._wake.set()
+        self._poller.stop()
         for task, report in self._running.items():
             if report.notification_id not in self._sending:
                 task.cancel()
@@ -95,19 +94,6 @@ class Reporter:
         if unsent := self._unsent:
             await self._store.write(lambda connection: outbox.release(connection, unsent))
 
-    async def _work(self) -> None:
-        while not self._stopping:
-            try:
-                wait = await self._claim_due()
-            except Exception as error:
-                log.error("the store could not be read or written; trying again", error=str(error), exc_info=error)
-                wait = POLL
-            if wait > 0 and not self._stopping:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._wake.wait()
-            self._wake.clear()
-
     async def _claim_due(self) -> float:
         """Claim and start the reports that are due; returns the seconds until there can be more."""
         if len(self._running) > _FEW and (left := self._claimed_at + _BETWEEN - time.monotonic()) > 0:
@@ -115,7 +101,7 @@ class Reporter:
         due_at = await self._store.read(outbox.next_report_due)
         moment = self._store.now()
         if due_at is None or due_at > moment:
-            return POLL if due_at is None else max(0.001, min(POLL, (due_at - moment) / SECOND))
+            return self._poller.wait_for(due_at)
         paused = self._pauses.names(Kind.WEBSERVICE)
         token, lease = self._store.token(), self._store.lease
         alone = not any(report.alone for report in self._running.values())
@@ -145,56 +131,52 @@ class Reporter:
             self._unsent.append(report)
         elif (error := task.exception()) is not None:
             log.error("a report broke off; it is due again after its lease", error=str(error), exc_info=error)
-        self._wake.set()
+        self._poller.wake()
 
     async def _send(self, report: Report) -> None:
-        webservice = self._active.webservice(report.webservice_id)
-        if webservice is None or webservice.password is None:
-            reason = f"the web service {report.webservice_id!r} is not in the routes file, or has no password there"
-            await self._put_off(report, reason, wait=_NOT_LOADED)
-            return
-        account = self._active.account(webservice)
-        if report.left:
-            await self._cut_short(report, account)
+        webservice = self._caller(report)
+        if report.left and webservice is not None:
+            await self._cut_short(report, self._active.account(webservice))
             return
         try:
-            async with self._places.hold(account, CallQueue.REPORTS):
-                await self._tell(report, account, webservice)
-        except Deferred as told:
-            await self._put_off(report, str(told), wait=(told.until - self._store.now()) / SECOND)
+            async with self._gate.queue(report.webservice_id, CallQueue.REPORTS):
+                await self._tell(report)
+        except Deferred as why:
+            # What a pause holds back is not claimed while it lasts, and goes at once when it ends.
+            paused = why.code is ReasonCode.WEBSERVICE_WAITS and self._caller(report) is not None
+            await self._put_off(report, str(why), wait=0.0 if paused else (why.until - self._store.now()) / SECOND)
 
-    async def _tell(self, report: Report, account: Account, webservice: Webservice) -> None:
+    def _caller(self, report: Report) -> Webservice | None:
+        """Return the web service that may be called for a report as the routes are."""
+        webservice = self._active.webservice(report.webservice_id)
+        return None if webservice is None or webservice.password is None else webservice
+
+    async def _tell(self, report: Report) -> None:
         started = time.monotonic()
         try:
-            await self._calls.report(
-                account, webservice, report.notification_key, report.outcome, may_send=lambda: self._may_send(report)
-            )
+            async with self._gate.permit(report.webservice_id, Priority.REPORT) as client:
+                await self._report(client, report)
         except LeaseLost:
             if self._stopping:
                 self._unsent.append(report)
                 return
             log.warning("a report was not sent: its lease was lost", notification=report.notification_key)
-        except NotCalled as told:
-            await self._put_off(report, f"the web service {webservice.name} is paused: {told}")
         except Gone as error:
-            if error.is_page and (wrong := await self._wrong_api(account, webservice, error)) is not None:
-                await pause_refused(self._pauses, self._active, webservice, wrong)
-                await self._put_off(report, str(wrong))
-            else:
-                await self._settle(report, ReportState.GONE, str(error))
+            await self._settle(report, ReportState.GONE, str(error))
         except Refused as error:
             await self._settle(report, ReportState.REFUSED, str(error), alarm=True)
-        except (Unauthorised, Quota, WrongApi) as error:
-            await pause_refused(self._pauses, self._active, webservice, error)
-            await self._put_off(report, str(error))
-        except Paused as error:
-            until = self._lines.next(account.name, error.retry_after or 0.0, account.requests_per_minute)
-            await self._put_off(report, str(error), wait=(until - self._store.now()) / SECOND)
         except DoformsError as error:
-            await self._failed(report, account, webservice, error, time.monotonic() - started)
+            await self._failed(report, error, time.monotonic() - started)
         else:
             await self._settle(report, ReportState.REPORTED, None)
-            await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+
+    async def _report(self, client: WebserviceClient, report: Report) -> None:
+        try:
+            await client.report(report.notification_key, report.outcome, may_send=lambda: self._may_send(report))
+        except Gone as error:
+            if error.is_page and (wrong := await self._wrong_api(client, error)) is not None:
+                raise wrong from error
+            raise
 
     async def _cut_short(self, report: Report, account: Account) -> None:
         """Settle a report that a process held which died: see `gateway.delivery.deaths`."""
@@ -209,11 +191,11 @@ class Reporter:
             wait, counted = following.wait, report.alone
             await self._settle(report, ReportState.DUE, str(error), wait=wait, spent=wait, counted=counted, left=True)
 
-    async def _wrong_api(self, account: Account, webservice: Webservice, told: Gone) -> WrongApi | None:
+    async def _wrong_api(self, client: WebserviceClient, told: Gone) -> WrongApi | None:
         """Tell whether a page that says that a notification is not there comes from doForms, by a listing."""
         try:
             end = from_store(self._store.now())
-            await prove_password(self._calls, account, webservice, told, end=end, priority=Priority.REPORT)
+            await prove_password(client, told, end=end)
         except WrongApi as error:
             return error
         except (DoformsError, NotCalled):
@@ -229,9 +211,12 @@ class Reporter:
         self._sending.add(report.notification_id)
         return True
 
-    async def _failed(
-        self, report: Report, account: Account, webservice: Webservice, error: DoformsError, duration: float
-    ) -> None:
+    async def _failed(self, report: Report, error: DoformsError, duration: float) -> None:
+        webservice = self._active.webservice(report.webservice_id)
+        if webservice is None:  # taken out of the routes meanwhile
+            await self._put_off(report, str(error), wait=_NOT_LOADED)
+            return
+        account = self._active.account(webservice)
         spent = report.spent / SECOND + duration
         following = after_call(account.report_retry, error, attempts=report.attempts, spent=spent)
         log.warning(

@@ -24,9 +24,7 @@ PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 800
 
 
 def desk_of(parts: Parts) -> AttachmentFetcher:
-    return AttachmentFetcher(
-        store=parts.store, active=parts.active, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
-    )
+    return AttachmentFetcher(store=parts.store, active=parts.active, gate=parts.gate)
 
 
 @dataclass

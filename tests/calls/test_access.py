@@ -26,7 +26,7 @@ BETWEEN = SECOND // 1000
 
 def next_look(callers: WebserviceAccess, kept: KeptNotification) -> int:
     with pytest.raises(Deferred) as raised:
-        callers.caller(kept)
+        callers.caller(kept.notification.webservice_id)
     return raised.value.until
 
 
@@ -47,9 +47,7 @@ async def test_records_and_attachments_that_wait_for_a_web_service_stand_in_one_
     parts.doforms.put_record(WEBSERVICE, "r1", {"photo": photo})
     first, second = await parts.keep("n1"), await parts.keep("n2")
     record = (await parts.fetcher.records(first)).record
-    fetcher = AttachmentFetcher(
-        store=parts.store, active=parts.active, calls=parts.calls, callers=parts.callers, pauses=parts.pauses
-    )
+    fetcher = AttachmentFetcher(store=parts.store, active=parts.active, gate=parts.gate)
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     looks = []
     for number in range(10):
@@ -66,7 +64,7 @@ async def test_the_line_of_those_that_waited_is_forgotten_once_the_web_service_g
     for _ in range(5000):
         last = next_look(callers, kept)
     await parts.pauses.resume(Kind.WEBSERVICE, WEBSERVICE)
-    assert callers.caller(kept).id == WEBSERVICE
+    assert callers.caller(kept.notification.webservice_id).id == WEBSERVICE
     await parts.pauses.pause(Kind.WEBSERVICE, WEBSERVICE, "over quota", cause=Cause.QUOTA)
     assert next_look(callers, kept) < last
 
@@ -83,7 +81,7 @@ async def test_a_web_service_that_cannot_be_called_as_the_routes_are_is_waited_f
 ) -> None:
     kept = await parts.keep("n1", webservice_id=ident)
     with pytest.raises(Deferred) as raised:
-        parts.callers.caller(kept)
+        parts.gate.look(kept.notification.webservice_id)
     assert why in str(raised.value)
     assert raised.value.until >= parts.store.now() + 55 * SECOND
 
@@ -91,10 +89,11 @@ async def test_a_web_service_that_cannot_be_called_as_the_routes_are_is_waited_f
 async def test_a_refused_password_in_whose_place_another_was_loaded_meanwhile_pauses_nothing(
     parts: Parts, tmp_path: Path
 ) -> None:
-    refused = parts.callers.caller(await parts.keep("n1"))
+    callers = WebserviceAccess(store=parts.store, active=parts.active, pauses=parts.pauses)
+    refused = callers.caller((await parts.keep("n1")).notification.webservice_id)
     text = ROUTES.format(api=parts.doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
     parts.active.load(load_routes(tmp_path, text, environ={"PASSWORD": "another"}))
     with pytest.raises(Deferred, match="inspection was loaded again meanwhile") as raised:
-        await parts.callers.put_off(refused, Unauthorised("doForms answered 401"))
+        await callers.put_off(refused, Unauthorised("doForms answered 401"))
     assert raised.value.until <= parts.store.now()
     assert await parts.store.read(pauses.list_pauses) == []

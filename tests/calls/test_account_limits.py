@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.calls.account_limits import AccountLimits, Priority, TokenBucket
+from gateway.calls.account_limits import AccountLimits, Priority
+from gateway.calls.buckets import TokenBucket, account_rate
 from gateway.doforms.failures import Paused
 
 MANY = 60_000
 """Requests a minute that no test here uses up."""
 
 
-class AccountClient:
+class WaitingCalls:
     """Calls that wait for their turn, and go on until they are told to end."""
 
     def __init__(self, limits: AccountLimits) -> None:
@@ -59,8 +60,8 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def calls(*, in_flight: int = 1, per_minute: int = MANY) -> AccountClient:
-    return AccountClient(AccountLimits(requests_per_minute=per_minute, max_in_flight=in_flight))
+def calls(*, in_flight: int = 1, per_minute: int = MANY) -> WaitingCalls:
+    return WaitingCalls(AccountLimits(requests_per_minute=per_minute, max_in_flight=in_flight))
 
 
 async def test_no_more_than_the_slots_are_in_flight() -> None:
@@ -174,7 +175,7 @@ async def test_a_burst_of_a_seconds_worth_goes_at_once_and_then_the_pace_holds()
 @pytest.mark.parametrize("limit", [1, 6, 60, 600, 6000])
 def test_no_minute_has_more_calls_than_the_limit_however_it_is_counted(limit: int) -> None:
     seconds = 0.0
-    bucket = TokenBucket(limit, clock=lambda: seconds)
+    bucket = TokenBucket(account_rate(limit), clock=lambda: seconds)
     calls = []
     for tick in range(4 * 60 * 20):
         seconds = tick / 20
@@ -187,7 +188,7 @@ def test_no_minute_has_more_calls_than_the_limit_however_it_is_counted(limit: in
 async def test_the_bucket_fills_with_time_but_not_beyond_a_seconds_worth() -> None:
     seconds = 0.0
     limits = AccountLimits(requests_per_minute=120, max_in_flight=10, clock=lambda: seconds)
-    some = AccountClient(limits)
+    some = WaitingCalls(limits)
     for name in "abc":
         await some.queue(name)
     assert some.begun == ["a", "b"]
@@ -198,7 +199,7 @@ async def test_the_bucket_fills_with_time_but_not_beyond_a_seconds_worth() -> No
 
 
 async def test_less_than_one_call_a_second_still_lets_one_go() -> None:
-    some = AccountClient(AccountLimits(requests_per_minute=6, max_in_flight=10, clock=lambda: 0.0))
+    some = WaitingCalls(AccountLimits(requests_per_minute=6, max_in_flight=10, clock=lambda: 0.0))
     await some.queue("a")
     await some.queue("b")
     assert some.begun == ["a"]
@@ -250,7 +251,7 @@ async def test_a_pause_that_another_process_was_told_of_is_one_here_too() -> Non
 async def test_while_something_else_comes_first_few_calls_begin_but_for_those_that_a_request_waits_for() -> None:
     seconds, busy = 0.0, True
     limits = AccountLimits(requests_per_minute=MANY, max_in_flight=10, clock=lambda: seconds, steps_back=lambda: busy)
-    some = AccountClient(limits)
+    some = WaitingCalls(limits)
     for name in "abc":
         await some.queue(name)
     assert some.begun == ["a"]

@@ -113,7 +113,7 @@ async def report(parts: Parts) -> str:
     """Report an outcome; returns how that stands when something has been tried."""
     parts.doforms.compose(WEBSERVICE, "create", submission_key="r1", key="n1")
     await kept_with_outcome(parts.store)
-    reporter = Reporter(store=parts.store, active=parts.active, calls=parts.calls, pauses=parts.pauses)
+    reporter = Reporter(store=parts.store, active=parts.active, gate=parts.gate, pauses=parts.pauses)
     reporter.start()
 
     async def look() -> str | None:

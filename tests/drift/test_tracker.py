@@ -225,14 +225,7 @@ async def test_a_form_whose_questions_never_end_fills_neither_memory_nor_store(p
 
 
 async def test_each_record_that_is_fetched_is_counted(parts: Parts, drift: Drift) -> None:
-    fetcher = RecordFetcher(
-        store=parts.store,
-        active=parts.active,
-        calls=parts.calls,
-        callers=parts.callers,
-        pauses=parts.pauses,
-        saw=drift.saw,
-    )
+    fetcher = RecordFetcher(store=parts.store, active=parts.active, gate=parts.gate, saw=drift.saw)
     for key in ("n1", "n2"):
         await fetcher.records(await parts.keep(key))
     await drift.write()

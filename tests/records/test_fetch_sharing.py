@@ -11,8 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.calls.access import WebserviceAccess
 from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate
 from gateway.models import FetchState
 from gateway.records.fetcher import RecordFetcher
 from gateway.retry import Deferred
@@ -35,13 +35,13 @@ async def store(postgresql: Server) -> AsyncIterator[Store]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def other(parts: Parts, http: httpx.AsyncClient) -> AsyncIterator[RecordFetcher]:
-    """The desk of another process."""
+    """The fetcher of another process."""
     url = parts.store.database._writers.url.render_as_string(hide_password=False)
     opened = Store(url, lease=1.0)
     await opened.open()
     calls = AccountClient(http, opened)
-    callers = WebserviceAccess(store=opened, active=parts.active, pauses=parts.pauses)
-    yield RecordFetcher(store=opened, active=parts.active, calls=calls, callers=callers, pauses=parts.pauses)
+    gate = Gate(store=opened, active=parts.active, client=calls, pauses=parts.pauses)
+    yield RecordFetcher(store=opened, active=parts.active, gate=gate)
     await calls.aclose()
     await opened.close()
 

@@ -38,9 +38,8 @@ async def test_times_far_apart_are_looked_at_one_after_the_other() -> None:
 async def look(parts: Parts, key: str) -> dict[str, str | None]:
     webservice = parts.active.webservice(WEBSERVICE)
     assert webservice is not None
-    lookup = ListingSearch(parts.calls)
-    account, of = parts.active.account(webservice), notification(record=key, received=NOON)
-    return dict(await lookup.look(account, webservice, of, key, priority=Priority.FETCH))
+    client = parts.calls.of(parts.active.account(webservice), webservice, Priority.FETCH)
+    return dict(await ListingSearch().look(client, notification(record=key, received=NOON), key))
 
 
 def put(parts: Parts, key: str, received: datetime) -> None:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def reporter(parts: Parts) -> AsyncIterator[Reporter]:
-    made = Reporter(store=parts.store, active=parts.active, calls=parts.calls, pauses=parts.pauses)
+    made = Reporter(store=parts.store, active=parts.active, gate=parts.gate, pauses=parts.pauses)
     yield made
     await made.stop(time.monotonic())
 

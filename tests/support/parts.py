@@ -14,8 +14,8 @@ import pytest_asyncio
 from sqlalchemy import Row, select, update
 
 from gateway.alarms.monitor import AlarmMonitor
-from gateway.calls.access import WebserviceAccess
 from gateway.calls.client import AccountClient
+from gateway.calls.gate import Gate
 from gateway.calls.outage import OutageDetector
 from gateway.components import watch_alarms
 from gateway.delivery.orphans import Orphans
@@ -70,7 +70,7 @@ class Parts:
     active: ActiveRoutes
     calls: AccountClient
     pauses: Pauses
-    callers: WebserviceAccess
+    gate: Gate
     fetcher: RecordFetcher
 
     async def keep(self, key: str, record: str | None = "r1", **more: Any) -> KeptNotification:
@@ -161,8 +161,8 @@ async def parts(tmp_path: Path, doforms: Simulator, store: Store, http: httpx.As
     text = ROUTES.format(api=doforms.api, webservice=WEBSERVICE, more="", text=TEXT)
     active, pauses = ActiveRoutes(load_routes(tmp_path, text)), Pauses(store)
     calls = AccountClient(http, store, paused=lambda id_: pauses.reason(Kind.WEBSERVICE, id_))
-    callers = WebserviceAccess(store=store, active=active, pauses=pauses)
-    fetcher = RecordFetcher(store=store, active=active, calls=calls, callers=callers, pauses=pauses)
-    yield Parts(doforms, store, active, calls, pauses, callers, fetcher)
+    gate = Gate(store=store, active=active, client=calls, pauses=pauses)
+    fetcher = RecordFetcher(store=store, active=active, gate=gate)
+    yield Parts(doforms, store, active, calls, pauses, gate, fetcher)
     await fetcher.stop()
     await calls.aclose()
