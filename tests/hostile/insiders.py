@@ -158,12 +158,12 @@ async def clock_leaps(stage: Stage) -> None:
     await _to_its_end(begin({**plain, **stage.clock.environ}))
     try:
         while True:
-            stage.clock.is_off_by(stage.chance.choice(("-1h", "+1h", "-30d", "+30d")))
+            stage.leap(stage.chance.choice(("-1h", "+1h", "-30d", "+30d")))
             await asyncio.sleep(stage.chance.uniform(2.0, 4.0))
-            stage.clock.is_off_by("+0")
+            stage.leap("+0")
             await asyncio.sleep(stage.chance.uniform(1.0, 3.0))
     finally:
-        stage.clock.is_off_by("+0")
+        stage.leap("+0")
         await begin(plain)
 
 

@@ -34,6 +34,8 @@ class Stage:
     clock: FakedClock
     downs: list[tuple[float, float]] = field(default_factory=list)
     """When a gateway was down, or its database, because the run wanted it so; by `time.monotonic`."""
+    leaps: list[float] = field(default_factory=list)
+    """When the clock of a gateway leapt, by `time.monotonic`: its leases can lapse then."""
     number: int = 0
     """Of the attacking notifications so far."""
 
@@ -55,6 +57,11 @@ class Stage:
         finally:
             self.downs.remove((began, float("inf")))
             self.downs.append((began, time.monotonic()))
+
+    def leap(self, by: str) -> None:
+        """Set the clock of the gateways off by so much."""
+        self.clock.is_off_by(by)
+        self.leaps.append(time.monotonic())
 
     def was_down(self, began: float, ended: float) -> bool:
         """Tell whether an answer asked for and given then met a gateway that was down, or had just come back."""
