@@ -1,4 +1,4 @@
-"""``gateway``, and ``python -m gateway``: hears signals before anything else is imported, which takes its time."""
+"""Entry point of ``gateway`` and ``python -m gateway``: handles signals before the slow imports begin."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What a process consists of, by its role: put together, started, and stopped in the right order."""
+"""Puts a process together by its role, and starts and stops its parts in the right order."""
 
 from __future__ import annotations
 

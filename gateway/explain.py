@@ -1,4 +1,4 @@
-"""What would become of a notification: which routes match and why, the mode, and what each delivery would send."""
+"""Explains a notification: which routes match and why, the mode, and what each delivery would send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that come before the service can hear them, and after it has ended: none is lost, none ends it out of order.
+"""Handles signals that come before the service can hear them, and after it has ended.
 
 Until then a SIGTERM or SIGINT ends the process at once with exit status 0: nothing has been opened that would need an
 end. A SIGHUP is remembered, and served once the gateway runs. Imports nothing of the gateway, which takes its time.

@@ -1,4 +1,4 @@
-"""What passes between the queue and those who deliver: what is due, what begins, and how it ended."""
+"""What passes between the queue and the worker: what is due, what begins, and how it ended."""
 
 from __future__ import annotations
 

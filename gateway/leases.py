@@ -1,4 +1,4 @@
-"""The leases that this process holds, renewed while it works, and checked directly before it sends anything."""
+"""Renews the leases that this process holds, and checks them directly before each send."""
 
 from __future__ import annotations
 

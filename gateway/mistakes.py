@@ -1,4 +1,4 @@
-"""Mistakes as validators tell them: where, what was found, what to do, and the nearest name for a misspelling."""
+"""Mistakes in settings: where, what was found, what to do, and the nearest name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the gateway as data: what passes between its parts, frozen and without behaviour of its own."""
+"""The words of the gateway as data: enums and frozen values."""
 
 from __future__ import annotations
 

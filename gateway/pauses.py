@@ -1,4 +1,4 @@
-"""Destinations and web services that wait for a person, or for a time."""
+"""Pauses of destinations and web services: until a person acts, or until a time."""
 
 from __future__ import annotations
 

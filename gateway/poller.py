@@ -1,4 +1,4 @@
-"""Looking for work that is due, no oftener than there can be any: for deliveries and for reports.
+"""Polls for work that is due, for deliveries and for reports.
 
 Work that was kept or settled in this process is passed on in memory. The store is looked at when somebody wakes the
 poller, when something falls due by its time, and once a second for what other processes did.

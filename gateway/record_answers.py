@@ -1,4 +1,4 @@
-"""The answers of a record by question name: a name that stands in several places of the form is never guessed at."""
+"""The answers of a record by question name; an ambiguous name is never guessed at."""
 
 from __future__ import annotations
 

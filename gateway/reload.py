@@ -1,4 +1,4 @@
-"""Loading the routes file again: checked first, swapped whole; the last good one stays in force on any error."""
+"""Loads the routes file again: checked first, swapped whole; on any error the last good one stays in force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying again: how long to wait, when to give up, and what is heard by whoever needs what is not there."""
+"""The retry decision: how long to wait and when to give up, for deliveries, fetches, attachments and reports."""
 
 from __future__ import annotations
 

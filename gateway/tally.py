@@ -1,4 +1,4 @@
-"""What may be met thousands of times a second is told once a second at most, with a count."""
+"""Logs what can happen thousands of times a second once a second, with a count."""
 
 from __future__ import annotations
 

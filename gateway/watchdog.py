@@ -1,4 +1,4 @@
-"""Says which plugin blocks the event loop: a thread misses its beat, and looks where it stands."""
+"""Finds which plugin blocks the event loop."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Alarms: raised and cleared, and the watch that clears those whose cause has ended."""
+"""Alarms: the kinds, raising and clearing them, and the monitor that clears those whose cause has ended."""

@@ -1,4 +1,4 @@
-"""Alarms as the running gateway raises and clears them: in the store and, once that is committed, in the log."""
+"""Raising and clearing alarms: in the store and, once that is committed, in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of alarms: what each means, what it is about, what ends it, and what a person does."""
+"""The kinds of alarms: what each means, what ends it, and what a person does."""
 
 from __future__ import annotations
 

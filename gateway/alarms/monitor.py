@@ -1,4 +1,4 @@
-"""The watch over alarms: clears those whose cause has ended, whoever ended it."""
+"""The alarm monitor: clears alarms whose cause has ended, whoever ended it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Photos and files of a record: downloaded into the spool, and what a delivery has of them."""
+"""Photos and files of a record: download, spool, and what a delivery gets of them."""

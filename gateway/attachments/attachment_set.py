@@ -1,4 +1,4 @@
-"""What is there of the attachments that a delivery asks for, and what is missing; a receipt tells that too."""
+"""The attachments of one delivery: those that are there, those that are missing, and why."""
 
 from __future__ import annotations
 

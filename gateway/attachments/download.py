@@ -1,4 +1,4 @@
-"""One attachment: taken over, downloaded or put off, by the limits and the retries of its account."""
+"""Downloads one attachment into the spool, within the limits and by the retries of its account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alarm that attachments cannot be spooled: raised once, cleared by the first one that can."""
+"""The alarm "spool not writable": raised by the first failure, cleared by the first success."""
 
 from __future__ import annotations
 

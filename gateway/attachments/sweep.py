@@ -1,4 +1,4 @@
-"""The sweep of the spool: files that belong to no attachment are removed, those of what was deleted above all."""
+"""Removes files from the spool that belong to no attachment."""
 
 from __future__ import annotations
 

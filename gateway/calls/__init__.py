@@ -1,1 +1,1 @@
-"""Calls to doForms: in whose name, how many at once and a minute, and what waits for its turn."""
+"""Calls to doForms: the gate, the client, and the limits of each account."""

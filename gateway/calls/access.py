@@ -1,4 +1,4 @@
-"""Web services as callers of doForms: which one may call now, and what waits for one that may not."""
+"""Decides which web service may call doForms now, and puts off what needs one that may not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of an account: so many requests a minute, so many in flight, the urgent ones first."""
+"""The limits of an account: calls a minute, calls at once, and which call goes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places of those that wait for their calls to doForms: few enough to be held in memory, and in nobody's way."""
+"""Bounds how many deliveries and reports wait in memory for calls of one account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls to doForms on behalf of web services: one client, one set of limits for each account."""
+"""The client for doForms: makes calls within the limits of each account, counts them, slows down after a 429."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting the calls to doForms: in memory, written to the store every second, never once for each call."""
+"""Counts calls to doForms in memory and writes the counts every second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast deliveries go to a destination, or calls to an account of doForms, where several processes make them."""
+"""Token buckets that several processes share through the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slots of an account where several processes call it: this process' part of them, kept while it is busy."""
+"""Calls at once over several processes: this process' share of an account's slots."""
 
 from __future__ import annotations
 

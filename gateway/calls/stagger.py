@@ -1,4 +1,4 @@
-"""Lines of those that wait for what cannot be called: they look again one after the other."""
+"""Spreads retries: those that wait for one thing look again one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a delivery waits, and what to do about one that is dead, for a person.
+"""Explains to a person why a delivery waits, and what to do about a dead one.
 
 What stands in the way of one that waits comes before the reason of its last attempt.
 """

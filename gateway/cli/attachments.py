@@ -1,4 +1,4 @@
-"""Attachments as the commands show them: which are there, which are missing, and why."""
+"""Shows attachments in commands: which are there, which are missing, and why."""
 
 from __future__ import annotations
 

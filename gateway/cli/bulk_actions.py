@@ -1,4 +1,4 @@
-"""Orders of a person to send again or to drop: a preview and a question before many, then what became of each."""
+"""Replay and drop of many at once: preview, question, progress, and what became of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway check``: is the routes file right, and do the destinations fit it."""
+"""``gateway check``: checks the routes file and, with ``--connect``, the destinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a destination is there and fits its deliveries, as its plugin says: ``gateway check --connect``."""
+"""``gateway check --connect``: asks each plugin whether its destination is there and fits the deliveries."""
 
 from __future__ import annotations
 

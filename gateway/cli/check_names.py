@@ -1,4 +1,4 @@
-"""Names that choose in an order and that nothing bears: a slip of the keyboard must not pass for an empty list."""
+"""Refuses names in filters that nothing has: a misspelling must not look like an empty list."""
 
 from __future__ import annotations
 

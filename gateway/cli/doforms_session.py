@@ -1,4 +1,4 @@
-"""Commands that call doForms themselves, beside a gateway or without one: what they need, opened and closed."""
+"""Opens the store and a client for commands that call doForms themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway explain``: what would become of a notification, without sending anything."""
+"""``gateway explain``: shows what would become of a notification, without sending anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that choose what a command lists or touches: they stand once, for each command that takes them."""
+"""The filter options of lists and bulk actions, declared once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called for: a list of them needs only their names and what they do."""
+"""Imports a command's module only when the command runs, so that ``--help`` is fast."""
 
 from __future__ import annotations
 

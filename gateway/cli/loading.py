@@ -1,4 +1,4 @@
-"""Loading a routes file for a command, with the plugins and what destinations are given."""
+"""Loads a routes file for a command, with the installed plugins."""
 
 from __future__ import annotations
 

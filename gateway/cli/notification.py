@@ -1,4 +1,4 @@
-"""Everything about one notification, for a person; and what of it `gateway explain` takes."""
+"""Prints one notification with all that happened to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which notifications a command lists or touches: by the options that choose, or by a key."""
+"""Turns filter options into the filter of notifications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway quarantine``: authenticated bodies that were no notification."""
+"""``gateway quarantine``: authenticated requests that could not be parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gateway quarantine replay`` and ``drop``: orders for bodies that were no notification when they came."""
+"""``gateway quarantine replay`` and ``drop``."""
 
 from __future__ import annotations
 

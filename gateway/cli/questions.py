@@ -1,4 +1,4 @@
-"""A look at what the store knows of the questions of forms, where there is a store already."""
+"""Reads the known questions of forms from the store, if there is one already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the event loop of the service: no plugin stops it before its work is done."""
+"""Runs the event loop of the service to its end, whatever a plugin does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be said in a command: its data on standard output, all else on standard error, with secrets masked."""
+"""Sets up the output of a command: data on standard output, all else on standard error, secrets masked."""
 
 from __future__ import annotations
 

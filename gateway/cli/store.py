@@ -1,4 +1,4 @@
-"""``gateway store``: whether the store is whole, and a copy of it."""
+"""``gateway store``: checks and backs up the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes secrets easy to come by: too short ones, ones sent in the clear, files that others may read."""
+"""Warns of secrets that are too short, sent in the clear, or readable by others."""
 
 from __future__ import annotations
 

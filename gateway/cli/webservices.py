@@ -1,4 +1,4 @@
-"""``gateway webservices``: in whose name doForms is called, and whether it is."""
+"""``gateway webservices``: password state, quota, calls today."""
 
 from __future__ import annotations
 

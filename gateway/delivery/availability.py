@@ -1,4 +1,4 @@
-"""Whether a destination takes deliveries: one status, found in one place, for whoever asks."""
+"""The status of a destination: one answer for receiving, the worker, health and the lists."""
 
 from __future__ import annotations
 

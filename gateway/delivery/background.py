@@ -1,4 +1,4 @@
-"""Steps that nobody waits for: kept from being collected, logged if they break off, waited for at the end."""
+"""Background tasks: kept alive, logged if they fail, waited for at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receiving comes first: while many notifications wait to be kept, the worker sends and fetches little."""
+"""Backpressure: the worker sends and fetches little while many notifications wait to be kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a batch that is not full waits for others to join it."""
+"""The short wait of a batch that is not full for more deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claiming deliveries that are due: only for destinations that have capacity, and no oftener than there can be any."""
+"""Claims deliveries that are due, for destinations that have capacity."""
 
 from __future__ import annotations
 

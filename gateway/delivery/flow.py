@@ -1,4 +1,4 @@
-"""Flow control between the store and the pipelines: what was left in the store, and who has capacity for it."""
+"""Flow control: has the store looked at when a destination that left work there has capacity again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a settlement, beside the next delivery of its lane: who waits for the outcome, and the report."""
+"""Follows up a settlement: tells the request that waits, wakes the reporter, ends a pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The deliveries that this process holds: begun, settled and handed back in the store, each under its lane's lease."""
+"""Begins, settles and hands back deliveries in the store, each under the lease of its lane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a destination: tried until it works; why it is not open yet stands in the log, the lists and an alarm."""
+"""Opens a destination, and tries again until it works; says meanwhile why it is not open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries whose way is not in the routes file any more: they wait with an alarm until it is, or nothing waits."""
+"""Deliveries whose route or destination is not loaded any more: they wait, under an alarm."""
 
 from __future__ import annotations
 

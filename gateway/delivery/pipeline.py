@@ -1,4 +1,4 @@
-"""The pipeline of one destination: prepare, begin, send, settle; so many at once, in batches where it takes them."""
+"""The pipeline of one destination: renders, begins, sends and settles, in batches where the plugin takes them."""
 
 from __future__ import annotations
 

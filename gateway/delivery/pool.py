@@ -1,4 +1,4 @@
-"""The pipelines of the destinations that are loaded: opened in the background, swapped by a reload, at last closed."""
+"""The pipelines of all loaded destinations: opened in the background, swapped by a reload, closed at the end."""
 
 from __future__ import annotations
 

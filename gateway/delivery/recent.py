@@ -1,4 +1,4 @@
-"""Notifications kept in memory while deliveries of theirs wait in the store, so that they need not be read again."""
+"""Keeps recent notifications in memory, so that their next deliveries need not read them from the store."""
 
 from __future__ import annotations
 

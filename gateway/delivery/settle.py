@@ -1,4 +1,4 @@
-"""What follows from an attempt: delivered, again, or dead. Pure: no clock, no store, no randomness of its own."""
+"""Decides what follows an attempt: delivered, again, or dead. Pure: no clock, no store, no randomness of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that end or wait without being sent: left by a process that died, without a route, or lacking a record."""
+"""Settles deliveries that are not sent: left by a dead process, without a route, or lacking a record."""
 
 from __future__ import annotations
 

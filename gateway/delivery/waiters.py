@@ -1,4 +1,4 @@
-"""Outcomes for those who wait: requests in immediate mode that are still open."""
+"""Hands outcomes to the requests that wait for them in immediate mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins do with attachments: choose those that an option names, and read them without holding them in memory."""
+"""Helpers for plugins: choose attachments by an option, and read them without holding them in memory."""
 
 from __future__ import annotations
 

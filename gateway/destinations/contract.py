@@ -1,4 +1,4 @@
-"""Whether a destination can be called as the gateway calls it, and answers with what the gateway asks for."""
+"""Checks that a plugin can be called as the gateway calls it."""
 
 from __future__ import annotations
 

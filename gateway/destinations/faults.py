@@ -1,4 +1,4 @@
-"""What plugins do that they must not: how it is caught, and how it is told."""
+"""Catches whatever a plugin raises, and describes it."""
 
 from __future__ import annotations
 

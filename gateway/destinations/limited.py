@@ -1,4 +1,4 @@
-"""Calls of plugins that may have no end: each is made in a thread of its own, which can be left behind."""
+"""Calls plugin code that may never end in a thread of its own, which can be left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a delivery sends where its options name no content of their own."""
+"""The default content of a delivery whose options name none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloading a photo or file: streamed, gone on with where it broke off, and refused if it is something else."""
+"""Downloads a photo or file: streamed, resumed where it broke off, refused if it is something else."""
 
 from __future__ import annotations
 

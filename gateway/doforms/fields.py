@@ -1,4 +1,4 @@
-"""Walking through the fields of a form, nested or flattened: every value is taken, whatever shape it has."""
+"""Walks through the fields of a form, nested or flattened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is gathered while a form is walked through: each value under a path of its own, so that none is lost."""
+"""Collects the values of a form, each under a path of its own."""
 
 from __future__ import annotations
 

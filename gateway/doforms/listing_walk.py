@@ -1,4 +1,4 @@
-"""Walking through what doForms received in a span of time: listings that were full are split until they are whole.
+"""Lists what doForms received in a span of time, splitting listings that are full.
 
 doForms lists at most `MOST` records, from a begin (inclusive) to an end (exclusive) of the time it received them. A
 listing of so many may lack some, so its window is halved; only one that cannot be halved any more is paged by ``skip``.

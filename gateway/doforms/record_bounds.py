@@ -1,4 +1,4 @@
-"""How large a record may be: beyond these bounds it is not taken apart, as that would fill the memory."""
+"""The bounds of a record: a larger one is not decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in for a notification that was lost: made of what doForms lists, read like one that came."""
+"""Makes the stand-in for a lost notification from what doForms lists."""
 
 from __future__ import annotations
 

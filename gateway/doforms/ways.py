@@ -1,4 +1,4 @@
-"""How doForms is reached: through a proxy or not, and where a download may lead on to."""
+"""How doForms is reached: by which proxy, and to which hosts a download may lead."""
 
 from __future__ import annotations
 

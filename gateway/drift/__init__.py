@@ -1,1 +1,1 @@
-"""Questions of a form and routes that do not fit any more."""
+"""Drift: questions of a form and routes that do not fit each other any more."""

@@ -1,4 +1,4 @@
-"""Counting which questions the records of a form bring, in memory, until the counts are written to the store."""
+"""Counts the questions of records in memory, until the counts are written to the store."""
 
 from __future__ import annotations
 

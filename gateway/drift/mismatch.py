@@ -1,4 +1,4 @@
-"""What records and routes ask of each other: what drift would say if all records of the form were alike."""
+"""Compares one record with the routes: which questions they ask for that it does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the questions of a form have drifted away from the routes. Pure: no clock, no store.
+"""Decides when the questions of a form have drifted from the routes. Pure: no clock, no store.
 
 Unanswered questions are left out by doForms, so that one record without a question says nothing. The rules:
 

@@ -1,4 +1,4 @@
-"""Questions for which a destination had no place: an alarm for each of the first, until the destination takes it."""
+"""Raises an alarm for a question that a destination has no place for."""
 
 from __future__ import annotations
 

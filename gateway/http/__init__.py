@@ -1,4 +1,4 @@
-"""The one way out over HTTP: each request is sent once, and an answer can neither fill the memory nor stop the loop.
+"""HTTP to the outside: each request is sent once, and an answer can neither fill the memory nor stop the loop.
 
 Of an answer are given out the status, its headers (64 kB) and at most `LIMIT` bytes of its body, unpacked. Whoever
 needs more says so by ``limit=``, or streams it.

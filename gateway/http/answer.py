@@ -1,4 +1,4 @@
-"""What an answer says, for whoever made the request: its beginning, when to ask again; and whether it was sent."""
+"""Reads an answer: its beginning, ``Retry-After``, and whether the request was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the body of an answer: no more than was asked for, and off the event loop where much is unpacked."""
+"""Reads the body of an answer: bounded, and unpacked off the event loop where it is large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By when whoever makes a request must have its end, so that a slow rest of an answer does not hide its status."""
+"""The deadline of a request, so that a slow rest of an answer does not hide its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses a client may connect to: checked of the very address of each connection, so that no name misleads."""
+"""Decides which addresses a client may connect to, by the very address of each connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpacking what came compressed, in pieces of a bounded size, however much it would become."""
+"""Unpacks compressed answers in bounded pieces."""
 
 from __future__ import annotations
 

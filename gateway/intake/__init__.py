@@ -1,1 +1,1 @@
-"""From a notification to its deliveries: whether there is room for it, which lanes and which mode."""
+"""Intake: from a notification to its deliveries, lanes and mode, if there is room for it."""

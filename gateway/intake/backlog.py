@@ -1,4 +1,4 @@
-"""How much waits in the store: counted now and then, and estimated in between."""
+"""Estimates the backlog: counted in the store now and then."""
 
 from __future__ import annotations
 

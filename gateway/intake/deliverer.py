@@ -1,4 +1,4 @@
-"""What receiving asks of whoever delivers: a worker in this process, or one somewhere else."""
+"""What receiving needs of whoever delivers: a worker in this process, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is decided about a notification before it is kept: its deliveries, their lanes, its mode, and why."""
+"""Plans a notification before it is kept: its deliveries, their lanes, its mode, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes loaded now make of notifications that they did not match when they came."""
+"""Matches unmatched notifications again with the routes loaded now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throttled log lines: what strangers can cause at any speed is logged once a second, with a count."""
+"""Throttles log lines that strangers can cause: once a second, with a count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines go to their stream by a thread of their own: nothing waits for whoever reads the log, or does not.
+"""Writes log lines in a thread of its own: nothing waits for whoever reads the log.
 
 A pipe that nobody empties or a terminal that was stopped keeps a write waiting, and a full disk fails it. What does not
 fit into the queue meanwhile is dropped and counted; the count is a line of its own once there is room again.

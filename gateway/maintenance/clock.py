@@ -1,4 +1,4 @@
-"""The watch over the store's clock: a leap is noticed within a second, put right, and told by an alarm."""
+"""Watches the store's clock: a leap is noticed within a second, corrected, and raises an alarm."""
 
 from __future__ import annotations
 

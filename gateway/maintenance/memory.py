@@ -1,4 +1,4 @@
-"""Memory: what nobody holds any more is collected when the process has grown, and goes back to the system.
+"""Collects garbage when the process has grown, and gives memory back to the system.
 
 Python's collector goes through everything that it knows each time it runs in full, so that it is asked to do so seldom.
 But errors and the functions that they went through hold each other, with all that these held, until it comes by; a

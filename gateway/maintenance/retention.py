@@ -1,4 +1,4 @@
-"""Retention while the gateway runs: now and then the store is walked through, batch by batch, after all other work."""
+"""Deletes what ended long ago, batch by batch, after all other work."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What doForms received compared with what was kept here; what is missing is let in."""
+"""Reconciliation: compares what doForms received with what is kept, and admits what is missing."""

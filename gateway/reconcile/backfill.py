@@ -1,4 +1,4 @@
-"""What doForms lists and the gateway never heard of: found window by window, and let in like a notification."""
+"""Finds records that doForms lists and the gateway does not know, and admits them like notifications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The books of a period: what doForms received, what is kept here, and where it went."""
+"""The completeness of a period: what doForms received, what is kept, and where it went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconciliation while the gateway runs: now and then doForms is asked what it received, and what is missing let in."""
+"""Runs reconciliation in rounds while the gateway runs."""
 
 from __future__ import annotations
 

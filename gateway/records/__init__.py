@@ -1,1 +1,1 @@
-"""The record behind a notification: fetched, found by other ways where its key does not work, given up."""
+"""The record behind a notification: fetched, searched for, pinned, or given up."""

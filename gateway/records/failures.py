@@ -1,4 +1,4 @@
-"""What becomes of a fetch that did not work: put off, by settings of its own, or given up; noted in the store."""
+"""Decides and notes what follows a failed fetch: put off, or given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to fetch a record where several processes share the store; one alone need not ask."""
+"""Leases on fetches, where several processes share the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record behind a notification: fetched once, in order of arrival per record, pinned, then read from the store."""
+"""Fetches the record behind a notification: once, in order of arrival for each record, then pinned in the store."""
 
 from __future__ import annotations
 

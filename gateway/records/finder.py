@@ -1,4 +1,4 @@
-"""Finding the record behind a notification.
+"""Finds the record behind a notification.
 
 The rungs, one after the other: by the id that was learnt for its key, if one was; by its key; again after a moment; by
 the id that a listing of the time around the notification shows beside its key. One integrator found that the key of a

@@ -1,4 +1,4 @@
-"""How much of large records is held in memory: beyond a bound the next ones are put off, so that it stays bounded."""
+"""Bounds how many bytes of large records are held in memory."""
 
 from __future__ import annotations
 

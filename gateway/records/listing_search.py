@@ -1,4 +1,4 @@
-"""Looking for a record's id in the listings of the time around its notification."""
+"""Searches listings around a notification's time for the id of its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work for notifications that several deliveries may ask for at the same time: it is done once for all of them."""
+"""Single flight: work that several deliveries ask for at once is done once for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that doForms lists but does not hand out: seen in the wild, for all records of a web service at once."""
+"""Detects web services whose records doForms lists but does not hand out."""
 
 from __future__ import annotations
 

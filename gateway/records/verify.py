@@ -1,4 +1,4 @@
-"""What a listing proves: whether doForms refuses one thing alone, or everything in a web service's name."""
+"""Verifies by a listing whether doForms refuses one record, or everything of a web service."""
 
 from __future__ import annotations
 

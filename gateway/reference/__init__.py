@@ -1,1 +1,1 @@
-"""The references in `docs/`, written from the code: the routes file, and what plugins may use."""
+"""Generates the reference pages in `docs/` from the code."""

@@ -1,1 +1,1 @@
-"""Telling doForms the outcome of a notification."""
+"""Reports outcomes to doForms."""

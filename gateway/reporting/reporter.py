@@ -1,4 +1,4 @@
-"""Telling doForms the outcome by PUT, until it has heard it or will not."""
+"""Reports outcomes to doForms by PUT, until doForms has confirmed or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes in force: swapped whole by a reload, with look-ups that are asked for each notification cached."""
+"""The active routes: swapped whole by a reload, with cached look-ups."""
 
 from __future__ import annotations
 

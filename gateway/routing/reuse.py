@@ -1,4 +1,4 @@
-"""What a reload leaves as it is: destinations that connect as before keep their instance."""
+"""Reuses the instances of destinations whose connection settings a reload leaves as they are."""
 
 from __future__ import annotations
 

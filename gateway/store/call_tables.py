@@ -1,4 +1,4 @@
-"""The tables by which processes that share the store share rates, and calls to doForms."""
+"""The tables for rates and calls that several processes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses in rendered HTML: what an answer brings may lead to http, https and mailto only, and acts on nothing.
+"""Cleans links in rendered HTML: http, https and mailto only.
 
 Escaping keeps an answer from ending the text or the attribute it stands in. It does not help where the answer is the
 address itself (``href="{{ … }}"``), or where the template has no quotes around it. So the text is looked at as browsers

@@ -1,4 +1,4 @@
-"""What templates read of attachments that only a download tells: checksum and size."""
+"""Finds which attachment values a template needs that only a download tells."""
 
 from __future__ import annotations
 

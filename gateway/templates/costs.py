@@ -1,4 +1,4 @@
-"""What filters, tests and methods of templates cost at most, for what they are given; see `gateway.templates.work`."""
+"""The most that filters, tests and methods of templates can cost; see `gateway.templates.work`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which questions of a form a template asks for, read from its syntax tree; what cannot be told counts as all."""
+"""Finds which questions of a form a template asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that render what is too much for the event loop: a few, kept warm, ended and replaced."""
+"""The processes that render what is too much for the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering a delivery: here, as long as that needs little work, else in a process that can be ended."""
+"""Renders a delivery: in this process while that is little work, else elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much work a rendering may make beside other work: a little, counted; what needs more is rendered apart.
+"""Bounds the work of a rendering in the event loop.
 
 A unit is about a hundredth of a microsecond for a character that is copied, and up to that of a step of Python for all
 else. Whatever a template does is counted before it is done; what nobody can count is not done here.

@@ -1,4 +1,4 @@
-"""The outcome in the answer: waited for in immediate mode, and marked in the store once it was written."""
+"""Answers with the outcome in immediate mode, and marks what was answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping aside what is no notification, within limits that never cost a notification its place."""
+"""Puts authenticated requests that could not be parsed into quarantine, within limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests without the right secret: when they are so many that a person must hear of it."""
+"""Counts requests without the right secret, and says when a person must hear of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of a request: read within bounds of size, time and memory."""
+"""Reads the body of a request within bounds of size, time and memory."""
 
 from __future__ import annotations
 

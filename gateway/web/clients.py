@@ -1,4 +1,4 @@
-"""Who sent a request: the address of the connection, or what a proxy that is trusted says of it."""
+"""The address of a client: that of the connection, or what a trusted proxy says."""
 
 from __future__ import annotations
 

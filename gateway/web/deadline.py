@@ -1,4 +1,4 @@
-"""The end of the process at the latest: whatever still waits then is left behind."""
+"""The deadline of shutdown: whatever still waits then is left behind."""
 
 from __future__ import annotations
 

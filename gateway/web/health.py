@@ -1,4 +1,4 @@
-"""Health for whoever runs the process: alive, and ready to take notifications."""
+"""``/healthz`` and ``/readyz``."""
 
 from __future__ import annotations
 

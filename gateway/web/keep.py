@@ -1,4 +1,4 @@
-"""Keeping a notification before it is answered, and handing its deliveries to whoever delivers."""
+"""Keeps a notification before it is answered, and hands its deliveries to the worker."""
 
 from __future__ import annotations
 

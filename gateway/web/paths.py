@@ -1,4 +1,4 @@
-"""The path of a request: which spellings mean the same, and why another one is not the webhook's."""
+"""Compares request paths with the webhook's, and explains why one does not fit."""
 
 from __future__ import annotations
 

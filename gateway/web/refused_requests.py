@@ -1,4 +1,4 @@
-"""Requests that are refused at the door: logged, counted, and told to a person when there are many."""
+"""Logs and counts refused requests, and raises an alarm when there are many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that carry the right secret to a path where nothing is received: doForms takes their 404 as final."""
+"""Requests with the right secret at a wrong path: doForms takes their 404 as final."""
 
 from __future__ import annotations
 

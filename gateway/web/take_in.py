@@ -1,4 +1,4 @@
-"""Taking in what is in quarantine, after a mend: as receiving does, and out of quarantine in the same commit."""
+"""Takes requests out of quarantine after a mend, as receiving does, in one commit."""
 
 from __future__ import annotations
 

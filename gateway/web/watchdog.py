@@ -1,4 +1,4 @@
-"""Ends the process in time when it was told to end, whatever blocks it: beside the event loop, in a thread."""
+"""Ends the process in time at shutdown, whatever blocks the event loop."""
 
 from __future__ import annotations
 

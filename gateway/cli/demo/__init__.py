@@ -1,4 +1,4 @@
-"""``gateway demo``: the whole main job on this machine, against a simulated doForms."""
+"""``gateway demo``: plays the main job on this machine against a simulated doForms."""
 
 from gateway.cli.demo.command import demo
 

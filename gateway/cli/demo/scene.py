@@ -1,4 +1,4 @@
-"""What happens in the demo, and what must have come of it."""
+"""The script of the demo: what is sent, and what must have come of it."""
 
 from __future__ import annotations
 

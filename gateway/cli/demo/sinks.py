@@ -1,4 +1,4 @@
-"""The other side of the demo: a REST service and a mail server that keep what they get."""
+"""The receivers of the demo: a REST service and a mail server that keep what they get."""
 
 from __future__ import annotations
 

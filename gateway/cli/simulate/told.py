@@ -1,4 +1,4 @@
-"""What ``gateway simulate`` prints while it runs: a line for each thing that happens, or counts now and then."""
+"""Prints what the simulator does while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt: handing rendered deliveries to a destination under a time limit, and naming how it ended."""
+"""Makes one attempt: hands deliveries to a destination under a time limit and classifies how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a destination gave or raised, as the end of an attempt; what no plugin may give is a bug of the plugin."""
+"""Classifies what a destination returned or raised; what no plugin may return is reported as its bug."""
 
 from __future__ import annotations
 

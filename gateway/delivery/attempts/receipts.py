@@ -1,4 +1,4 @@
-"""Receipts of plugins as they are kept: nothing but what JSON and a text column take, bounded in depth and number."""
+"""Cleans receipts of plugins: JSON only, bounded in depth and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending: the attempts at one destination, and what they say of it as a whole."""
+"""Sends deliveries to one destination, and notes what the results say of it as a whole."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a delivery needs before it is sent: record, questions, attachments, and what is rendered from them."""
+"""Prepares deliveries: fetches record, questions and attachments, and renders what is sent."""

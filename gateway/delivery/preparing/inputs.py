@@ -1,4 +1,4 @@
-"""What a delivery needs from elsewhere before it can be rendered: its record, the form's questions, its attachments."""
+"""Fetches what a delivery needs before it can be rendered: record, known questions, attachments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that need more work to be made ready than may be done in the event loop: made ready elsewhere."""
+"""Renders deliveries that take too long for the event loop in another process or thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record of its own for each attempt: what a plugin changes in it must not reach another destination or attempt."""
+"""Gives each attempt its own copy of the record, so that no plugin changes what another gets."""
 
 from __future__ import annotations
 

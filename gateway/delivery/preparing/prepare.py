@@ -1,4 +1,4 @@
-"""Preparing a delivery: judging ``when``, rendering what is sent or reading what was rendered before."""
+"""Prepares a delivery: evaluates ``when``, renders what is sent, or reads what was rendered before."""
 
 from __future__ import annotations
 

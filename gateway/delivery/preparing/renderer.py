@@ -1,4 +1,4 @@
-"""Rendering the deliveries of a batch: those that go, those that end unsent, and those that take too long here."""
+"""Renders a batch: says which deliveries go, which end unsent, and which are rendered elsewhere."""
 
 from __future__ import annotations
 

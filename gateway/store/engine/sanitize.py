@@ -1,4 +1,4 @@
-"""Texts that come from outside (errors, answers) as a text column takes them."""
+"""Cleans texts from outside for a text column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What orders of a person share: who gave them, what became of each, and hands off what is being sent.
+"""What the acts of a person share: who, why, and what became of each.
 
 The rules, before the SQL:
 

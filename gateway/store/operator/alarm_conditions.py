@@ -1,4 +1,4 @@
-"""The causes of alarms, as the store shows them: whether what an alarm stands for still needs a person."""
+"""The causes of alarms in the store: whether they still need a person."""
 
 from __future__ import annotations
 

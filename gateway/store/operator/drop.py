@@ -1,4 +1,4 @@
-"""Dropping: a person gives up what waits or is dead. It counts as failed, and a strict lane that it blocked goes on."""
+"""Drops deliveries: a person gives them up. They count as failed, and a strict lane goes on."""
 
 from __future__ import annotations
 

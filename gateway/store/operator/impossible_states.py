@@ -1,4 +1,4 @@
-"""States of one row that cannot be together: see `docs/states.md`."""
+"""Finds states of one row that cannot be together: see `docs/states.md`."""
 
 from __future__ import annotations
 

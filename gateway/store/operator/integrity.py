@@ -1,4 +1,4 @@
-"""What must hold in a store at every moment, as queries that find where it does not, and how that is mended.
+"""Checks the store: queries that find what must never be, and how it is mended.
 
 The gateway's own transactions never leave any of this behind. A finding means that another tool wrote into the store,
 that a disk or a backup was damaged, or that there is a bug. Everything is read in one transaction, which sees one

@@ -1,4 +1,4 @@
-"""Quarantine: authenticated bodies that are no notification, kept aside as they came until a person sees to them.
+"""Quarantine: authenticated requests that could not be parsed.
 
 It may never stand in the way of notifications: it is bounded in bytes and number, the oldest give way.
 """

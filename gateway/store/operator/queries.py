@@ -1,4 +1,4 @@
-"""Questions that a person asks of the store: which notifications, which deliveries, and everything about one."""
+"""Lists and shows notifications and deliveries for a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unmatched notifications that are matched again: a person has mended the routes and replays them."""
+"""Matches unmatched notifications again, by order of a person."""
 
 from __future__ import annotations
 

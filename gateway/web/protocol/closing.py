@@ -1,4 +1,4 @@
-"""Closing a connection so that the answer arrives: what its client still sends is read and thrown away first."""
+"""Closes a connection so that the answer arrives: what the client still sends is read and thrown away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strains the door: told by readiness and by an alarm while it lasts, and for a minute after."""
+"""Overload of the door: shown by readiness and an alarm while it lasts, and for a minute after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking whether the database fits what deliveries write (``gateway check --connect``)."""
+"""Checks whether the database fits what deliveries write (``gateway check --connect``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of the database means for a delivery."""
+"""Maps errors of the database to what they mean for a delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a delivery to what is written: every table looked up and every value fitted before anything is touched."""
+"""Prepares a delivery: looks every table up and fits every value before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a delivery's options, without a look at the database."""
+"""Reviews a delivery's options without asking the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rights a delivery needs, and the statements that grant those that are lacking."""
+"""Finds which rights a delivery lacks, and the statements that grant them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mail server's answers: written for a person, and what they mean for a delivery."""
+"""Maps the mail server's replies to what they mean for a delivery."""
 
 from __future__ import annotations
 

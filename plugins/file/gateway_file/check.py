@@ -1,4 +1,4 @@
-"""Looking at a local root and the files below it, without changing anything."""
+"""Checks a local root and the files below it, without changing anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of the operating system means for a delivery."""
+"""Maps errors of the operating system to what they mean for a delivery."""
 
 from __future__ import annotations
 

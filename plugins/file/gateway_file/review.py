@@ -1,4 +1,4 @@
-"""What can be found wrong with a delivery's options before there is anything to write."""
+"""Reviews a delivery's options before there is anything to write."""
 
 from __future__ import annotations
 

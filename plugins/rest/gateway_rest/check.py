@@ -1,4 +1,4 @@
-"""What is wrong with options at a glance, and with the service when it is asked."""
+"""Checks the options, and asks the service (``gateway check --connect``)."""
 
 from __future__ import annotations
 

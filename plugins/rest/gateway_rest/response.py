@@ -1,4 +1,4 @@
-"""What an answer or a failure of the service means for the delivery."""
+"""Maps an answer or a failure of the service to what it means for a delivery."""
 
 from __future__ import annotations
 
