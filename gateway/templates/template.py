@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from gateway.destinations.options import TemplateMark, Unrendered
 from gateway.errors import TemplateError
 from gateway.mistakes import Place, mistakes
-from gateway.templates.compiled import AsText, Expression, Items, Literal, Names, Node, Table, Text
+from gateway.templates.compiled import AsText, Expression, Items, Literal, Node, Table, Text
 from gateway.templates.parse import Misspelt, is_one_expression, parsed
 from gateway.templates.render import Plan
 
@@ -112,12 +112,6 @@ def _bare_expression(text: str, extra: Iterable[str]) -> Expression:
 def told(error: TemplateError, remedy: str) -> tuple[str, str]:
     """Return what was found and the remedy, which is the given one if the error has none of its own."""
     return (error.found, error.remedy) if isinstance(error, Misspelt) else (str(error), remedy)
-
-
-def evaluate_condition(when: Unrendered, names: Names) -> bool:
-    """Tell whether a condition holds; null is false. Raises TemplateError."""
-    assert isinstance(when, Node)
-    return bool(when.evaluate(names))
 
 
 def mentions(value: Any) -> frozenset[str]:

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from gateway.destinations.options import TemplateMark
 from gateway.errors import TemplateError
-from gateway.templates.template import compile_expression, evaluate_condition, mentions, template_compiler
+from gateway.templates.rendering import Refused, Task, work_off
+from gateway.templates.template import compile_expression, mentions, template_compiler
 
 
 @pytest.mark.parametrize(
@@ -287,6 +288,11 @@ def test_an_expression_takes_no_braces_and_only_one_value(evaluate) -> None:
             evaluate(text, expression=True)
 
 
+def condition(when: str, names: Any) -> object:
+    """Judge a `when` as it is judged for a delivery."""
+    return work_off(Task(conditions=((compile_expression(when), "it is false"),), plan=None, names=names))
+
+
 @pytest.mark.parametrize(
     ("when", "holds"),
     [
@@ -298,12 +304,12 @@ def test_an_expression_takes_no_braces_and_only_one_value(evaluate) -> None:
     ],
 )
 def test_a_condition_holds_or_not_and_null_is_false(names, when: str, holds: bool) -> None:
-    assert evaluate_condition(compile_expression(when), names) is holds
+    assert isinstance(condition(when, names), Refused) is not holds
 
 
 def test_a_condition_that_cannot_be_judged_raises(names) -> None:
     with pytest.raises(TemplateError, match="cannot be compared"):
-        evaluate_condition(compile_expression("record.fields.site > 3"), names)
+        condition("record.fields.site > 3", names)
 
 
 @pytest.mark.parametrize(
