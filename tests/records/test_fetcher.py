@@ -266,7 +266,7 @@ async def test_a_record_that_only_routes_loaded_later_need_is_fetched_then(parts
 
 
 def hold_at_most(parts: Parts, most: int) -> None:
-    parts.fetcher._held = parts.fetcher._ladder._held = HeldRecords(most)
+    parts.fetcher._held = parts.fetcher._finder._held = HeldRecords(most)
 
 
 async def test_large_records_are_held_within_a_bound_and_the_next_is_put_off(parts: Parts) -> None:

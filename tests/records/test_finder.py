@@ -305,7 +305,7 @@ async def test_a_listing_that_nobody_waits_for_any_more_ends_with_the_desk(parts
     await parts.fetcher.stop()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert parts.fetcher._ladder._lookup._running == set()
+    assert parts.fetcher._finder._listings._running == set()
 
 
 async def test_an_answer_that_is_wrapped_teaches_its_id_too(parts: Parts) -> None:
