@@ -163,7 +163,7 @@ async def running(
     """Start everything that belongs to these routes and yield the gateway, a web application.
 
     On leaving: what has not been sent is handed back, what is being sent gets ``shutdown_grace``, every answer is
-    marked, the store is closed. The server must have ended before. ``current`` is to hold the routes in force, for
+    marked, the store is closed. The server must have ended before. ``active`` is to hold the routes in force, for
     whoever looks at them from outside.
 
     Raises:

@@ -41,11 +41,11 @@ class _NothingPaused:
 def take_in(connection: Connection, numbers: Collection[int], routes: Routes, by: Actor) -> list[ActionResult]:
     """Keep entries as notifications, each as if it had just come, and remove those that were kept from quarantine."""
     active = ActiveRoutes(routes)
-    decider = Planner(active=active, worker=NoDeliverer(), pauses=_NothingPaused())
-    return [_take_in(connection, number, active, decider, by) for number in sorted(numbers)]
+    planner = Planner(active=active, worker=NoDeliverer(), pauses=_NothingPaused())
+    return [_take_in(connection, number, active, planner, by) for number in sorted(numbers)]
 
 
-def _take_in(connection: Connection, number: int, active: ActiveRoutes, decider: Planner, by: Actor) -> ActionResult:
+def _take_in(connection: Connection, number: int, active: ActiveRoutes, planner: Planner, by: Actor) -> ActionResult:
     key, done = "", False
     try:
         entry = quarantine.lock(connection, number)
@@ -54,7 +54,7 @@ def _take_in(connection: Connection, number: int, active: ActiveRoutes, decider:
         notification = _read(entry, active.routes.path)
         key = notification.key
         _check_sender(entry, notification, active)
-        text, done = _keep(connection, decider.plan_notification(notification), by), True
+        text, done = _keep(connection, planner.plan_notification(notification), by), True
         quarantine.remove(connection, [number])
     except _Refused as refused:
         text = str(refused)

@@ -1,4 +1,4 @@
-"""The desk of attachments on a real store and a simulated doForms."""
+"""The fetcher of attachments on a real store and a simulated doForms."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def desk_of(parts: Parts) -> AttachmentFetcher:
 
 
 @dataclass
-class Desk:
-    """The desk with what it works on."""
+class Fetching:
+    """The fetcher with what it works on."""
 
     parts: Parts
     folder: Path
     fetcher: AttachmentFetcher
 
     def another(self) -> AttachmentFetcher:
-        """Make the desk of another process on the same store."""
+        """Make the fetcher of another process on the same store."""
         return desk_of(self.parts)
 
     def load(self, doforms: str = "", gateway: str = "") -> None:
@@ -87,7 +87,7 @@ class Desk:
 
 
 @pytest.fixture
-def fetcher(parts: Parts, tmp_path: Path) -> Desk:
+def fetcher(parts: Parts, tmp_path: Path) -> Fetching:
     parts.doforms.world.blobs.clear()
     made = desk_of(parts)
-    return Desk(parts, tmp_path, made)
+    return Fetching(parts, tmp_path, made)

@@ -12,13 +12,13 @@ from gateway.doforms.record import decode_record
 from gateway.models import AttachmentState, Event, RecordKind
 from gateway.retry import Deferred
 from gateway.store.work import attachments
-from tests.attachments.conftest import PHOTO, Desk
+from tests.attachments.conftest import PHOTO, Fetching
 from tests.support.keeping import WEBSERVICE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_photo_is_downloaded_into_the_spool_with_its_checksum(fetcher: Desk) -> None:
+async def test_a_photo_is_downloaded_into_the_spool_with_its_checksum(fetcher: Fetching) -> None:
     found = await fetcher.attached(photo=fetcher.put(file_name="Dock 4.jpg"))
     [one] = found.attachments
     assert (one.place, one.question, one.filename, one.content_type) == ("photo", "photo", "Dock 4.jpg", "image/jpeg")
@@ -29,20 +29,20 @@ async def test_a_photo_is_downloaded_into_the_spool_with_its_checksum(fetcher: D
     assert (row.state, row.sha256, row.attempts) == (AttachmentState.SPOOLED, one.sha256, 0)
 
 
-async def test_attachments_in_sections_and_tables_are_found_where_they_stand(fetcher: Desk) -> None:
+async def test_attachments_in_sections_and_tables_are_found_where_they_stand(fetcher: Fetching) -> None:
     a, b, c = (fetcher.put(key) for key in ("a", "b", "c"))
     found = await fetcher.attached(safety={"sign": a}, findings=[{"text": "ok", "photo": b}, {"photo": c}])
     assert [one.place for one in found.attachments] == ["safety.sign", "findings[0].photo", "findings[1].photo"]
 
 
-async def test_one_that_stands_in_two_places_is_downloaded_once(fetcher: Desk) -> None:
+async def test_one_that_stands_in_two_places_is_downloaded_once(fetcher: Fetching) -> None:
     photo = fetcher.put()
     found = await fetcher.attached(photo=photo, again=photo)
     assert [one.place for one in found.attachments] == ["photo", "again"]
     assert fetcher.asked() == ["p1"]
 
 
-async def test_deliveries_of_one_notification_share_a_download(fetcher: Desk) -> None:
+async def test_deliveries_of_one_notification_share_a_download(fetcher: Fetching) -> None:
     await fetcher.attached(photo=fetcher.put())
     kept = await fetcher.parts.kept((await fetcher.parts.row("n1")).id)
     record = (await fetcher.parts.fetcher.records(kept)).record
@@ -51,14 +51,14 @@ async def test_deliveries_of_one_notification_share_a_download(fetcher: Desk) ->
     assert fetcher.asked() == ["p1"]
 
 
-async def test_a_file_that_was_lost_is_downloaded_again(fetcher: Desk) -> None:
+async def test_a_file_that_was_lost_is_downloaded_again(fetcher: Fetching) -> None:
     [one] = (await fetcher.attached(photo=fetcher.put())).attachments
     one.path.unlink()
     [again] = (await fetcher.attached(photo=fetcher.put())).attachments
     assert again.path.read_bytes() == PHOTO
 
 
-async def test_the_path_of_a_download_is_a_setting(fetcher: Desk) -> None:
+async def test_the_path_of_a_download_is_a_setting(fetcher: Fetching) -> None:
     fetcher.load('blob_path = "submissions/{record_key}/files/{id}"')
     with pytest.raises(Deferred):
         await fetcher.attached(photo=fetcher.put("p/1"))
@@ -70,7 +70,7 @@ async def test_the_path_of_a_download_is_a_setting(fetcher: Desk) -> None:
     assert [one.path for one in fetcher.parts.doforms.requests][-1].endswith("/submissions/r/1/files/p1")
 
 
-async def test_nothing_is_downloaded_for_a_delete(fetcher: Desk) -> None:
+async def test_nothing_is_downloaded_for_a_delete(fetcher: Fetching) -> None:
     fetcher.parts.doforms.put_record(WEBSERVICE, "r1", {"photo": fetcher.put()})
     await fetcher.parts.fetcher.records(await fetcher.parts.keep("n1"))
     deleted = await fetcher.parts.keep("n2", event=Event.DELETE, fetch=False)
@@ -80,7 +80,7 @@ async def test_nothing_is_downloaded_for_a_delete(fetcher: Desk) -> None:
     assert fetcher.asked() == []
 
 
-async def test_an_edit_downloads_only_what_is_new(fetcher: Desk) -> None:
+async def test_an_edit_downloads_only_what_is_new(fetcher: Fetching) -> None:
     first = (await fetcher.attached(photo=fetcher.put())).attachments
     second = (await fetcher.attached("n2", photo=fetcher.put(), sign=fetcher.put("p2"))).attachments
     assert fetcher.asked() == ["p1", "p2"]
@@ -89,7 +89,7 @@ async def test_an_edit_downloads_only_what_is_new(fetcher: Desk) -> None:
     assert second[0].path.read_bytes() == PHOTO
 
 
-async def test_a_replay_that_fetches_anew_downloads_anew(fetcher: Desk) -> None:
+async def test_a_replay_that_fetches_anew_downloads_anew(fetcher: Fetching) -> None:
     for key in ("n1", "n2"):
         await fetcher.attached(key, photo=fetcher.put())
     id_ = (await fetcher.parts.row("n2")).id
@@ -100,7 +100,7 @@ async def test_a_replay_that_fetches_anew_downloads_anew(fetcher: Desk) -> None:
     assert fetcher.asked() == ["p1", "p1"]
 
 
-async def test_downloads_leave_half_of_the_slots_to_records(fetcher: Desk) -> None:
+async def test_downloads_leave_half_of_the_slots_to_records(fetcher: Fetching) -> None:
     photos = {f"photo{number}": fetcher.put(f"p{number}") for number in range(6)}
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=None, delay=0.15, times=2)
     downloads = asyncio.create_task(fetcher.attached(**photos))
@@ -112,7 +112,7 @@ async def test_downloads_leave_half_of_the_slots_to_records(fetcher: Desk) -> No
     assert len((await downloads).attachments) == 6
 
 
-async def test_photos_of_backfilled_records_do_not_hold_up_those_of_others(fetcher: Desk) -> None:
+async def test_photos_of_backfilled_records_do_not_hold_up_those_of_others(fetcher: Fetching) -> None:
     parts = fetcher.parts
     fetcher.load("max_in_flight = 1")
     for key in ("old", "new"):

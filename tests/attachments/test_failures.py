@@ -7,12 +7,12 @@ import hashlib
 import pytest
 
 from gateway.store.engine.transaction_time import SECOND, now
-from tests.attachments.conftest import PHOTO, Desk
+from tests.attachments.conftest import PHOTO, Fetching
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_before(fetcher: Desk) -> None:
+async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_before(fetcher: Fetching) -> None:
     photo = fetcher.put()
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=503, body=b"down")
     first = await fetcher.put_off(photo=photo)
@@ -25,14 +25,14 @@ async def test_a_failed_download_is_put_off_by_its_own_settings_and_not_tried_be
     assert (await fetcher.again()).attachments
 
 
-async def test_the_record_is_not_fetched_again_for_a_photo(fetcher: Desk) -> None:
+async def test_the_record_is_not_fetched_again_for_a_photo(fetcher: Fetching) -> None:
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=503)
     await fetcher.put_off(photo=fetcher.put())
     await fetcher.again()
     assert [one.path.rpartition("/")[2] for one in fetcher.parts.doforms.requests] == ["r1", "p1", "p1"]
 
 
-async def test_what_broke_off_goes_on_where_it_stopped(fetcher: Desk) -> None:
+async def test_what_broke_off_goes_on_where_it_stopped(fetcher: Fetching) -> None:
     photo = fetcher.put(content=(1_000_000, 7), cut_after=[600_000])
     await fetcher.put_off(photo=photo)
     row = (await fetcher.rows())["p1"]
@@ -44,7 +44,7 @@ async def test_what_broke_off_goes_on_where_it_stopped(fetcher: Desk) -> None:
     assert one.sha256 == hashlib.sha256(blob.whole()).hexdigest()
 
 
-async def test_what_changed_meanwhile_begins_anew(fetcher: Desk) -> None:
+async def test_what_changed_meanwhile_begins_anew(fetcher: Fetching) -> None:
     photo = fetcher.put(content=(1_000_000, 7), cut_after=[600_000])
     await fetcher.put_off(photo=photo)
     fetcher.put(content=PHOTO)
@@ -64,7 +64,7 @@ async def test_what_changed_meanwhile_begins_anew(fetcher: Desk) -> None:
     ],
 )
 async def test_a_success_with_something_else_in_it_is_no_attachment(
-    fetcher: Desk, body: bytes, content_type: str
+    fetcher: Fetching, body: bytes, content_type: str
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=200, body=body, headers=headers)
@@ -73,7 +73,7 @@ async def test_a_success_with_something_else_in_it_is_no_attachment(
     assert (await fetcher.again()).attachments[0].path.read_bytes() == PHOTO
 
 
-async def test_a_text_is_no_attachment_where_a_document_was_expected(fetcher: Desk) -> None:
+async def test_a_text_is_no_attachment_where_a_document_was_expected(fetcher: Fetching) -> None:
     report = fetcher.put(content=b"%PDF-1.7 \x00", type="application/pdf", file_name="report.pdf")
     fetcher.parts.doforms.faults.add(
         path_contains="/blobs/", status=200, body=b"not now", headers={"Content-Type": "text/plain"}
@@ -81,6 +81,6 @@ async def test_a_text_is_no_attachment_where_a_document_was_expected(fetcher: De
     assert "answered with text/plain instead of application/pdf" in str(await fetcher.put_off(report=report))
 
 
-async def test_a_json_file_is_an_attachment_where_one_was_expected(fetcher: Desk) -> None:
+async def test_a_json_file_is_an_attachment_where_one_was_expected(fetcher: Fetching) -> None:
     file = fetcher.put(content=b'{"a": 1}', type="application/json", file_name="a.json")
     assert (await fetcher.attached(file=file)).attachments[0].path.read_bytes() == b'{"a": 1}'

@@ -11,13 +11,13 @@ from gateway.models import AttachmentState
 from gateway.retry import Deferred, GivenUp
 from gateway.store.operator.alarm_conditions import STANDS
 from gateway.store.work import attachments
-from tests.attachments.conftest import Desk
+from tests.attachments.conftest import Fetching
 from tests.support.keeping import WEBSERVICE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_one_that_is_given_up_is_missing_and_raises_an_alarm(fetcher: Desk) -> None:
+async def test_one_that_is_given_up_is_missing_and_raises_an_alarm(fetcher: Fetching) -> None:
     fetcher.load("attachment_retry = { attempts = 1 }")
     photo, other = fetcher.put(), fetcher.put("p2")
     fetcher.parts.doforms.faults.add(path_contains="/blobs/p1", status=404, times=None)
@@ -38,21 +38,21 @@ async def test_one_that_is_given_up_is_missing_and_raises_an_alarm(fetcher: Desk
         ('attachment_types = ["image/png", "audio/*"]', "it is image/jpeg, and `attachment_types` allows"),
     ],
 )
-async def test_what_the_settings_refuse_is_refused_at_once(fetcher: Desk, setting: str, told: str) -> None:
+async def test_what_the_settings_refuse_is_refused_at_once(fetcher: Fetching, setting: str, told: str) -> None:
     fetcher.load(setting)
     found = await fetcher.attached(photo=fetcher.put())
     assert told in found.missing[0].reason
     assert (found.attachments, fetcher.files(), fetcher.asked()) == ((), [], ["p1"])
 
 
-async def test_a_delivery_that_requires_it_is_given_up_with_it(fetcher: Desk) -> None:
+async def test_a_delivery_that_requires_it_is_given_up_with_it(fetcher: Fetching) -> None:
     fetcher.load("attachment_retry = { attempts = 1 }")
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=404)
     with pytest.raises(GivenUp, match=r"1 attachment of 1 missing: photo \(p1.jpg\) could not be downloaded"):
         await fetcher.attached(photo=fetcher.put(), required=True)
 
 
-async def test_a_delivery_that_requires_them_does_not_wait_for_others_once_one_is_given_up(fetcher: Desk) -> None:
+async def test_a_delivery_that_requires_them_does_not_wait_for_others_once_one_is_given_up(fetcher: Fetching) -> None:
     fetcher.load('largest_attachment = "1kB"')
     fetcher.parts.doforms.faults.add(path_contains="/blobs/p2", status=503)
     photos = {"photo": fetcher.put(), "other": fetcher.put("p2", content=b"\xff\xd8 small")}
@@ -61,7 +61,9 @@ async def test_a_delivery_that_requires_them_does_not_wait_for_others_once_one_i
     assert (await fetcher.rows())["p2"].state is AttachmentState.DUE
 
 
-async def test_what_was_given_up_is_tried_again_by_a_replay_and_its_alarm_ends_when_it_has_come(fetcher: Desk) -> None:
+async def test_what_was_given_up_is_tried_again_by_a_replay_and_its_alarm_ends_when_it_has_come(
+    fetcher: Fetching,
+) -> None:
     async def stands() -> bool:
         return await fetcher.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
 
@@ -82,7 +84,7 @@ async def test_what_was_given_up_is_tried_again_by_a_replay_and_its_alarm_ends_w
     assert not await stands()
 
 
-async def test_a_photo_that_a_later_notification_brings_is_not_missing_any_more(fetcher: Desk) -> None:
+async def test_a_photo_that_a_later_notification_brings_is_not_missing_any_more(fetcher: Fetching) -> None:
     fetcher.load("attachment_retry = { attempts = 1 }")
     fetcher.parts.doforms.faults.add(path_contains="/blobs/", status=404)
     await fetcher.attached(photo=fetcher.put())
@@ -91,7 +93,7 @@ async def test_a_photo_that_a_later_notification_brings_is_not_missing_any_more(
     assert not await fetcher.parts.store.read(lambda c: STANDS["attachment missing"](c, WEBSERVICE))
 
 
-async def test_what_the_record_does_not_name_any_more_when_it_is_fetched_again_is_forgotten(fetcher: Desk) -> None:
+async def test_what_the_record_does_not_name_any_more_when_it_is_fetched_again_is_forgotten(fetcher: Fetching) -> None:
     fetcher.load("attachment_retry = { attempts = 1 }")
     fetcher.parts.doforms.faults.add(path_contains="/blobs/p1", status=404)
     await fetcher.attached(photo=fetcher.put())

@@ -77,7 +77,7 @@ class Worker:
 
 
 class Deciding:
-    """A decider with all that it looks at."""
+    """A planner with all that it looks at."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.pauses = Pauses(store)
@@ -94,8 +94,8 @@ class Deciding:
     ) -> Keep:
         settings = {"unmatched": "keep", "report": "true", "mode": "auto", "text": "{{ record.fields.site }}"} | routes
         loaded = load_routes(self.folder, ROUTES.format(webservice=WEBSERVICE, **settings))
-        decider = Planner(active=ActiveRoutes(loaded), worker=Worker(obstacles or {}, room), pauses=self.pauses)
-        return decider.plan_notification(notification(event=event, webservice_id=of))
+        planner = Planner(active=ActiveRoutes(loaded), worker=Worker(obstacles or {}, room), pauses=self.pauses)
+        return planner.plan_notification(notification(event=event, webservice_id=of))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ladder: by the learnt id, by the key, again after a moment, by the id that a listing shows."""
+"""Finding a record: by the learnt id, by the key, again after a moment, by the id that a listing shows."""
 
 from __future__ import annotations
 
