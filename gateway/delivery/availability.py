@@ -95,8 +95,8 @@ class DestinationResults:
     def note(self, entry: DestinationEntry, breaker: BreakerState, results: Sequence[Attempted]) -> None:
         """Note what attempts say that ended together."""
         name = entry.name
-        down = [one for one in results if one.result is Result.UNAVAILABLE]
-        wrong = next((one for one in results if one.result is Result.MISCONFIGURED), None)
+        down = [attempted for attempted in results if attempted.result is Result.UNAVAILABLE]
+        wrong = next((attempted for attempted in results if attempted.result is Result.MISCONFIGURED), None)
         if wrong is not None:
             breaker.cancelled()
             reason = wrong.reason or "misconfigured"
@@ -107,9 +107,9 @@ class DestinationResults:
             if self._pauses.is_down(name):
                 self.background.spawn(self._pauses.is_back(name))
         else:
-            for one in down:
-                if breaker.failed(whole=one.whole, wish=one.retry_after, longest=entry.retry.max):
-                    log.warning("destination is down: breaker open", destination=name, reason=one.reason)
+            for attempted in down:
+                if breaker.failed(whole=attempted.whole, wish=attempted.retry_after, longest=entry.retry.max):
+                    log.warning("destination is down: breaker open", destination=name, reason=attempted.reason)
             if breaker.probe_at is not None:
                 wait = max(0.0, breaker.probe_at - time.monotonic())
                 self.background.spawn(self._pauses.down(name, down[-1].reason or "", next_in=wait))

@@ -36,16 +36,16 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
     if due.in_doubt and not may_repeat(spec):
         return _dead(due, spec, "in doubt: an earlier attempt was cut short by a crash", doubt=True)
     deaths = due.deaths + 1
-    told = describe_deaths(deaths, alone=due.alone)
+    reason = describe_deaths(deaths, alone=due.alone)
     tried = due.in_doubt or due.alone
     if not tried and deaths == 1:
         return Settlement(
-            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment, reason=told, cut_short=True
+            due=due, attempt_id=None, state=DeliveryState.PENDING, due_at=moment, reason=reason, cut_short=True
         )
     attempts, spent = max(due.attempts, deaths), due.spent / SECOND
     following = next_attempt(spec.retry, attempts=attempts, spent=spent, jitter=jitter, counted=False)
     if due.alone and following.verdict is not None:
-        return _dead(due, spec, f"{following.verdict}: {told}", code=ReasonCode.GIVEN_UP)
+        return _dead(due, spec, f"{following.verdict}: {reason}", code=ReasonCode.GIVEN_UP)
     return Settlement(
         due=due,
         attempt_id=None,
@@ -53,7 +53,7 @@ def settle_cut_short(due: Due, spec: DeliverySpec, *, moment: int, jitter: float
         due_at=moment + micros(following.wait),
         spent=micros(following.wait),
         result=Result.UNCERTAIN.value if tried else "",
-        reason=told,
+        reason=reason,
         cut_short=True,
     )
 

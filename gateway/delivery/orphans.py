@@ -46,11 +46,13 @@ class DeliveryRef:
         )
 
 
-def is_loaded(active: ActiveRoutes, way: DeliveryRef) -> bool:
+def is_loaded(active: ActiveRoutes, ref: DeliveryRef) -> bool:
     """Tell whether the routes in force still lead there."""
-    found = active.delivery(way.route, way.name)
+    loaded = active.delivery(ref.route, ref.name)
     return (
-        found is not None and found[1].destination == way.destination and way.destination in active.routes.destinations
+        loaded is not None
+        and loaded[1].destination == ref.destination
+        and ref.destination in active.routes.destinations
     )
 
 
@@ -62,38 +64,38 @@ class Orphans:
         self._alarms = AlarmBook(store)
         self._active = active
 
-    async def met(self, way: DeliveryRef) -> None:
+    async def met(self, ref: DeliveryRef) -> None:
         """Raise the alarm of a delivery that was claimed and is not loaded."""
-        await self._alarms.raise_alarm(AlarmKind.NOT_LOADED, way.subject, way.reason)
+        await self._alarms.raise_alarm(AlarmKind.NOT_LOADED, ref.subject, ref.reason)
 
     async def look(self, *, thoroughly: bool = False) -> None:
         """Compare what waits with the routes in force; goes through all that waits only where there is a reason to."""
         codes = alarm_conditions.DOFORMS_WAITS
         if thoroughly and await self._store.read(lambda c: alarm_conditions.waits_because(c, *codes)):
             await self._store.write(lambda c: alarm_conditions.make_due(c, *codes))
-        found = [one for one in await self._store.read(alarms.list_alarms) if one.kind == AlarmKind.NOT_LOADED]
-        if not (found or thoroughly):
+        raised = [alarm for alarm in await self._store.read(alarms.list_alarms) if alarm.kind == AlarmKind.NOT_LOADED]
+        if not (raised or thoroughly):
             waiting = await self._store.read(alarm_conditions.waiting_destinations)
             if waiting <= self._active.routes.destinations.keys():
                 return
-        ways = [
-            DeliveryRef(one.route, one.name, one.destination)
-            for one in await self._store.read(alarm_conditions.waiting_deliveries)
+        refs = [
+            DeliveryRef(delivery.route, delivery.name, delivery.destination)
+            for delivery in await self._store.read(alarm_conditions.waiting_deliveries)
         ]
-        loaded = {way.subject: way for way in ways if is_loaded(self._active, way)}
-        missing = {way.subject: way for way in ways if way.subject not in loaded}
-        for subject in missing.keys() - {one.subject for one in found}:
+        loaded = {ref.subject: ref for ref in refs if is_loaded(self._active, ref)}
+        missing = {ref.subject: ref for ref in refs if ref.subject not in loaded}
+        for subject in missing.keys() - {alarm.subject for alarm in raised}:
             await self.met(missing[subject])
-        for one in found:
-            if one.subject not in missing:
-                await self._clear(one, loaded.get(one.subject))
+        for alarm in raised:
+            if alarm.subject not in missing:
+                await self._clear(alarm, loaded.get(alarm.subject))
 
-    async def _clear(self, alarm: Alarm, way: DeliveryRef | None) -> None:
+    async def _clear(self, alarm: Alarm, ref: DeliveryRef | None) -> None:
         """Clear an alarm; ``way`` is loaded again and has deliveries, which are due now."""
 
         def clear(step: AlarmStep) -> None:
             step.clear(alarm.kind, alarm.subject)
-            if way is not None:
-                alarm_conditions.make_due(step.connection, ReasonCode.NOT_LOADED, subject=way.subject)
+            if ref is not None:
+                alarm_conditions.make_due(step.connection, ReasonCode.NOT_LOADED, subject=ref.subject)
 
         await self._alarms.write(clear)

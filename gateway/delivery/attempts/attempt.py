@@ -51,7 +51,9 @@ async def attempt(
     finally:
         hanging.cancel()
     duration = time.monotonic() - started
-    return [classifier.classify(result, one, duration) for result, one in zip(results, deliveries, strict=True)]
+    return [
+        classifier.classify(result, delivery, duration) for result, delivery in zip(results, deliveries, strict=True)
+    ]
 
 
 async def _send(destination: Destination[Any, Any], deliveries: Sequence[Delivery[Any]]) -> Sequence[object]:

@@ -70,14 +70,14 @@ class Classifier:
             "cancelled; until then it takes a place. Mend the plugin, or tell its author",
             plugin=self.plugin,
             destination=self.destination,
-            delivery_keys=[one.key for one in deliveries],
+            delivery_keys=[delivery.key for delivery in deliveries],
             limit=timeout,
         )
 
     def cancelled(self, deliveries: Sequence[Delivery[Any]]) -> list[Attempted]:
         """Return the end of deliveries whose task a plugin cancelled itself, by ``asyncio.current_task().cancel()``."""
         what = "it cancelled the task in which the gateway called it"
-        return [Attempted(result=Result.UNCERTAIN, reason=self._bug(what, one)) for one in deliveries]
+        return [Attempted(result=Result.UNCERTAIN, reason=self._bug(what, delivery)) for delivery in deliveries]
 
     async def dry_run(self, destination: Destination[Any, Any], delivery: Delivery[Any]) -> Attempted:
         """Return the end of a delivery of which only the preview is kept; never raises but for cancellation."""
@@ -161,17 +161,17 @@ class Classifier:
 
     def _bug(self, what: str, delivery: Delivery[Any], error: BaseException | None = None) -> str:
         """Log a bug of the plugin; returns it as the reason of the delivery."""
-        told = self.told(what)
+        text = self.told(what)
         log.error(
             "a bug of the plugin: mend it, or tell its author",
             plugin=self.plugin,
             destination=self.destination,
             notification=delivery.notification.key,
             delivery_key=delivery.key,
-            error=told,
+            error=text,
             exception=None if error is None else traceback_of(error),
         )
-        return f"a bug of the plugin {self.plugin}: {told}"
+        return f"a bug of the plugin {self.plugin}: {text}"
 
 
 def _texts(table: Mapping[Any, Any]) -> dict[str, str]:
