@@ -33,7 +33,6 @@ class Reloader:
         asked: asyncio.Event,
     ) -> None:
         self._file = file
-        self._store = store
         self._alarms = AlarmBook(store)
         self._load = load
         self._swap = swap

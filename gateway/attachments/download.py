@@ -66,10 +66,10 @@ class Downloads:
         account = self._active.account(self._gate.look(kept.notification.webservice_id))
         priority = Priority.BACKFILL if is_stand_in(kept.notification) else Priority.ATTACHMENT
         async with self._slot(account, priority):
-            self._gate.look(kept.notification.webservice_id)  # it may have been paused meanwhile
+            account = self._active.account(self._gate.look(kept.notification.webservice_id))  # as it is by now
             part = await self._begin(row)
             try:
-                await self._receive(kept, record, blob, row, part, priority)
+                await self._receive(kept, record, blob, row, part, account, priority)
             finally:
                 part.close()
 
@@ -107,12 +107,12 @@ class Downloads:
         blob: Blob,
         row: KeptAttachment,
         part: Part,
+        account: Account,
         priority: Priority,
     ) -> None:
-        started, account = time.monotonic(), None
+        started = time.monotonic()
         try:
             async with self._gate.permit(kept.notification.webservice_id, priority) as client:
-                account = client.account
                 got = await self._call(client, kept, record, blob, part)
                 sha256 = await part.finish()
         except (NoRoom, OSError) as error:
@@ -120,7 +120,6 @@ class Downloads:
         except DoformsError as error:
             if isinstance(error, Unwanted):
                 part.drop()
-            assert account is not None, "only a call fails so"
             await self._failed(kept, account, row, part, error, time.monotonic() - started)
             return
         await self._store.write(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NoReturn
 
+import structlog
+
 from gateway.calls.client import NotCalled
 from gateway.calls.stagger import Stagger
 from gateway.config.loaded import Webservice
@@ -13,7 +15,10 @@ from gateway.models import ReasonCode
 from gateway.pauses import WRONG_API_FOR, Cause, Kind, Pauses
 from gateway.retry import Deferred
 from gateway.routing.active import ActiveRoutes
+from gateway.store.engine.database import describe
 from gateway.store.store import Store
+
+log = structlog.get_logger(__name__)
 
 NOT_NOW = (Unauthorised, Quota, Paused, WrongApi, NotCalled)
 """How a call fails that says nothing of what it was made for: it cannot be made in this web service's name now."""
@@ -78,8 +83,14 @@ class WebserviceAccess:
         self._is_paused(webservice, error)
 
     async def worked(self, webservice: Webservice) -> None:
-        """Note that a call worked: a pause that waited for that ends."""
-        await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+        """Note that a call worked: a pause that waited for that ends.
+
+        Where that cannot be written, whatever the call was made for goes on all the same; the next call notes it.
+        """
+        try:
+            await self._pauses.worked(Kind.WEBSERVICE, webservice.id)
+        except Exception as error:
+            log.warning("the end of a pause could not be written", webservice=webservice.name, error=describe(error))
 
     def _is_paused(self, webservice: Webservice, why: object) -> NoReturn:
         self._wait(webservice.id, f"{webservice.name} is paused: {why}")

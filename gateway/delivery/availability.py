@@ -90,7 +90,7 @@ class DestinationResults:
 
     def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
-        self.background = BackgroundTasks()
+        self.background = BackgroundTasks("how a destination stands could not be written")
 
     def note(self, entry: DestinationEntry, breaker: BreakerState, results: Sequence[Attempted]) -> None:
         """Note what attempts say that ended together."""

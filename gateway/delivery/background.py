@@ -12,9 +12,10 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundTasks:
-    """The tasks of one part of the work."""
+    """The tasks of one part; ``broke_off`` is what the log says of one that failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, broke_off: str = "a step of the worker broke off; its lease will lapse") -> None:
+        self._broke_off = broke_off
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[asyncio.Task[None]]:
@@ -31,10 +32,15 @@ class BackgroundTasks:
         for task in self:
             task.cancel()
 
+    async def wait(self) -> None:
+        """Wait for all that are under way now."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a step of the worker broke off; its lease will lapse", error=str(error), exc_info=error)
+            log.error(self._broke_off, error=str(error), exc_info=error)
 
 
 async def finish(*groups: BackgroundTasks, within: float) -> None:

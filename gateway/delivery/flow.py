@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from gateway.delivery.backpressure import Backpressure
 from gateway.poller import Poller
@@ -25,7 +25,7 @@ class FlowControl:
         """Note that deliveries to these destinations wait in the store because there was no capacity here."""
         self._behind.update(destinations)
 
-    def looks_for(self, destinations: Collection[str] | Iterable[str]) -> None:
+    def looks_for(self, destinations: Iterable[str]) -> None:
         """Note that the store is about to be looked at for these: who leaves something behind from here on counts."""
         self._behind.difference_update(destinations)
 

@@ -24,7 +24,7 @@ class Answering:
         self._store = store
         self._waiters = waiters
         self._reporter = reporter
-        self._background = BackgroundTasks()
+        self._background = BackgroundTasks("an answer was not marked")
 
     def expect(self, notification_id: int, within: float) -> asyncio.Future[Outcome | None]:
         """Return a future of the outcome; None says that it cannot come within so many seconds."""
@@ -40,8 +40,7 @@ class Answering:
 
     async def finish(self) -> None:
         """Wait for the marks of answers that were written."""
-        if marks := list(self._background):
-            await asyncio.wait(marks)
+        await self._background.wait()
 
     async def _write_mark(self, notification_id: int, outcome: Outcome | None) -> None:
         try:

@@ -65,7 +65,7 @@ class Aside:
         self._store = store
         self._alarms = AlarmBook(store)
         self._admission = admission
-        self._background = BackgroundTasks()
+        self._background = BackgroundTasks("an alarm could not be raised")
         self.mask = mask
         self._within = within
         self._intake = Intake()
@@ -102,8 +102,7 @@ class Aside:
         """Tell what was counted last."""
         self._tally.finish()
         self._left_out.finish()
-        if telling := list(self._background):
-            await asyncio.wait(telling)
+        await self._background.wait()
 
     def _tell_left_out(self, code: str, times: int, about: str) -> None:
         log.warning("not a notification, and not kept aside", code=code, times=times, reason=about)

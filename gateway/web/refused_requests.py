@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from gateway.alarms.book import AlarmBook
@@ -23,7 +21,7 @@ class RefusedRequests:
 
     def __init__(self, store: Store) -> None:
         self._alarms = AlarmBook(store)
-        self._background = BackgroundTasks()
+        self._background = BackgroundTasks("an alarm could not be raised")
         self._failures = AuthFailures()
         self._log = LogLimit(log)
         self._strays = Strays(store, self._background.spawn)
@@ -52,5 +50,4 @@ class RefusedRequests:
     async def finish(self) -> None:
         """Tell what was counted last."""
         self._strays.finish()
-        if telling := list(self._background):
-            await asyncio.wait(telling)
+        await self._background.wait()

@@ -28,7 +28,6 @@ class Strays:
     """Logs them, and raises one alarm that names the last one's path: a line and a count a second at most."""
 
     def __init__(self, store: Store, spawn: Spawn) -> None:
-        self._store = store
         self._alarms = AlarmBook(store)
         self._spawn = spawn
         self._tally = Tally(self._tell)

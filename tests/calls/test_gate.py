@@ -228,6 +228,19 @@ def test_a_refused_password_pauses_the_web_service_for_everybody_until_a_call_wo
     play(scene)
 
 
+def test_a_call_that_worked_counts_though_the_end_of_the_pause_cannot_be_written(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(gateway: Gateway) -> None:
+        async def full(*_: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr(gateway.pauses, "worked", full)
+        assert await gateway.fetch()
+
+    play(scene)
+
+
 def test_a_quota_that_is_used_up_holds_the_web_service_until_it_is_renewed(play: Play) -> None:
     async def scene(gateway: Gateway) -> None:
         gateway.doforms.script = [httpx.Response(400, text="daily webservice quota exceeded")]

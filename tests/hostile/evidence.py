@@ -49,7 +49,7 @@ def gather(stage: Stage, place: Place, folder: Path) -> Evidence:
         calls=list(stage.service.calls.values()),
         keyless=stage.service.keyless,
         done=[Done(Fault(Kind.KILL, 0.0, 0.0), began, ended) for began, ended in stage.downs],
-        # A leap makes leases lapse, and the log tells that by the clock that leapt.
+        # A leap ends leases and waits early, and the log tells that by the clock that leapt.
         lapses=[*read_lapses(one.process.log_file for one in stage.gateways), *stage.leaps],
         unasked=[text for one in stage.gateways for text in one.unasked],
     )

@@ -52,7 +52,6 @@ class Strains:
     """Raises and clears the alarms of several."""
 
     def __init__(self, store: Store, strains: Sequence[Strain]) -> None:
-        self._store = store
         self._alarms = AlarmBook(store)
         self._strains = tuple(strains)
 
