@@ -25,11 +25,13 @@ async def idle(one: Gate, count: int, *, sent: bytes = b"", addresses: int = 1) 
         while not over:
             with suppress(OSError):
                 reader, writer = await one.connect(f"127.0.0.{2 + number % addresses}")
-                writer.write(sent)
-                with suppress(OSError):
-                    while await reader.read(65536):
-                        pass
-                writer.close()
+                try:
+                    writer.write(sent)
+                    with suppress(OSError):
+                        while await reader.read(65536):
+                            pass
+                finally:
+                    writer.close()
             await asyncio.sleep(1.0)
 
     holding = [asyncio.create_task(hold(number)) for number in range(count)]
